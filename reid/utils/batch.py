@@ -1,0 +1,30 @@
+"""What a loader hands to the engine and to the evaluator."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Batch(NamedTuple):
+    """A batch of crops, plain tensors only.
+
+    Attributes:
+        images: (B, 3, H, W) uint8 RGB. Bytes travel four times as fast as floats; ``to_unit`` turns
+            them into [0, 1] on the device.
+        labels: (B,) int64, rank of the pid among the sorted train pids; -1 where there is none
+            (query, gallery).
+        pids: (B,) int64, identity as in the file name.
+        camids: (B,) int64, 0-based camera.
+        index: (B,) int64, position in the split.
+    """
+
+    images: Tensor
+    labels: Tensor
+    pids: Tensor
+    camids: Tensor
+    index: Tensor
+
+
+def to_unit(images: Tensor) -> Tensor:
+    """Turns (B, 3, H, W) uint8 into float32 in [0, 1]; exact multiples of 1/255."""
+    return images.float().div(255)

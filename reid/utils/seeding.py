@@ -1,0 +1,68 @@
+"""Randomness that is derived, never stored: a seed is a function of (run seed, epoch, ...).
+
+A run that stops at an epoch's end and resumes draws the same numbers as one that never stopped,
+and no state of a generator has to be saved.
+"""
+
+import contextlib
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+
+def derive_seed(*parts: int) -> int:
+    """Mixes non-negative integers into one 63-bit seed; other parts give an unrelated seed."""
+    return int(derive_seeds(*parts, count=1)[0])
+
+
+def derive_seeds(*parts: int, count: int) -> np.ndarray:
+    """Mixes non-negative integers into ``count`` seeds, (count,) int64 >= 0."""
+    words = np.random.SeedSequence(parts).generate_state(count, np.uint64)
+    return (words >> np.uint64(1)).astype(np.int64)
+
+
+@contextlib.contextmanager
+def fixed_torch_rng(seed: int) -> Iterator[None]:
+    """Runs a block under a seeded CPU generator of torch and puts the old state back.
+
+    For code of others that only draws from the global generator, such as torchvision's
+    initialisation.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+class Dice:
+    """One seeded ``torch.Generator`` per device; unseeded, torch's own generators are used.
+
+    A module that draws in its forward pass keeps one. In a notebook ``torch.manual_seed`` governs
+    it like any layer of torch; the trainer calls :meth:`reseed` each epoch, and from then on no
+    global state is read or moved.
+    """
+
+    def __init__(self) -> None:
+        self._seed: int | None = None
+        self._generators: dict[torch.device, torch.Generator] = {}
+
+    def reseed(self, seed: int) -> None:
+        """Starts all generators anew from ``seed``."""
+        self._seed = seed
+        self._generators.clear()
+
+    def on(self, device: torch.device) -> torch.Generator | None:
+        """Returns the generator of ``device``, or None for torch's global one."""
+        if self._seed is None:
+            return None
+        if device not in self._generators:
+            self._generators[device] = torch.Generator(device).manual_seed(self._seed)
+        return self._generators[device]
+
+    def __getstate__(self) -> dict[str, int | None]:
+        # Generators can neither be copied nor pickled on every supported torch; the seed can.
+        return {"seed": self._seed}
+
+    def __setstate__(self, state: dict[str, int | None]) -> None:
+        self._seed = state["seed"]
+        self._generators = {}
