@@ -5,11 +5,17 @@ from collections.abc import Iterable
 
 
 class InputError(ValueError):
-    """Bad input: a config key, a path, a file, an argument. Its message is one line that names the mend.
+    """Bad input (a config key, a path, a file, an argument); one line that names the mend.
 
     The command-line tools print it and exit with code 2; every other exception is a bug and keeps
     its traceback.
     """
+
+    def __init__(self, message: str) -> None:
+        # A DataLoader re-raises a worker's exception with the worker's traceback as the message.
+        if message.startswith("Caught InputError in DataLoader worker"):
+            message = message.rsplit("InputError: ", 1)[-1].strip()
+        super().__init__(message)
 
 
 def suggest(word: str, known: Iterable[str]) -> str:

@@ -1,0 +1,35 @@
+"""What every command-line tool shares: how it is called, and what it does with bad input."""
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from reid.utils.errors import InputError
+
+
+def config_parser(description: str) -> argparse.ArgumentParser:
+    """Returns a parser of ``--config-file F [KEY VALUE ...]``; call ``parse_intermixed_args``."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--config-file", required=True, help="YAML file, see configs/")
+    parser.add_argument(
+        "overrides",
+        nargs="*",
+        metavar="KEY VALUE",
+        help="settings that override the file's, e.g. SOLVER.MAX_EPOCHS 60",
+    )
+    return parser
+
+
+def run(main: Callable[[], None]) -> None:
+    """Runs a tool: InputError becomes one line on stderr and exit code 2, Ctrl-C exit code 130.
+
+    Anything else is a bug and keeps its traceback.
+    """
+    try:
+        main()
+    except InputError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)  # noqa: T201
+        sys.exit(130)

@@ -1,0 +1,81 @@
+"""What a result depends on besides its config: versions, device, threads, commit."""
+
+import platform
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import reid
+from reid.utils.errors import InputError
+
+PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def choose_device(name: str) -> torch.device:
+    """Turns "auto" (CUDA if there is one), "cpu", "cuda" or "cuda:1" into a device."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f"MODEL.DEVICE '{name}' is no device; known: auto, cpu, cuda") from error
+    if device.type not in ("cpu", "cuda"):
+        raise InputError(f"MODEL.DEVICE '{name}' is not supported; known: auto, cpu, cuda, cuda:1")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise InputError(
+            f"MODEL.DEVICE '{name}', but torch sees {torch.cuda.device_count()} CUDA devices;"
+            " set MODEL.DEVICE cpu or auto"
+        )
+    return device
+
+
+def choose_precision(name: str, device: torch.device) -> torch.dtype | None:
+    """Returns the autocast dtype of "fp32" (None), "bf16", "fp16" or "auto".
+
+    "auto" is bf16 where the device computes it in hardware, otherwise fp32: emulation is slower.
+    """
+    if name != "auto":
+        return PRECISIONS[name]
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else None
+    # No public query says whether the CPU multiplies bf16 natively; its flags do.
+    flags = _cpu_flags()
+    return torch.bfloat16 if {"avx512_bf16", "amx_bf16", "bf16"} & flags else None
+
+
+def _cpu_flags() -> set[str]:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.lower().startswith(("flags", "features")):
+                return set(line.split(":", 1)[1].split())
+    except OSError:
+        pass
+    return set()
+
+
+def git_commit() -> str:
+    """Returns the commit of the source tree, "+changes" if it was edited, or "unknown"."""
+    root = Path(reid.__file__).resolve().parents[1]
+    try:
+        run = subprocess.run(
+            ["git", "-C", str(root), "describe", "--always", "--dirty=+changes", "--abbrev=12"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return run.stdout.strip()
+
+
+def describe(device: torch.device) -> str:
+    """Returns one line with versions, device, threads and commit."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    return (
+        f"reid {reid.__version__} ({git_commit()}), Python {platform.python_version()},"
+        f" torch {torch.__version__}, numpy {np.__version__},"
+        f" device {device} ({name}), {torch.get_num_threads()} threads"
+    )

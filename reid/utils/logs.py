@@ -1,0 +1,84 @@
+"""The run's log, its metrics.jsonl, and files that are whole or not there."""
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from reid.utils.errors import InputError
+
+
+def make_dir(path: Path) -> Path:
+    """Makes a folder that will be written to; raises InputError where that is impossible."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path} cannot be made a folder: {error.strerror}") from error
+    if not os.access(path, os.W_OK):
+        raise InputError(f"{path} is not writable; set OUTPUT_DIR to another folder")
+    return path
+
+
+def get_logger(output_dir: Path, name: str) -> logging.Logger:
+    """Returns a logger to stdout and, appending, to ``output_dir/<name>.log``."""
+    logger = logging.getLogger(f"reid.{name}")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+        handler.close()
+    for handler in (
+        logging.StreamHandler(sys.stdout),
+        logging.FileHandler(output_dir / f"{name}.log", encoding="utf-8"),
+    ):
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+        logger.addHandler(handler)
+    return logger
+
+
+def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Writes a file through a temporary one beside it, so that a reader never sees half of it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes UTF-8 text through :func:`write_whole`."""
+    write_whole(path, lambda file: file.write(text.encode()))
+
+
+class MetricsLog:
+    """One JSON object a line, appended and flushed at once.
+
+    Args:
+        path: The file.
+        last_epoch: Rows of later epochs are dropped first: a resumed run writes them anew.
+    """
+
+    def __init__(self, path: Path, last_epoch: int = 0) -> None:
+        self.path = path
+        old = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        kept = [line for line in old if _epoch(line) <= last_epoch]
+        write_text(path, "".join(f"{line}\n" for line in kept))
+
+    def write(self, row: dict[str, Any]) -> None:
+        """Appends a row; every row has the key ``epoch``."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+def _epoch(line: str) -> float:
+    try:
+        return float(json.loads(line)["epoch"])
+    except (ValueError, KeyError, TypeError):  # half a line of a killed run
+        return float("inf")
