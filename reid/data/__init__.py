@@ -1,0 +1,1 @@
+"""Data sets, samplers, augmentation and loaders."""

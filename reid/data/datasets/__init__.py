@@ -1,0 +1,11 @@
+"""One file per data set: a function ``(root, train, ...) -> Splits``.
+
+An argument with a default is a hyper-parameter (config key ``DATASETS.<NAME>.<ARGUMENT>``).
+"""
+
+from reid.data.datasets.registry import DATASETS, PUBLISHED
+from reid.utils.registry import import_submodules
+
+import_submodules(__name__)
+
+__all__ = ["DATASETS", "PUBLISHED"]

@@ -1,0 +1,24 @@
+"""Synthetic people: made on first use, in Market-1501's layout."""
+
+from pathlib import Path
+
+from reid.data.datasets.registry import DATASETS
+from reid.data.layout import load_folders
+from reid.data.records import Splits
+from reid.data.synthetic import ensure_synthetic
+
+
+@DATASETS.register("synthetic")
+def synthetic(root: Path, train: bool, preset: str = "quick", seed: int = 0) -> Splits:
+    """Draws the people of ``preset`` under ``root`` if they are not there, and loads them.
+
+    Args:
+        root: ``DATASETS.ROOT_DIR``; the folder made is ``synthetic-<preset>-seed<seed>`` in it.
+        train: Whether the training folder is needed.
+        preset: "tiny", "quick" or "market-scale".
+        seed: Of the people, cameras and images.
+    """
+    folder = ensure_synthetic(root, preset, seed)
+    return load_folders(
+        folder, train, (".",), 6, "synthetic people", "Made by tools/make_synthetic.py."
+    )

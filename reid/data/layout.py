@@ -1,0 +1,104 @@
+"""Finding data-set folders and reading identity and camera off file names."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from reid.data.records import JUNK_PID, ImageRecord, Records, Splits, check_splits
+from reid.utils.errors import InputError
+
+# Market: 0002_c1s1_000451_03.jpg and -1_c1s1_000401_03.jpg; Duke: 0002_c1_f0044158.jpg.
+# Anchored and matched against the base name alone: a folder called run1_c2 must not count, and
+# camera 12 is not camera 1.
+NAME = re.compile(r"^(-1|\d+)_c(\d+)(?:s\d+)?_[\w.]+$")
+SUFFIXES = {".jpg", ".jpeg", ".png"}
+# (train, query, gallery) below a data set's home: as published, and as layumi's baseline sorts it.
+LAYOUTS = (
+    ("bounding_box_train", "query", "bounding_box_test"),
+    ("pytorch/train_all", "pytorch/query", "pytorch/gallery"),
+    ("train_all", "query", "gallery"),
+)
+
+
+def parse_name(path: Path) -> tuple[int, int]:
+    """Reads (pid, 0-based camid) off a file's base name; raises InputError if it has neither."""
+    match = NAME.match(path.stem)
+    if match is None or int(match[2]) < 1:
+        raise InputError(
+            f"{path}: the name tells no identity and camera; expected such as"
+            " 0002_c1s1_000451_03.jpg (Market-1501) or 0002_c1_f0044158.jpg (DukeMTMC-reID)"
+        )
+    return int(match[1]), int(match[2]) - 1
+
+
+def scan(folder: Path, num_cameras: int | None = None) -> Records:
+    """Lists the images of a folder and of its direct subfolders, sorted by path, junk (-1) dropped.
+
+    Hidden files (the ``._x.jpg`` that macOS leaves in archives) and other file types are passed
+    over.
+
+    Args:
+        folder: The split's folder; one subfolder per identity is allowed.
+        num_cameras: If given, a higher camera number is an error.
+
+    Raises:
+        InputError: If the folder holds no image, or a name cannot be parsed.
+    """
+    images = [
+        path
+        for path in sorted([*folder.glob("*"), *folder.glob("*/*")])
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    ]
+    if not images:
+        raise InputError(f"{folder}: no images ({', '.join(sorted(SUFFIXES))}) in this folder")
+    records = []
+    for path in images:
+        pid, camid = parse_name(path)
+        if num_cameras is not None and camid >= num_cameras:
+            raise InputError(f"{path}: camera {camid + 1}, but the data set has {num_cameras}")
+        if pid != JUNK_PID:
+            records.append(ImageRecord(path, pid, camid))
+    if not records:
+        raise InputError(f"{folder}: all {len(images)} images are junk (pid -1)")
+    return tuple(records)
+
+
+def load_folders(
+    root: Path, train: bool, homes: Sequence[str], num_cameras: int, name: str, source: str
+) -> Splits:
+    """Reads a data set in Market-1501's layout; pid -1 is dropped, 0 kept as a distractor.
+
+    Args:
+        root: What the user names as the folder of data sets, or the data set's own folder.
+        train: Whether the training folder is needed; without it ``train`` is empty.
+        homes: Places relative to ``root`` that the field's frameworks use, most usual first.
+        num_cameras: Cameras are numbered 1 to this in file names.
+        name: The data set's name, for messages.
+        source: One sentence on where the data comes from, for messages.
+
+    Raises:
+        InputError: If no folder fits (says what was looked for where, and how it should look),
+            one has no images, or train and query share identities.
+    """
+    needed = slice(0 if train else 1, None)
+    for home in homes:
+        for layout in LAYOUTS:
+            folders = [root / home / part for part in layout[needed]]
+            if all(folder.is_dir() for folder in folders):
+                records = [scan(folder, num_cameras) for folder in folders]
+                return check_splits(Splits(*([()] * (3 - len(records))), *records), name)
+    raise _not_found(root, homes, needed, name, source)
+
+
+def _not_found(
+    root: Path, homes: Sequence[str], needed: slice, name: str, source: str
+) -> InputError:
+    wanted = " or ".join("{" + ", ".join(layout[needed]) + "}" for layout in LAYOUTS)
+    places = [root / home / part for home in homes for lay in LAYOUTS for part in lay[needed]]
+    partial = [str(place) for place in places if place.is_dir()]
+    found = f" Found only {', '.join(partial)}." if partial else ""
+    return InputError(
+        f"{name}: no folder with {wanted} at any of: {', '.join(str(root / h) for h in homes)}."
+        f"{found} Expected such as {root / homes[0] / LAYOUTS[0][1]}/*.jpg; set DATASETS.ROOT_DIR"
+        f" to the folder that holds it. {source}"
+    )

@@ -1,0 +1,80 @@
+"""Records to batches."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from reid.data.records import Records
+from reid.data.sampler import Draw, PlanSampler
+from reid.utils.batch import Batch
+from reid.utils.errors import InputError
+
+Transform = Callable[[Image.Image, np.random.Generator], Tensor]
+
+
+class ImageDataset(Dataset[Batch]):
+    """Decodes and transforms one record per draw.
+
+    Args:
+        records: What to read.
+        transform: (image, generator) -> (3, H, W) uint8.
+        label_of: pid -> label; a pid that is not in it gets -1.
+    """
+
+    def __init__(
+        self, records: Records, transform: Transform, label_of: Mapping[int, int] | None = None
+    ) -> None:
+        self.records, self.transform = records, transform
+        self.label_of = label_of or {}
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, draw: Draw) -> Batch:
+        """Returns one element as a Batch without its first dimension."""
+        index, seed = draw
+        record = self.records[index]
+        try:
+            with Image.open(record.path) as image:
+                pixels = self.transform(image, np.random.default_rng(seed))
+        except (UnidentifiedImageError, OSError) as error:
+            raise InputError(f"{record.path}: cannot be read as an image ({error})") from error
+        label = self.label_of.get(record.pid, -1)
+        numbers = torch.tensor([label, record.pid, record.camid, index])
+        return Batch(pixels, *numbers.unbind())
+
+
+def train_loader(
+    dataset: ImageDataset, sampler: PlanSampler, num_workers: int, pin_memory: bool
+) -> DataLoader[Batch]:
+    """Builds the loader of an epoch's plan; call ``sampler.set_epoch`` before each pass.
+
+    Workers are not kept between epochs: they hold no state that would need it.
+    """
+    return DataLoader(
+        dataset,
+        batch_sampler=sampler,
+        num_workers=num_workers,
+        pin_memory=pin_memory,
+        generator=torch.Generator().manual_seed(0),  # else each pass moves torch's global state
+    )
+
+
+def eval_loader(
+    dataset: ImageDataset, batch_size: int, num_workers: int, pin_memory: bool
+) -> DataLoader[Batch]:
+    """Builds a loader that yields every record once, in order."""
+    if batch_size < 1:
+        raise InputError(f"TEST.IMS_PER_BATCH must be at least 1, got {batch_size}")
+    draws = [(index, 0) for index in range(len(dataset))]
+    return DataLoader(
+        dataset,
+        batch_sampler=[draws[i : i + batch_size] for i in range(0, len(draws), batch_size)],
+        num_workers=num_workers,
+        pin_memory=pin_memory,
+        generator=torch.Generator().manual_seed(0),
+    )

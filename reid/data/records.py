@@ -1,0 +1,135 @@
+"""What a data set is: three sorted tuples of records, and the checks that hold for all of them."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from reid.utils.errors import InputError
+
+JUNK_PID = -1
+
+
+class ImageRecord(NamedTuple):
+    """One crop on disk.
+
+    Attributes:
+        path: The image file.
+        pid: Identity as in the file name; 0 is a distractor (Market-1501), -1 junk.
+        camid: Camera, 0-based.
+    """
+
+    path: Path
+    pid: int
+    camid: int
+
+
+Records = tuple[ImageRecord, ...]
+
+
+class Splits(NamedTuple):
+    """A data set. ``train`` is empty where only testing was asked for."""
+
+    train: Records
+    query: Records
+    gallery: Records
+
+
+class Counts(NamedTuple):
+    """Sizes of one split; ``ids`` is None where the authors publish no number."""
+
+    images: int
+    ids: int | None
+    cameras: int
+
+
+def count(records: Records) -> Counts:
+    """Counts images, distinct pids (the distractor 0 is one of them) and cameras."""
+    return Counts(len(records), len({r.pid for r in records}), len({r.camid for r in records}))
+
+
+def label_of_pid(records: Records) -> dict[int, int]:
+    """Maps each train pid to its rank among the sorted train pids, 0..num_classes-1.
+
+    A rank depends on nothing but the set of identities, so that a classifier fits again on any
+    other machine; the order of a folder's listing does not enter.
+    """
+    return {pid: label for label, pid in enumerate(sorted({r.pid for r in records}))}
+
+
+def check_splits(splits: Splits, name: str) -> Splits:
+    """Returns ``splits``; raises InputError if identities of train reappear in the query."""
+    shared = sorted({r.pid for r in splits.train} & {r.pid for r in splits.query})
+    if shared:
+        raise InputError(
+            f"{name}: {len(shared)} identities are in both train and query (first: {shared[0]});"
+            " the folders of two data sets seem to be mixed"
+        )
+    return splits
+
+
+def describe_counts(
+    splits: Splits, published: Mapping[str, Counts] | None = None
+) -> tuple[list[list[object]], list[str]]:
+    """Sets the counts found beside the published ones.
+
+    Returns:
+        Rows ``[split, images, ids, cameras, published]`` for a table, and one warning for each
+        number that differs, naming both.
+    """
+    rows: list[list[object]] = []
+    warnings = []
+    for split, records in zip(Splits._fields, splits, strict=True):
+        if not records:
+            continue
+        found = count(records)
+        told = published.get(split) if published else None
+        for field, have, want in zip(Counts._fields, found, told or (), strict=False):
+            if want is not None and have != want:
+                warnings.append(f"{split}: {have} {field} found, {want} published")
+        rows.append([split, *found, "/".join("-" if n is None else str(n) for n in told or ())])
+    return rows, warnings
+
+
+def cut_validation(train: Records, fraction: float, seed: int) -> Splits:
+    """Cuts an identity-disjoint validation set from the training records.
+
+    Of each held-out identity one image per camera is a query and the rest is gallery, as in
+    Market-1501; an identity that has fewer than two cameras is kept for training, since it could
+    never be matched across cameras.
+
+    Args:
+        train: All training records.
+        fraction: Share of the train identities to hold out, in (0, 1).
+        seed: Chooses the identities and the query images.
+
+    Raises:
+        InputError: If fewer than two identities would be left on either side.
+    """
+    rng = np.random.default_rng(seed)
+    by_pid: dict[int, dict[int, list[ImageRecord]]] = {}
+    for record in train:
+        by_pid.setdefault(record.pid, {}).setdefault(record.camid, []).append(record)
+    usable = [pid for pid in sorted(by_pid) if _matchable(by_pid[pid].values())]
+    wanted = round(fraction * len(by_pid))
+    if not 2 <= wanted <= min(len(usable), len(by_pid) - 2):
+        raise InputError(
+            f"VAL_FRACTION {fraction} of {len(by_pid)} train identities is {wanted}; at least 2 must"
+            f" be held out, 2 kept, and {len(usable)} are seen by two cameras"
+        )
+    held = {usable[i] for i in rng.permutation(len(usable))[:wanted]}
+    query = {
+        images[int(rng.integers(len(images)))]
+        for pid in sorted(held)
+        for images in (by_pid[pid][camid] for camid in sorted(by_pid[pid]))
+        if len(images) > 1
+    }
+    rest = [r for r in train if r.pid in held and r not in query]
+    return Splits(tuple(r for r in train if r.pid not in held), tuple(sorted(query)), tuple(rest))
+
+
+def _matchable(cameras: Iterable[list[ImageRecord]]) -> bool:
+    """True if some image can be a query that finds another camera's image in the gallery."""
+    sizes = sorted((len(images) for images in cameras), reverse=True)
+    return len(sizes) > 1 and sizes[0] > 1
