@@ -1,0 +1,113 @@
+"""Runs a model over a split: images to features, the same way for evaluation and attack."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from reid.utils.batch import Batch, to_unit
+from reid.utils.errors import InputError
+
+
+class Features(NamedTuple):
+    """Features of one split, in the order of its records.
+
+    Attributes:
+        feats: (N, D) float32 on the device that computed them.
+        pids: (N,) int64.
+        camids: (N,) int64.
+    """
+
+    feats: Tensor
+    pids: np.ndarray
+    camids: np.ndarray
+
+
+class _Output(Protocol):
+    feat: Tensor
+    feat_bn: Tensor
+
+
+class Embedding(nn.Module):
+    """What retrieval compares: pixels in [0, 1] to one vector an image.
+
+    Args:
+        model: Gives an output with ``feat`` and ``feat_bn``, each (B, D).
+        neck_feat: "after" or "before" the BNNeck.
+        normalize: Divide by the L2 norm.
+        flip: Average the (normalised) features of image and mirror image.
+        dtype: Autocast dtype, None for fp32.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        neck_feat: str = "after",
+        normalize: bool = True,
+        flip: bool = False,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        if neck_feat not in ("after", "before"):
+            raise InputError(f"neck_feat must be 'after' or 'before', got '{neck_feat}'")
+        self.model, self.normalize, self.flip, self.dtype = model, normalize, flip, dtype
+        self.field = "feat_bn" if neck_feat == "after" else "feat"
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Maps (B, 3, H, W) float in [0, 1] to (B, D) float32."""
+        feats = self._one_view(images)
+        if self.flip:
+            feats = self._scaled(feats + self._one_view(images.flip(3)), 0.5)
+        return feats
+
+    def _one_view(self, images: Tensor) -> Tensor:
+        with torch.autocast(images.device.type, self.dtype, enabled=self.dtype is not None):
+            output: _Output = self.model(images)
+        feats: Tensor = getattr(output, self.field).float()
+        return self._scaled(feats, 1.0)
+
+    def _scaled(self, feats: Tensor, factor: float) -> Tensor:
+        return nn.functional.normalize(feats) if self.normalize else feats * factor
+
+
+@contextmanager
+def eval_mode(module: nn.Module) -> Iterator[None]:
+    """Puts a module into eval mode and every submodule back into its own mode afterwards."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
+
+
+def extract(
+    embed: nn.Module,
+    loader: Iterable[Batch],
+    device: torch.device,
+    perturb: Callable[[Tensor, Batch], Tensor] | None = None,
+) -> Features:
+    """Computes the features of every image that ``loader`` yields, in its order.
+
+    Args:
+        embed: (B, 3, H, W) float in [0, 1] -> (B, D); run in eval mode, modes restored.
+        loader: Batches with uint8 images.
+        device: Where ``embed`` lives.
+        perturb: Optional (images in [0, 1], batch) -> images in [0, 1], for attacks.
+    """
+    feats, pids, camids = [], [], []
+    with eval_mode(embed):
+        for batch in loader:
+            images = to_unit(batch.images.to(device, non_blocking=True))
+            if perturb is not None:
+                images = perturb(images, batch)
+            with torch.inference_mode():
+                feats.append(embed(images.contiguous(memory_format=torch.channels_last)))
+            pids.append(batch.pids)
+            camids.append(batch.camids)
+    # Joined outside inference mode, so that callers may use the result like any tensor.
+    return Features(torch.cat(feats), torch.cat(pids).numpy(), torch.cat(camids).numpy())
