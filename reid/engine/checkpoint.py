@@ -1,0 +1,84 @@
+"""Checkpoints: written whole or not at all, and read without running what is in them."""
+
+import pickle
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import reid
+from reid.utils.environment import git_commit
+from reid.utils.errors import InputError
+from reid.utils.logs import write_whole
+
+FORMAT = 1
+
+
+def save(
+    path: Path, model: nn.Module, epoch: int, config: str, pids: list[int], **state: Any
+) -> None:
+    """Writes a checkpoint of tensors and plain values.
+
+    Args:
+        path: The file; it is replaced in one step.
+        model: Its state dict is stored under "model".
+        epoch: Number of epochs completed.
+        config: The resolved config as YAML text.
+        pids: Sorted train pids: pid of label i is pids[i].
+        **state: State dicts and plain values that resuming needs.
+    """
+    checkpoint = {
+        "format": FORMAT,
+        "version": reid.__version__,
+        "commit": git_commit(),
+        "epoch": epoch,
+        "config": config,
+        "pids": pids,
+        "model": model.state_dict(),
+        **state,
+    }
+    write_whole(path, lambda file: torch.save(checkpoint, file))
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Reads a checkpoint onto the CPU.
+
+    Raises:
+        InputError: If the file is missing, damaged, not ours, or would need code to be run.
+    """
+    if not path.is_file():
+        raise InputError(f"checkpoint {path} does not exist")
+    try:
+        with warnings.catch_warnings():  # torch muses about pickle protocols; we say what matters
+            warnings.simplefilter("ignore", UserWarning)
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f"checkpoint {path} is refused: it is damaged or holds more than tensors and plain"
+            " values, and loading it could run code"
+        ) from error
+    except (RuntimeError, OSError, EOFError, ValueError) as error:
+        raise InputError(f"checkpoint {path} is damaged or no checkpoint: {error}") from error
+    if not isinstance(checkpoint, dict) or checkpoint.get("format") != FORMAT:
+        raise InputError(
+            f"checkpoint {path} was not written by this version of reid (format {FORMAT});"
+            " for backbone weights use MODEL.PRETRAIN_CHOICE path and MODEL.PRETRAIN_PATH"
+        )
+    return checkpoint
+
+
+def load_model(model: nn.Module, checkpoint: dict[str, Any], path: Path) -> None:
+    """Fills ``model``; raises InputError that names the first key or shape that does not fit."""
+    have, want = checkpoint["model"], model.state_dict()
+    for key in sorted(have.keys() | want.keys()):
+        if key not in want or key not in have:
+            where = "checkpoint" if key not in have else "model of this config"
+            raise InputError(f"checkpoint {path} does not fit: the {where} lacks {key}")
+        if have[key].shape != want[key].shape:
+            raise InputError(
+                f"checkpoint {path} does not fit: {key} is {tuple(have[key].shape)},"
+                f" the model of this config has {tuple(want[key].shape)}"
+            )
+    model.load_state_dict(have)

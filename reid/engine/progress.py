@@ -1,0 +1,64 @@
+"""Where an epoch stands: a bar on a terminal, plain lines elsewhere."""
+
+import logging
+import sys
+import time
+from collections.abc import Mapping
+
+from tqdm import tqdm
+
+
+class Progress:
+    """Shows loss, accuracy, images/s and the time left.
+
+    Args:
+        logger: Gets the plain lines.
+        epoch: 1-based.
+        max_epochs: Of the run.
+        steps: Steps in this epoch.
+        period: Steps between readings; the engine reads loss values (and so waits for the device)
+            only then.
+    """
+
+    def __init__(
+        self, logger: logging.Logger, epoch: int, max_epochs: int, steps: int, period: int
+    ) -> None:
+        self.logger, self.steps, self.period = logger, steps, period
+        self.epoch, self.max_epochs = epoch, max_epochs
+        self.start, self.step, self.images = time.perf_counter(), 0, 0
+        self.title = f"epoch {epoch}/{max_epochs}"
+        self.bar = tqdm(total=steps, desc=self.title, leave=False) if sys.stderr.isatty() else None
+
+    def advance(self, images: int) -> bool:
+        """Counts one step; returns True where a reading is due."""
+        self.step += 1
+        self.images += images
+        if self.bar is not None:
+            self.bar.update()
+        return self.step % self.period == 0 and self.step < self.steps
+
+    @property
+    def images_per_second(self) -> float:
+        """Images a second since the epoch began."""
+        return self.images / max(time.perf_counter() - self.start, 1e-9)
+
+    def show(self, values: Mapping[str, float]) -> None:
+        """Shows a reading."""
+        text = {name: f"{value:.3f}" for name, value in values.items()}
+        if self.bar is not None:
+            self.bar.set_postfix({**text, "img/s": f"{self.images_per_second:.1f}"})
+            return
+        spent = time.perf_counter() - self.start
+        left = (self.max_epochs - self.epoch + 1) * self.steps - self.step
+        eta = int(spent / self.step * left)
+        parts = " ".join(f"{name} {value}" for name, value in text.items())
+        self.logger.info(
+            f"{self.title} step {self.step}/{self.steps} {parts}"
+            f" {self.images_per_second:.1f} images/s"
+            f" eta {eta // 3600}:{eta // 60 % 60:02}:{eta % 60:02}"
+        )
+
+    def close(self) -> None:
+        """Takes the bar off the terminal."""
+        if self.bar is not None:
+            self.bar.close()

@@ -1,0 +1,219 @@
+"""The training loop."""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.utils.data import DataLoader
+from torch.utils.tensorboard import SummaryWriter
+
+from reid.data.sampler import PlanSampler
+from reid.engine import checkpoint as ckpt
+from reid.engine.optim import Schedule
+from reid.engine.pictures import first_batch_pictures
+from reid.engine.progress import Progress
+from reid.utils.batch import Batch, to_unit
+from reid.utils.errors import InputError
+from reid.utils.logs import MetricsLog
+from reid.utils.seeding import derive_seed
+
+LAST, BEST = "last.pth", "best.pth"
+_RESEED = 2  # keeps the regularizers' draws apart from the sampler's (0 and 1)
+
+
+@dataclass
+class Trainer:
+    """One run: model, data, optimizer and where it writes.
+
+    Attributes:
+        model: With ``reseed(seed)``; already on ``device``.
+        criterion: (output, labels) -> named parts and "total".
+        optimizer: Its groups carry ``initial_lr``.
+        schedule: Learning rate of each epoch.
+        loader: Yields Batch; follows ``sampler``.
+        sampler: Told the epoch before each pass.
+        evaluate: () -> metrics as fractions, with "mAP".
+        logger: Gets the run's lines.
+        output_dir: Gets last.pth, best.pth, metrics.jsonl and TensorBoard's events.
+        config: The resolved config as YAML text, stored in each checkpoint.
+        pids: Sorted train pids, stored in each checkpoint.
+        device: Of the model.
+        seed: Of the run.
+        max_epochs: Length of the run.
+        precision: Autocast dtype; None is fp32.
+        clip_norm: Largest norm of the whole gradient; 0 is off.
+        eval_period: Epochs between evaluations; 0 is after the last only.
+        checkpoint_period: Epochs between saves of last.pth.
+        log_period: Steps between readings of the loss.
+    """
+
+    model: Any
+    criterion: nn.Module
+    optimizer: Optimizer
+    schedule: Schedule
+    loader: DataLoader[Batch]
+    sampler: PlanSampler
+    evaluate: Callable[[], Mapping[str, float]]
+    logger: logging.Logger
+    output_dir: Path
+    config: str
+    pids: list[int]
+    device: torch.device
+    seed: int
+    max_epochs: int
+    precision: torch.dtype | None = None
+    clip_norm: float = 0.0
+    eval_period: int = 10
+    checkpoint_period: int = 1
+    log_period: int = 20
+    epoch: int = field(default=0, init=False)  # epochs completed
+    best: dict[str, float] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        fp16 = self.precision is torch.float16
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=fp16)
+
+    def fit(self) -> None:
+        """Trains from the epoch reached to ``max_epochs``."""
+        metrics = MetricsLog(self.output_dir / "metrics.jsonl", self.epoch)
+        with SummaryWriter(
+            str(self.output_dir / "tensorboard"), purge_step=self.epoch + 1
+        ) as board:
+            for epoch in range(self.epoch + 1, self.max_epochs + 1):
+                rate = self.schedule.apply(self.optimizer, epoch)
+                self.sampler.set_epoch(epoch)
+                if epoch == 1:
+                    self._draw_pictures(board)
+                self.model.reseed(derive_seed(self.seed, epoch, _RESEED))
+                row = {"epoch": epoch, "lr": rate, **self.train_epoch(epoch)}
+                self.epoch = epoch
+                if self._due(self.eval_period):
+                    row |= self.evaluate()
+                self._report(row)
+                improved = row.get("mAP", -1.0) > self.best.get("mAP", -1.0)
+                if improved:
+                    self.best = {"mAP": row["mAP"], "epoch": epoch}
+                if improved or self._due(self.checkpoint_period):
+                    self.save(improved)
+                metrics.write(row)
+                for name, value in row.items():
+                    board.add_scalar(name, value, epoch)
+
+    def train_epoch(self, epoch: int) -> dict[str, float]:
+        """Makes one pass over the loader; returns mean losses, accuracy and speed.
+
+        Raises:
+            InputError: If a loss is not finite; nothing is saved after that.
+        """
+        self.model.train()
+        self.criterion.train()
+        meter = Meter(self.device)
+        progress = Progress(self.logger, epoch, self.max_epochs, len(self.loader), self.log_period)
+        for batch in self.loader:
+            meter.add(*self.step(batch))
+            if progress.advance(len(batch.images)):
+                progress.show(meter.read(epoch))
+        progress.close()
+        speed = {"images_per_second": progress.images_per_second}
+        return {**meter.read(epoch), **speed, "train_seconds": time.perf_counter() - progress.start}
+
+    def step(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor, int]:
+        """Makes one update; returns (loss parts, number of right labels, batch size), unread.
+
+        Nothing here waits for the device: values stay tensors until the meter reads them.
+        """
+        images = to_unit(batch.images.to(self.device, non_blocking=True))
+        labels = batch.labels.to(self.device, non_blocking=True)
+        self.optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(self.device.type, self.precision, enabled=self.precision is not None):
+            output = self.model(images.contiguous(memory_format=torch.channels_last))
+        losses = self.criterion(output, labels)
+        self.scaler.scale(losses["total"]).backward()
+        if self.clip_norm:
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        right = (output.logits.detach().argmax(1) == labels).sum()
+        return {name: loss.detach() for name, loss in losses.items()}, right, len(labels)
+
+    def save(self, improved: bool) -> None:
+        """Writes last.pth, and best.pth (weights without optimizer state) where it is one."""
+        common = {"config": self.config, "pids": self.pids, "best": self.best}
+        ckpt.save(
+            self.output_dir / LAST,
+            self.model,
+            self.epoch,
+            **common,
+            optimizer=self.optimizer.state_dict(),
+            scaler=self.scaler.state_dict(),
+            criterion=self.criterion.state_dict(),
+        )
+        if improved:
+            ckpt.save(self.output_dir / BEST, self.model, self.epoch, **common)
+
+    def resume(self, path: Path) -> None:
+        """Takes up the state of last.pth: the run goes on as if it had not stopped.
+
+        Random numbers need no state: they are derived from (seed, epoch).
+        """
+        state = ckpt.load(path)
+        if "optimizer" not in state:
+            raise InputError(f"{path} holds weights only; resume from {LAST}")
+        if state["pids"] != self.pids:
+            raise InputError(f"{path} was trained on other identities than this data set holds")
+        ckpt.load_model(self.model, state, path)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.criterion.load_state_dict(state["criterion"])
+        self.epoch, self.best = state["epoch"], state["best"]
+
+    def _due(self, period: int) -> bool:
+        return self.epoch == self.max_epochs or (period > 0 and self.epoch % period == 0)
+
+    def _report(self, row: Mapping[str, float]) -> None:
+        parts = " ".join(f"{k} {v:.4g}" for k, v in row.items() if k != "epoch")
+        self.logger.info(f"epoch {self.epoch}/{self.max_epochs} done: {parts}")
+
+    def _draw_pictures(self, board: SummaryWriter) -> None:
+        for name, picture in first_batch_pictures(self.model, self.loader, self.device):
+            board.add_image(name, picture, 0)
+
+
+class Meter:
+    """Sums losses and hits on the device; reading them is the only wait.
+
+    Args:
+        device: Of the sums.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.sums: dict[str, Tensor] = {}
+        self.right = torch.zeros((), dtype=torch.int64, device=device)
+        self.steps = self.images = 0
+
+    def add(self, losses: Mapping[str, Tensor], right: Tensor, images: int) -> None:
+        """Adds one step."""
+        for name, loss in losses.items():
+            self.sums[name] = self.sums[name] + loss if name in self.sums else loss
+        self.right += right
+        self.steps += 1
+        self.images += images
+
+    def read(self, epoch: int) -> dict[str, float]:
+        """Returns the means since the epoch began; raises InputError that names one not finite."""
+        means = {f"loss_{name}": float(value) / self.steps for name, value in self.sums.items()}
+        for name, value in means.items():
+            if not math.isfinite(value):
+                raise InputError(
+                    f"{name} became {value} in epoch {epoch}, by step {self.steps}: the training"
+                    " diverged; lower SOLVER.BASE_LR, set SOLVER.CLIP_NORM or SOLVER.PRECISION fp32"
+                )
+        return {**means, "accuracy": int(self.right) / self.images}
