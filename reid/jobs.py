@@ -1,0 +1,88 @@
+"""The two jobs, from a config to files: what tools/train.py and tools/test.py run."""
+
+import hashlib
+from pathlib import Path
+
+from tabulate import tabulate
+from torch import nn
+from yacs.config import CfgNode
+
+from reid import build
+from reid.config import default_cfg, difference, dump
+from reid.data.records import Splits
+from reid.engine.tester import HEADERS, TestResult, write_results
+from reid.engine.trainer import LAST, Trainer
+from reid.utils.environment import choose_device, describe, git_commit
+from reid.utils.errors import InputError
+from reid.utils.logs import get_logger, make_dir, write_text
+
+
+def train(cfg: CfgNode, resume: bool = False) -> Trainer:
+    """Trains what ``cfg`` describes into OUTPUT_DIR.
+
+    Args:
+        cfg: From :func:`reid.config.load_cfg`.
+        resume: Go on from OUTPUT_DIR/last.pth; starts afresh where there is none.
+
+    Raises:
+        InputError: If OUTPUT_DIR holds a run and ``resume`` is False, or holds another run.
+    """
+    output = Path(cfg.OUTPUT_DIR)
+    last = output / LAST
+    if last.exists() and not resume:
+        raise InputError(
+            f"{output} already holds a run; go on with --resume, or set another OUTPUT_DIR"
+        )
+    logger = get_logger(make_dir(output), "train")
+    logger.info(describe(choose_device(cfg.MODEL.DEVICE)))
+    rows = difference(cfg, default_cfg())
+    logger.info(f"differs from the defaults\n{tabulate(rows, ('key', 'value', 'default'))}")
+    if last.exists():
+        build.check_resumable(cfg, last, logger)
+    trainer = build.build_trainer(cfg, logger)
+    if last.exists():
+        trainer.resume(last)
+        logger.info(f"resumed {last}: {trainer.epoch} of {trainer.max_epochs} epochs are done")
+    write_text(output / "config.yml", dump(cfg))
+    trainer.fit()
+    best = trainer.best
+    logger.info(f"best mAP {best['mAP']:.1%} at epoch {best['epoch']:.0f}, written to {output}")
+    return trainer
+
+
+def test(cfg: CfgNode, weight: Path) -> TestResult:
+    """Evaluates the checkpoint ``weight``; writes metrics.json and ranking.npz to OUTPUT_DIR."""
+    logger = get_logger(make_dir(Path(cfg.OUTPUT_DIR)), "test")
+    logger.info(describe(choose_device(cfg.MODEL.DEVICE)))
+    model = build.load_trained(cfg, weight, logger)
+    splits = build.load_splits(cfg, False, logger)
+    embed = build.build_embedding(cfg, model)
+    return _evaluate(cfg, embed, splits, {"weight": str(weight)})
+
+
+def test_reference(cfg: CfgNode, name: str, embed: nn.Module) -> TestResult:
+    """Evaluates an embedding that needs no checkpoint, as :func:`test` does."""
+    logger = get_logger(make_dir(Path(cfg.OUTPUT_DIR)), "test")
+    return _evaluate(cfg, embed, build.load_splits(cfg, False, logger), {"reference": name})
+
+
+def _evaluate(cfg: CfgNode, embed: nn.Module, splits: Splits, facts: dict[str, str]) -> TestResult:
+    output = Path(cfg.OUTPUT_DIR)
+    logger = get_logger(output, "test")
+    result = build.evaluate(cfg, embed, splits.query, splits.gallery, cfg.TEST.RE_RANKING)
+    plain = result.rankings["plain"]
+    if plain.num_skipped:
+        logger.warning(
+            f"warning: {plain.num_skipped} queries have no match in the gallery and are left out"
+        )
+    facts = {
+        **facts,
+        "dataset": cfg.DATASETS.NAMES[0],
+        "config_hash": hashlib.sha256(dump(cfg).encode()).hexdigest()[:12],
+        "commit": git_commit(),
+    }
+    write_results(result, output, {"num_gallery": len(splits.gallery), **facts})
+    table = tabulate(result.rows(), HEADERS, floatfmt=".1f")
+    logger.info(f"{plain.num_queries} queries, {len(splits.gallery)} gallery images\n{table}")
+    logger.info(f"written: {output}/metrics.json, {output}/ranking.npz")
+    return result

@@ -1,0 +1,94 @@
+"""The shape of the house: imports point down, cfg stays in its rooms, no global randomness."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+# A module may import from its own package and from packages of a lower level.
+LEVELS = {
+    "utils": 0,
+    "data": 1,
+    "modeling": 1,
+    "losses": 1,
+    "evaluation": 1,
+    "robustness": 2,
+    "visualization": 2,
+    "engine": 3,
+    "config": 4,
+    "build": 5,
+    "jobs": 6,
+}
+CFG_ROOMS = {"config", "build", "jobs"}
+MODULES = sorted((ROOT / "reid").rglob("*.py"))
+
+
+def part_of(path: Path) -> str:
+    parts = path.relative_to(ROOT / "reid").with_suffix("").parts
+    return parts[0]
+
+
+def imported(tree: ast.AST) -> list[str]:
+    names = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names += [node.module]
+            if node.module == "reid":  # from reid import build
+                names += [f"reid.{alias.name}" for alias in node.names]
+    return names
+
+
+def offences(path: Path, text: str) -> list[str]:
+    """Says what a module at ``path`` with source ``text`` does that the house forbids."""
+    tree, here = ast.parse(text), part_of(path)
+    found = []
+    for name in imported(tree):
+        there = name.split(".")[1] if name.startswith("reid.") else None
+        if there in LEVELS and there != here and LEVELS[there] >= LEVELS.get(here, -1):
+            found.append(f"{here} imports {there}")
+        if name.split(".")[0] == "yacs" and here not in CFG_ROOMS:
+            found.append(f"{here} imports yacs")
+    for node in ast.walk(tree):
+        if here not in CFG_ROOMS and isinstance(node, ast.Name | ast.arg | ast.Attribute):
+            word = (
+                getattr(node, "id", None) or getattr(node, "arg", None) or getattr(node, "attr", "")
+            )
+            if word == "cfg":
+                found.append(f"{here} names cfg")
+    if re.search(r"weights_only\s*=\s*False|allow_pickle\s*=\s*True|shell\s*=\s*True", text):
+        found.append("unsafe loading or shell")
+    if re.search(r"np\.random\.(seed|rand|randint|choice|shuffle|permutation)\(", text):
+        found.append("global numpy randomness")
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_module_keeps_to_its_place(path: Path) -> None:
+    assert part_of(path) in LEVELS or path.name == "__init__.py", "a new part needs a level"
+    assert offences(path, path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "text"),
+    [
+        ("data/x.py", "from reid.modeling import ReIDModel"),
+        ("utils/x.py", "import reid.data.records"),
+        ("evaluation/x.py", "from reid.engine.trainer import Trainer"),
+        ("engine/x.py", "from reid import build"),
+        ("losses/x.py", "import yacs.config"),
+        ("losses/x.py", "def f(cfg): return cfg.LOSS"),
+        ("engine/x.py", "torch.load(path, weights_only=False)"),
+        ("data/x.py", "np.random.shuffle(order)"),
+    ],
+)
+def test_the_test_bites(place: str, text: str) -> None:
+    assert offences(ROOT / "reid" / place, text)
+
+
+def test_tools_are_short() -> None:
+    for path in sorted((ROOT / "tools").glob("*.py")):
+        assert len(path.read_text(encoding="utf-8").splitlines()) < 100, path

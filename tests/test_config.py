@@ -1,0 +1,239 @@
+"""One YAML file and a command line become one checked, frozen config."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from reid.config import default_cfg, dump, hyperparameters, leaves, load_cfg
+from reid.losses import LOSSES
+from reid.utils.errors import InputError
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Path:
+    return write(tmp_path / "empty.yml", "")
+
+
+def message(path: Path, *overrides: str) -> str:
+    with pytest.raises(InputError) as caught:
+        load_cfg(path, overrides)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yml")), ids=lambda path: path.name)
+def test_every_shipped_config_loads(path: Path) -> None:
+    cfg = load_cfg(path)
+    assert cfg.is_frozen()
+    if path.stem != "base":
+        assert f"outputs/{path.stem}" == cfg.OUTPUT_DIR
+
+
+def test_market_lfm_is_the_bag_of_tricks_recipe_with_lfm() -> None:
+    cfg = load_cfg(CONFIGS / "market_lfm.yml")
+    told = {
+        "MODEL.BACKBONE.NAME": "resnet50",
+        "MODEL.BACKBONE.RESNET50.LAST_STRIDE": 1,
+        "MODEL.PRETRAIN_CHOICE": "imagenet",
+        "MODEL.HEAD.NAME": "bnneck",
+        "MODEL.REGULARIZER.NAME": "lfm",
+        "MODEL.REGULARIZER.STAGES": ("conv1",),
+        "MODEL.REGULARIZER.LFM.P": 0.15,
+        "MODEL.REGULARIZER.LFM.NUM_CHANNELS": 32,
+        "MODEL.REGULARIZER.LFM.AREA": (0.02, 0.4),
+        "MODEL.REGULARIZER.LFM.ASPECT": (0.3, 1 / 0.3),
+        "INPUT.SIZE_TRAIN": (256, 128),
+        "INPUT.FLIP_PROB": 0.5,
+        "INPUT.PADDING": 10,
+        "INPUT.PIXEL_MEAN": (0.485, 0.456, 0.406),
+        "INPUT.PIXEL_STD": (0.229, 0.224, 0.225),
+        "INPUT.ERASING_PROB": 0.5,
+        "INPUT.ERASING_AREA": (0.02, 0.4),
+        "INPUT.ERASING_ASPECT": (0.3, 1 / 0.3),
+        "DATASETS.NAMES": ("market1501",),
+        "DATALOADER.SAMPLER": "pk",
+        "DATALOADER.NUM_INSTANCES": 4,
+        "SOLVER.IMS_PER_BATCH": 64,
+        "SOLVER.OPTIMIZER_NAME": "adam",
+        "SOLVER.BASE_LR": 3.5e-4,
+        "SOLVER.WEIGHT_DECAY": 5e-4,
+        "SOLVER.WEIGHT_DECAY_BIAS": 5e-4,
+        "SOLVER.WARMUP_EPOCHS": 10,
+        "SOLVER.WARMUP_FACTOR": 0.01,
+        "SOLVER.STEPS": (40, 70),
+        "SOLVER.GAMMA": 0.1,
+        "SOLVER.MAX_EPOCHS": 120,
+        "LOSS.NAMES": ("ce", "triplet"),
+        "LOSS.WEIGHTS": (1.0, 1.0),
+        "LOSS.CE.LABEL_SMOOTHING": 0.1,
+        "LOSS.TRIPLET.MARGIN": 0.3,
+        "TEST.NECK_FEAT": "after",
+        "TEST.FEAT_NORM": True,
+    }
+    values = dict(leaves(cfg))
+    assert {key: values[key] for key in told} == told
+
+
+def test_erasing_fill_is_the_mean_taken_for_a_normalized_value() -> None:
+    cfg = load_cfg(CONFIGS / "market_lfm.yml")
+    pairs = zip(cfg.INPUT.PIXEL_MEAN, cfg.INPUT.PIXEL_STD, strict=True)
+    assert pytest.approx([m * s + m for m, s in pairs], abs=1e-6) == cfg.INPUT.ERASING_FILL
+
+
+@pytest.mark.parametrize("name", ["market", "duke", "synthetic"])
+def test_lfm_and_baseline_differ_in_the_regularizer_alone(name: str) -> None:
+    left = dict(leaves(load_cfg(CONFIGS / f"{name}_lfm.yml")))
+    right = dict(leaves(load_cfg(CONFIGS / f"{name}_baseline.yml")))
+    assert {k for k in left if left[k] != right[k]} == {"MODEL.REGULARIZER.NAME", "OUTPUT_DIR"}
+
+
+def test_a_components_defaults_become_its_keys() -> None:
+    assert default_cfg().LOSS.TRIPLET == hyperparameters(LOSSES["triplet"])
+    assert set(default_cfg().LOSS.CENTER) == {"LR"}  # num_classes and feat_dim are facts
+
+
+def test_a_chain_of_bases_is_relative_to_each_file(tmp_path: Path) -> None:
+    write(tmp_path / "a.yml", "SEED: 1\nSOLVER: {MAX_EPOCHS: 5, BASE_LR: 0.1}")
+    write(tmp_path / "sub/b.yml", "_BASE_: ../a.yml\nSOLVER: {MAX_EPOCHS: 6}")
+    last = write(tmp_path / "sub/c.yml", "_BASE_: b.yml\nSEED: 3")
+    cfg = load_cfg(last, ["SOLVER.BASE_LR", "0.2"])
+    assert (cfg.SEED, cfg.SOLVER.MAX_EPOCHS, cfg.SOLVER.BASE_LR) == (3, 6, 0.2)
+
+
+def test_a_circle_of_bases_is_an_error(tmp_path: Path) -> None:
+    write(tmp_path / "a.yml", "_BASE_: b.yml")
+    write(tmp_path / "b.yml", "_BASE_: a.yml")
+    assert "goes in a circle" in message(tmp_path / "a.yml")
+
+
+def test_a_missing_base_names_who_asked(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.yml", "_BASE_: nowhere.yml")
+    assert "nowhere.yml" in message(path)
+    assert f"which {path} names as _BASE_" in message(path)
+
+
+@pytest.mark.parametrize(
+    "text", ["market1501", "('market1501',)", "['market1501']", "('market1501')"]
+)
+def test_one_data_set_can_be_named_in_every_usual_way(empty: Path, text: str) -> None:
+    assert load_cfg(empty, ["DATASETS.NAMES", text]).DATASETS.NAMES == ("market1501",)
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [
+        ("SOLVER.BASE_LR", "1e-4", 1e-4),
+        ("SOLVER.BASE_LR", "1", 1.0),
+        ("TEST.FLIP", "true", True),
+        ("TEST.FLIP", "False", False),
+        ("SOLVER.STEPS", "(20,30,40)", (20, 30, 40)),
+        ("SOLVER.STEPS", "20", (20,)),
+        ("OUTPUT_DIR", "outputs/a", "outputs/a"),
+        ("INPUT.SIZE_TRAIN", "[384, 128]", (384, 128)),
+    ],
+)
+def test_values_typed_on_the_command_line(empty: Path, key: str, text: str, value: object) -> None:
+    assert dict(leaves(load_cfg(empty, [key, text])))[key] == value
+
+
+def test_scientific_notation_that_yaml_takes_for_text_is_a_number(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.yml", "SOLVER: {BASE_LR: 1e-4}")
+    assert isinstance(yaml.safe_load(path.read_text())["SOLVER"]["BASE_LR"], str)
+    assert load_cfg(path).SOLVER.BASE_LR == 1e-4
+
+
+def test_a_section_of_comments_only_is_empty(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.yml", "DATASETS:\n  # NAMES: [market1501]\nSEED: 2\n")
+    assert load_cfg(path).SEED == 2
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "parts"),
+    [
+        ("SOLVER.BASE_LRR", "0.1", ["unknown key SOLVER.BASE_LRR", "SOLVER.BASE_LR'?"]),
+        ("SOLVER.MARGIN", "0.3", ["unknown key", "LOSS.TRIPLET.MARGIN"]),
+        ("MODEL.LAST_STRIDE", "1", ["did you mean", "LAST_STRIDE"]),
+        ("solver.base_lr", "0.1", ["SOLVER.BASE_LR"]),
+        ("SOLVER", "0.1", ["is a section", "BASE_LR"]),
+        ("SOLVER.MAX_EPOCHS", "ten", ["must be a whole number", "'ten'"]),
+        ("SOLVER.MAX_EPOCHS", "1.5", ["must be a whole number"]),
+        ("SOLVER.MAX_EPOCHS", "0", ["must be at least 1"]),
+        ("SOLVER.BASE_LR", "nan", ["must be a number"]),
+        ("SOLVER.BASE_LR", "True", ["must be a number"]),
+        ("TEST.FLIP", "yes", ["must be true or false"]),
+        ("TEST.FLIP", "1", ["must be true or false"]),
+        ("INPUT.SIZE_TRAIN", "256", ["must have 2 values"]),
+        ("SOLVER.OPTIMIZER_NAME", "Adam", ["unknown value 'Adam'", "did you mean 'adam'"]),
+        ("DATALOADER.SAMPLER", "triplet", ["unknown value", "Known: pk, shuffle"]),
+        ("DATASETS.NAMES", "market", ["unknown value", "market1501"]),
+        ("MODEL.BACKBONE.NAME", "resnet51", ["did you mean 'resnet50'"]),
+        ("MODEL.REGULARIZER.NAME", "lmf", ["did you mean 'lfm'"]),
+        ("LOSS.NAMES", "['ce', 'tripet']", ["unknown value 'tripet'", "did you mean 'triplet'"]),
+        ("TEST.METRIC", "l2", ["Known: cosine, euclidean"]),
+        ("SOLVER.SCHEDULE", "cos", ["cosine"]),
+    ],
+)
+def test_bad_settings_name_key_source_and_mend(
+    tmp_path: Path, empty: Path, key: str, value: str, parts: list[str]
+) -> None:
+    typed = message(empty, key, value)
+    assert typed.startswith("command line: ")
+    tree: object = yaml.safe_load(value) if value[0] != "[" else ["ce", "tripet"]
+    for name in reversed(key.split(".")):
+        tree = {name: tree}
+    path = write(tmp_path / "bad.yml", yaml.safe_dump(tree))
+    filed = message(path) if value != "yes" else typed.replace("command line", str(path))
+    assert filed.startswith(f"{path}: ")
+    for part in [key, *parts]:
+        assert part in typed
+        assert part in filed or part == "'ten'"
+
+
+def test_a_key_without_value_is_an_error(empty: Path) -> None:
+    assert "'SEED' has no partner" in message(empty, "SEED")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "part"),
+    [
+        (["LOSS.NAMES", "['ce']"], "one weight for each loss"),
+        (["SOLVER.IMS_PER_BATCH", "65"], "must be a multiple"),
+        (["SOLVER.STEPS", "(70, 40)"], "must rise"),
+        (["MODEL.PRETRAIN_PATH", "r50.pth"], "PRETRAIN_CHOICE path"),
+        (["DATASETS.NAMES", "('market1501', 'dukemtmc')"], "one data set a run"),
+    ],
+)
+def test_settings_that_contradict_each_other(empty: Path, overrides: list[str], part: str) -> None:
+    assert part in message(empty, *overrides)
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("SEED: [1", "is not YAML"),
+        ("- SEED", "KEY: value lines"),
+        ("_BASE_: [a]", "one relative path"),
+    ],
+)
+def test_files_that_are_no_config(tmp_path: Path, text: str, part: str) -> None:
+    assert part in message(write(tmp_path / "a.yml", text))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    assert "nowhere.yml cannot be read: No such file" in message(tmp_path / "nowhere.yml")
+
+
+def test_the_dumped_config_loads_back_to_itself(tmp_path: Path) -> None:
+    cfg = load_cfg(CONFIGS / "market_lfm.yml", ["SEED", "7", "SOLVER.STEPS", "()"])
+    again = load_cfg(write(tmp_path / "config.yml", dump(cfg)))
+    assert "&id" not in dump(cfg)
+    assert dict(leaves(again)) == dict(leaves(cfg))
