@@ -1,0 +1,230 @@
+"""The real commands as subprocesses, on tiny synthetic people."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+TINY = [
+    "DATASETS.SYNTHETIC.PRESET", "tiny",
+    "MODEL.BACKBONE.NAME", "resnet18",
+    "INPUT.SIZE_TRAIN", "(64,32)",
+    "INPUT.SIZE_TEST", "(64,32)",
+    "SOLVER.PRECISION", "fp32",
+    "SOLVER.SCHEDULE", "multistep",
+    "SOLVER.IMS_PER_BATCH", "16",
+    "SOLVER.EVAL_PERIOD", "2",
+    "SOLVER.LOG_PERIOD", "1",
+    "DATALOADER.NUM_WORKERS", "0",
+]  # fmt: skip
+
+
+def command(tool: str, *args: object) -> list[str]:
+    return [sys.executable, str(ROOT / "tools" / tool), *map(str, args)]
+
+
+def run(tool: str, *args: object, code: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(command(tool, *args), capture_output=True, text=True, timeout=300)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("datasets")
+    run("make_synthetic.py", "--preset", "tiny", "--seed", 0, "--root", root)
+    return root
+
+
+def lfm(data: Path, out: Path, *more: object) -> list[object]:
+    config = ROOT / "configs/synthetic_lfm.yml"
+    return ["--config-file", config, *TINY, "DATASETS.ROOT_DIR", data, "OUTPUT_DIR", out, *more]
+
+
+@pytest.fixture(scope="module")
+def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    run("train.py", *lfm(data, out, "SOLVER.MAX_EPOCHS", 4))
+    return out
+
+
+def rows(out: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+def weights(out: Path, name: str = "last.pth") -> dict[str, torch.Tensor]:
+    state: dict[str, torch.Tensor] = torch.load(out / name, weights_only=True)["model"]
+    return state
+
+
+def test_training_writes_what_a_run_needs(trained: Path) -> None:
+    names = {path.name for path in trained.iterdir()}
+    expected = {"config.yml", "last.pth", "best.pth", "metrics.jsonl", "train.log", "tensorboard"}
+    assert expected <= names
+    assert not [name for name in names if name.endswith(".tmp")]
+    config = yaml.safe_load((trained / "config.yml").read_text())
+    assert config["SOLVER"]["MAX_EPOCHS"] == 4
+    assert (
+        torch.load(trained / "last.pth", weights_only=True)["config"]
+        == (trained / "config.yml").read_text()
+    )
+
+
+def test_the_log_opens_with_what_the_run_depends_on(trained: Path) -> None:
+    log = (trained / "train.log").read_text()
+    head = log[: log.index("step 1/")]
+    for part in ("torch", "Python", "device cpu", "threads", "differs from the defaults"):
+        assert part in head
+    assert "MODEL.REGULARIZER.NAME  lfm" in " ".join(head.split()).replace(" lfm", "  lfm")
+    assert "query" in head and "gallery" in head and "TEST split" in head
+
+
+def test_each_epoch_logs_each_loss_and_speed_and_evaluations(trained: Path) -> None:
+    assert [row["epoch"] for row in rows(trained)] == [1, 2, 3, 4]
+    for row in rows(trained):
+        total = row["loss_ce"] + row["loss_triplet"]
+        assert row["loss_total"] == pytest.approx(total, rel=1e-5)
+        assert row["images_per_second"] > 0
+        assert ("mAP" in row) == (row["epoch"] in (2, 4))
+
+
+def test_training_learns(trained: Path) -> None:
+    # Every trainable tensor has left its start, and cross-entropy with smoothing 0.1 is below that
+    # of a uniform guess over 8 identities, log 8.
+    start = torch.load(trained / "last.pth", weights_only=True)["optimizer"]["state"]
+    assert all(state["exp_avg"].any() for state in start.values())
+    assert rows(trained)[-1]["loss_ce"] < np.log(8)
+    assert rows(trained)[-1]["loss_ce"] < rows(trained)[0]["loss_ce"]
+
+
+def test_a_killed_run_resumes_to_the_bit(data: Path, trained: Path, tmp_path: Path) -> None:
+    out = tmp_path / "killed"
+    args = lfm(data, out, "SOLVER.MAX_EPOCHS", 4)
+    process = subprocess.Popen(
+        command("train.py", *args), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 200
+    while not (out / "last.pth").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    reached = torch.load(out / "last.pth", weights_only=True)["epoch"]
+    assert 1 <= reached < 4, "the run was over before it could be killed"
+    run("train.py", *args, "--resume")
+    left, right = weights(out), weights(trained)
+    assert left.keys() == right.keys()
+    assert [key for key in left if not torch.equal(left[key], right[key])] == []
+    timing = ("images_per_second", "train_seconds")
+    for ours, theirs in zip(rows(out), rows(trained), strict=True):
+        assert {k: v for k, v in ours.items() if k not in timing} == {
+            k: v for k, v in theirs.items() if k not in timing
+        }
+
+
+def test_a_run_is_not_overwritten_nor_continued_as_another(data: Path, trained: Path) -> None:
+    before = weights(trained)
+    again = run("train.py", *lfm(data, trained, "SOLVER.MAX_EPOCHS", 4), code=2)
+    assert "already holds a run; go on with --resume" in again.stderr
+    other = lfm(data, trained, "SOLVER.MAX_EPOCHS", 4, "--resume", "SOLVER.BASE_LR", 0.1)
+    assert "trained with SOLVER.BASE_LR 0.00035" in run("train.py", *other, code=2).stderr
+    after = weights(trained)
+    assert all(torch.equal(before[key], after[key]) for key in before)
+
+
+def test_testing_writes_fractions_and_per_query_results(
+    data: Path, trained: Path, tmp_path: Path
+) -> None:
+    alone = tmp_path / "test_only"
+    home = next(data.glob("synthetic-tiny-*"))
+    for part in ("query", "bounding_box_test"):  # testing needs no training folder
+        (alone / "Market-1501-v15.09.15").mkdir(parents=True, exist_ok=True)
+        (alone / "Market-1501-v15.09.15" / part).symlink_to(home / part)
+    out = tmp_path / "tested"
+    args = lfm(alone, out, "DATASETS.NAMES", "market1501", "TEST.WEIGHT", trained / "last.pth")
+    done = run("test.py", *args, "TEST.RE_RANKING", True, "TEST.RERANK.K1", 6, "TEST.FLIP", "true")
+    assert "warning: market1501 query:" in done.stdout  # far fewer than published
+    assert "Rank-1 %" in done.stdout and "re-ranked" in done.stdout
+    metrics = json.loads((out / "metrics.json").read_text())
+    with np.load(out / "ranking.npz") as arrays:
+        assert metrics["mAP"] == pytest.approx(arrays["ap"].mean())
+        assert metrics["mINP"] == pytest.approx(arrays["inp"].mean())
+        assert metrics["rank1"] == pytest.approx((arrays["first_hit"] == 0).mean())
+        assert metrics["rank5"] == pytest.approx((arrays["first_hit"] < 5).mean())
+        assert metrics["re_ranked"]["mAP"] == pytest.approx(arrays["re_ranked_ap"].mean())
+        assert len(arrays["query_index"]) == metrics["num_queries"]
+    assert {"features", "ranking", "re-ranking"} == set(metrics["seconds"])
+    assert len(metrics["config_hash"]) == 12
+
+
+def test_eval_only_gives_what_training_saw(data: Path, trained: Path) -> None:
+    run("train.py", *lfm(data, trained, "SOLVER.MAX_EPOCHS", 4), "--eval-only")
+    metrics = json.loads((trained / "metrics.json").read_text())
+    best = max(row.get("mAP", -1.0) for row in rows(trained))
+    assert metrics["mAP"] == pytest.approx(best, abs=1e-12)
+
+
+def test_references_and_the_table(data: Path, trained: Path, tmp_path: Path) -> None:
+    for name in ("chance", "color_histogram"):
+        run("reference.py", "--reference", name, *lfm(data, tmp_path / name))
+    run("test.py", *lfm(data, tmp_path / "run", "TEST.WEIGHT", trained / "best.pth"))
+    folders = [tmp_path / name for name in ("chance", "color_histogram", "run")]
+    table = run("results.py", *folders, "--markdown").stdout
+    for folder in folders:
+        metrics = json.loads((folder / "metrics.json").read_text())
+        line = next(line for line in table.splitlines() if f"| {folder.name} " in line)
+        assert f"{100 * metrics['mAP']:.1f}" in line
+
+
+@pytest.mark.parametrize(
+    ("tool", "more", "parts"),
+    [
+        ("train.py", ["SOLVER.BASE_LRR", 1], ["unknown key SOLVER.BASE_LRR", "SOLVER.BASE_LR"]),
+        ("train.py", ["DATALOADER.NUM_INSTANCES", 1], ["NUM_INSTANCES is 1", "at least 2"]),
+        ("train.py", ["MODEL.REGULARIZER.LFM.P", 1.5], ["MODEL.REGULARIZER.LFM", "1.5"]),
+        ("train.py", ["MODEL.REGULARIZER.STAGES", "['conv9']"], ["conv9", "layer1"]),
+        ("train.py", ["DATASETS.NAMES", "market1501"], ["Market-1501: no folder with"]),
+        ("test.py", [], ["TEST.WEIGHT is empty"]),
+        ("test.py", ["TEST.WEIGHT", "nowhere.pth"], ["nowhere.pth does not exist"]),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    data: Path, tmp_path: Path, tool: str, more: list[object], parts: list[str]
+) -> None:
+    done = run(tool, *lfm(data, tmp_path / "out", *more), code=2)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    assert "Traceback" not in done.stderr
+    for part in parts:
+        assert part in lines[0]
+
+
+def test_a_broken_image_is_named_from_within_a_worker(
+    data: Path, trained: Path, tmp_path: Path
+) -> None:
+    home = tmp_path / "market1501"
+    for part in ("query", "bounding_box_test"):
+        (home / part).mkdir(parents=True)
+        Image.new("RGB", (8, 16)).save(home / part / "0001_c1s1_000001_01.jpg")
+    (home / "query/0001_c2s1_000001_01.jpg").write_bytes(b"no image")
+    args = lfm(tmp_path, tmp_path / "out", "DATASETS.NAMES", "market1501")
+    done = run(
+        "test.py", *args, "TEST.WEIGHT", trained / "last.pth", "DATALOADER.NUM_WORKERS", 1, code=2
+    )
+    assert "0001_c2s1_000001_01.jpg: cannot be read as an image" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_package_imports_from_anywhere(tmp_path: Path) -> None:
+    code = "import reid.evaluation, reid.modeling; print(reid.__version__)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "0.1.0"
