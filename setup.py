@@ -1,4 +1,4 @@
-"""Package metadata; ``pip install .`` installs what running needs, ``.[dev]`` what the tests need."""
+"""Package metadata: ``pip install .`` brings what running needs, ``.[dev]`` what tests need."""
 
 import re
 from pathlib import Path

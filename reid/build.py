@@ -151,7 +151,7 @@ def build_model(cfg: CfgNode, num_classes: int, pretrained: bool) -> ReIDModel:
         regularizers = {s: make(REGULARIZERS, r.NAME, r, "MODEL.REGULARIZER") for s in stages}
         model = ReIDModel(backbone, head, regularizers, cfg.INPUT.PIXEL_MEAN, cfg.INPUT.PIXEL_STD)
     device = choose_device(m.DEVICE)
-    return model.to(device, memory_format=torch.channels_last)
+    return model.to(device).to(memory_format=torch.channels_last)
 
 
 def build_criterion(cfg: CfgNode, num_classes: int, feat_dim: int) -> Criterion:

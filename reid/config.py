@@ -351,7 +351,7 @@ def _check_together(cfg: CfgNode) -> None:
     names, weights = cfg.LOSS.NAMES, cfg.LOSS.WEIGHTS
     if not names or len(names) != len(weights) or len(set(names)) != len(names):
         raise InputError(
-            f"LOSS.NAMES {names} and LOSS.WEIGHTS {weights}: one weight for each loss, each loss once"
+            f"LOSS.NAMES {names} and LOSS.WEIGHTS {weights}: each loss once, with one weight"
         )
     batch, k = cfg.SOLVER.IMS_PER_BATCH, cfg.DATALOADER.NUM_INSTANCES
     if cfg.DATALOADER.SAMPLER == "pk" and (k < 1 or batch % k):

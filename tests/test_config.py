@@ -97,7 +97,7 @@ def test_lfm_and_baseline_differ_in_the_regularizer_alone(name: str) -> None:
 
 
 def test_a_components_defaults_become_its_keys() -> None:
-    assert default_cfg().LOSS.TRIPLET == hyperparameters(LOSSES["triplet"])
+    assert hyperparameters(LOSSES["triplet"]) == default_cfg().LOSS.TRIPLET
     assert set(default_cfg().LOSS.CENTER) == {"LR"}  # num_classes and feat_dim are facts
 
 
@@ -205,7 +205,7 @@ def test_a_key_without_value_is_an_error(empty: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "part"),
     [
-        (["LOSS.NAMES", "['ce']"], "one weight for each loss"),
+        (["LOSS.NAMES", "['ce']"], "each loss once, with one weight"),
         (["SOLVER.IMS_PER_BATCH", "65"], "must be a multiple"),
         (["SOLVER.STEPS", "(70, 40)"], "must rise"),
         (["MODEL.PRETRAIN_PATH", "r50.pth"], "PRETRAIN_CHOICE path"),

@@ -115,8 +115,8 @@ def cut_validation(train: Records, fraction: float, seed: int) -> Splits:
     wanted = round(fraction * len(by_pid))
     if not 2 <= wanted <= min(len(usable), len(by_pid) - 2):
         raise InputError(
-            f"VAL_FRACTION {fraction} of {len(by_pid)} train identities is {wanted}; at least 2 must"
-            f" be held out, 2 kept, and {len(usable)} are seen by two cameras"
+            f"VAL_FRACTION {fraction} of {len(by_pid)} train identities is {wanted}; at least 2"
+            f" must be held out, 2 kept, and {len(usable)} are seen by two cameras"
         )
     held = {usable[i] for i in rng.permutation(len(usable))[:wanted]}
     query = {

@@ -104,4 +104,4 @@ def write_results(result: TestResult, folder: Path, facts: dict[str, Any]) -> No
             arrays[prefix + key] = np.asarray(getattr(ranking, key))
     metrics |= {"seconds": result.seconds, **facts}
     write_text(folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
-    write_whole(folder / "ranking.npz", lambda file: np.savez(file, **arrays))
+    write_whole(folder / "ranking.npz", lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]

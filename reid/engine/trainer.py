@@ -146,18 +146,16 @@ class Trainer:
 
     def save(self, improved: bool) -> None:
         """Writes last.pth, and best.pth (weights without optimizer state) where it is one."""
-        common = {"config": self.config, "pids": self.pids, "best": self.best}
-        ckpt.save(
-            self.output_dir / LAST,
-            self.model,
-            self.epoch,
-            **common,
-            optimizer=self.optimizer.state_dict(),
-            scaler=self.scaler.state_dict(),
-            criterion=self.criterion.state_dict(),
-        )
+        state = {
+            "best": self.best,
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "criterion": self.criterion.state_dict(),
+        }
+        facts = (self.model, self.epoch, self.config, self.pids)
+        ckpt.save(self.output_dir / LAST, *facts, **state)
         if improved:
-            ckpt.save(self.output_dir / BEST, self.model, self.epoch, **common)
+            ckpt.save(self.output_dir / BEST, *facts)
 
     def resume(self, path: Path) -> None:
         """Takes up the state of last.pth: the run goes on as if it had not stopped.

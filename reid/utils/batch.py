@@ -15,14 +15,14 @@ class Batch(NamedTuple):
             (query, gallery).
         pids: (B,) int64, identity as in the file name.
         camids: (B,) int64, 0-based camera.
-        index: (B,) int64, position in the split.
+        indices: (B,) int64, position in the split.
     """
 
     images: Tensor
     labels: Tensor
     pids: Tensor
     camids: Tensor
-    index: Tensor
+    indices: Tensor
 
 
 def to_unit(images: Tensor) -> Tensor:

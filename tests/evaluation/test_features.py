@@ -67,9 +67,16 @@ def test_flip_averages_both_views() -> None:
 def test_modes_are_restored_each_to_its_own_even_after_an_error() -> None:
     model = nn.Sequential(nn.Linear(1, 1), nn.Dropout())
     model[0].eval()
-    with pytest.raises(RuntimeError, match="stop"), eval_mode(model):
-        assert not any(part.training for part in model.modules())
-        raise RuntimeError("stop")
+    seen = []
+
+    def fail() -> None:
+        with eval_mode(model):
+            seen.extend(part.training for part in model.modules())
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        fail()
+    assert not any(seen)
     assert (model.training, model[0].training, model[1].training) == (True, False, True)
 
 
