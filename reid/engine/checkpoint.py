@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,12 @@ FORMAT = 1
 
 
 def save(
-    path: Path, model: nn.Module, epoch: int, config: str, pids: list[int], **state: Any
+    path: Path,
+    model: nn.Module,
+    epoch: int,
+    config: str,
+    pids: list[int],
+    state: Mapping[str, Any],
 ) -> None:
     """Writes a checkpoint of tensors and plain values.
 
@@ -27,7 +33,7 @@ def save(
         epoch: Number of epochs completed.
         config: The resolved config as YAML text.
         pids: Sorted train pids: pid of label i is pids[i].
-        **state: State dicts and plain values that resuming needs.
+        state: State dicts and plain values that resuming needs.
     """
     checkpoint = {
         "format": FORMAT,

@@ -153,9 +153,9 @@ class Trainer:
             "criterion": self.criterion.state_dict(),
         }
         facts = (self.model, self.epoch, self.config, self.pids)
-        ckpt.save(self.output_dir / LAST, *facts, **state)
+        ckpt.save(self.output_dir / LAST, *facts, state)
         if improved:
-            ckpt.save(self.output_dir / BEST, *facts)
+            ckpt.save(self.output_dir / BEST, *facts, {})
 
     def resume(self, path: Path) -> None:
         """Takes up the state of last.pth: the run goes on as if it had not stopped.

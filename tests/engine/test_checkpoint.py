@@ -14,7 +14,7 @@ from reid.utils.logs import MetricsLog, write_whole
 
 
 def saved(path: Path, model: nn.Module) -> Path:
-    ckpt.save(path, model, epoch=3, config="SEED: 0\n", pids=[2, 7], best={"mAP": 0.5})
+    ckpt.save(path, model, epoch=3, config="SEED: 0\n", pids=[2, 7], state={"best": {"mAP": 0.5}})
     return path
 
 
