@@ -1,0 +1,69 @@
+"""The six cameras: view, light and optics."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Camera(NamedTuple):
+    """A fixed camera.
+
+    Attributes:
+        ground: pavement, tiles, asphalt or grass.
+        wall: bricks, concrete, shops, hedge or fence.
+        horizon: Row at which the ground begins, as a share of the crop.
+        yaw: Usual direction of walking, radians; 0 towards the camera.
+        spread: Standard deviation of the direction; both ways along it are walked.
+        pitch: How steeply the camera looks down, radians.
+        gains: Factors of red, green and blue.
+        gamma: Exponent on [0, 1]; above 1 is darker.
+        contrast: Factor about mid grey.
+        saturation: Factor about the grey of the same brightness.
+        blur: Standard deviation in pixels of the final image.
+        noise: Standard deviation of the sensor's noise in [0, 1].
+        light: From the right (negative: from the left), and from the front.
+        quality: Lowest and highest JPEG quality.
+    """
+
+    ground: str
+    wall: str
+    horizon: float
+    yaw: float
+    spread: float
+    pitch: float
+    gains: tuple[float, float, float]
+    gamma: float
+    contrast: float
+    saturation: float
+    blur: float
+    noise: float
+    light: tuple[float, float]
+    quality: tuple[int, int]
+
+
+CAMERAS = (
+    Camera("pavement", "shops", 0.42, 0.2, 0.5, 0.20, (1.05, 1.00, 0.91), 0.95, 1.00, 0.95,
+           0.40, 0.012, (0.20, 0.45), (82, 95)),
+    Camera("grass", "hedge", 0.32, 2.9, 0.5, 0.26, (0.95, 1.03, 0.95), 1.08, 0.95, 0.95,
+           0.50, 0.016, (-0.18, 0.40), (75, 92)),
+    Camera("tiles", "concrete", 0.50, 1.5, 0.45, 0.12, (0.93, 0.99, 1.10), 1.00, 0.90, 0.88,
+           0.60, 0.014, (0.10, 0.50), (70, 90)),
+    Camera("asphalt", "fence", 0.30, 0.8, 0.7, 0.30, (1.02, 0.98, 0.97), 0.85, 1.05, 0.92,
+           0.45, 0.022, (-0.25, 0.48), (78, 93)),
+    Camera("tiles", "bricks", 0.44, 2.3, 0.7, 0.16, (1.09, 0.99, 0.89), 1.18, 1.00, 0.90,
+           0.60, 0.026, (0.22, 0.50), (65, 88)),
+    Camera("pavement", "concrete", 0.26, 1.3, 1.2, 0.34, (0.98, 1.01, 1.03), 1.04, 0.85, 0.82,
+           0.80, 0.016, (0.0, 0.40), (60, 85)),
+)  # fmt: skip
+
+
+def get_camera(rng: np.random.Generator, camid: int) -> Camera:
+    """Returns one of six types of camera, varied a little by ``rng``."""
+    camera = CAMERAS[camid % len(CAMERAS)]
+    red, green, blue = (g * rng.uniform(0.97, 1.03) for g in camera.gains)
+    return camera._replace(
+        gains=(red, green, blue),
+        gamma=camera.gamma * rng.uniform(0.94, 1.06),
+        yaw=camera.yaw + rng.normal(0, 0.15),
+        horizon=camera.horizon + rng.uniform(-0.04, 0.04),
+    )

@@ -1,0 +1,61 @@
+"""A picture of many pictures, to see what a set looks like."""
+
+import itertools
+from pathlib import Path
+
+from PIL import Image
+
+from reid.utils.errors import InputError
+
+GAP = 2
+
+
+def contact_sheet(folder: Path, num_ids: int, per_id: int) -> Image.Image:
+    """Returns a grid of test identities: one row each, images of different cameras side by side.
+
+    Args:
+        folder: A folder in Market layout.
+        num_ids: Rows; identities with the most cameras come first.
+        per_id: Columns.
+
+    Raises:
+        InputError: The folder holds no images of identities.
+    """
+    rows = _rows(Path(folder), per_id)[:num_ids]
+    if not rows:
+        raise InputError(f"'{folder}' holds no images of identities in query and bounding_box_test")
+    with Image.open(rows[0][0]) as first:
+        width, height = first.size
+    sheet = Image.new(
+        "RGB", ((width + GAP) * per_id - GAP, (height + GAP) * len(rows) - GAP), "white"
+    )
+    for i, row in enumerate(rows):
+        for j, path in enumerate(row):
+            with Image.open(path) as image:
+                sheet.paste(image, (j * (width + GAP), i * (height + GAP)))
+    return sheet
+
+
+def _rows(folder: Path, per_id: int) -> list[list[Path]]:
+    """Returns up to ``per_id`` paths of each identity, every camera once before any twice."""
+    files = [
+        p for part in ("query", "bounding_box_test") for p in sorted((folder / part).glob("*.jpg"))
+    ]
+    people = sorted((p for p in files if p.name[:4].isdigit() and p.name[:4] != "0000"), key=_pid)
+    rows = [_by_turns(list(group))[:per_id] for _, group in itertools.groupby(people, key=_pid)]
+    return sorted(rows, key=lambda row: -len({_cam(p) for p in row}))
+
+
+def _pid(path: Path) -> str:
+    return path.name.split("_")[0]
+
+
+def _cam(path: Path) -> str:
+    return path.name.split("_")[1][:2]
+
+
+def _by_turns(paths: list[Path]) -> list[Path]:
+    """Orders paths so that cameras alternate."""
+    ordered = sorted(paths, key=_cam)
+    turns = [list(group) for _, group in itertools.groupby(ordered, key=_cam)]
+    return [p for turn in itertools.zip_longest(*turns) for p in turn if p is not None]
