@@ -1,0 +1,55 @@
+"""Compact classes."""
+
+import torch
+from torch import Tensor, distributed, nn
+
+from reid.losses.registry import LOSSES
+from reid.utils.errors import InputError
+
+
+@LOSSES.register("center")
+class CenterLoss(nn.Module):
+    """Mean squared distance of each feature to the center of its class.
+
+    The centers are buffers. Each forward pass in training mode moves them by one SGD step on the
+    unweighted loss, which equals a second optimizer whose gradient is divided by the loss's
+    weight, without the optimizer. With several processes the step is that of the global batch, so
+    all hold the same centers if they started with the same.
+
+    Source: Wen et al., "A Discriminative Feature Learning Approach for Deep Face Recognition",
+    ECCV 2016.
+    Differs: the loss has no factor 1/2 and the step no division by the class count, as in Luo et
+    al., arXiv:1903.07071.
+
+    Args:
+        num_classes: C.
+        feat_dim: D.
+        lr: Learning rate of the centers.
+    """
+
+    consumes = "feat"
+    centers: Tensor
+
+    def __init__(self, num_classes: int, feat_dim: int, lr: float = 0.5) -> None:
+        super().__init__()
+        if not 0 <= lr < float("inf"):
+            raise InputError(f"center: lr is a learning rate >= 0, not {lr}")
+        self.lr = lr
+        self.register_buffer("centers", torch.randn(num_classes, feat_dim))
+
+    def forward(self, feat: Tensor, labels: Tensor) -> Tensor:
+        """Returns the mean over the batch of (B, D) features and (B,) int64 labels, fp32."""
+        offset = feat.float() - self.centers[labels]
+        if self.training:
+            self._step(offset.detach(), labels)
+        return offset.square().sum(1).mean()
+
+    @torch.no_grad()
+    def _step(self, offset: Tensor, labels: Tensor) -> None:
+        descent = torch.zeros_like(self.centers).index_add_(
+            0, labels, offset, alpha=2 / len(labels)
+        )
+        if distributed.is_available() and distributed.is_initialized():
+            distributed.all_reduce(descent)
+            descent /= distributed.get_world_size()
+        self.centers.add_(descent, alpha=self.lr)

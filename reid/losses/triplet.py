@@ -1,0 +1,62 @@
+"""Metric learning on the hardest pairs of a batch."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from reid.losses.registry import LOSSES
+from reid.utils.errors import InputError
+
+
+@LOSSES.register("triplet")
+class BatchHardTriplet(nn.Module):
+    """Pulls each image's farthest positive nearer than its nearest negative.
+
+    Source: Hermans, Beyer & Leibe, arXiv:1703.07737, section 2, "Batch Hard".
+    Differs: an anchor without another image of its identity, or without one of another identity
+    (the PK sampler makes neither), is left out of the mean; a batch of only such anchors costs 0.
+
+    Args:
+        margin: Gap in units of Euclidean distance; the soft margin has none and ignores it.
+        soft_margin: log(1 + exp(d_pos - d_neg)) instead of max(0, d_pos - d_neg + margin).
+    """
+
+    consumes = "feat"
+
+    def __init__(self, margin: float = 0.3, soft_margin: bool = False) -> None:
+        super().__init__()
+        if not 0 <= margin < float("inf"):
+            raise InputError(f"triplet: margin is a distance >= 0, not {margin}")
+        self.margin, self.soft_margin = margin, soft_margin
+
+    def forward(self, feat: Tensor, labels: Tensor) -> Tensor:
+        """Returns the mean over anchors, fp32.
+
+        Args:
+            feat: (B, D), before the neck, not normalized.
+            labels: (B,) int64.
+        """
+        feat = feat.float()
+        positive, negative, valid = hardest_pairs(feat.detach(), labels)
+        # vector_norm has gradient 0 at 0, where the square root's would be infinite.
+        d_pos = torch.linalg.vector_norm(feat - feat[positive], dim=1)
+        d_neg = torch.linalg.vector_norm(feat - feat[negative], dim=1)
+        gap = d_pos - d_neg
+        cost = F.softplus(gap) if self.soft_margin else F.relu(gap + self.margin)
+        return torch.where(valid, cost, 0).sum() / valid.sum().clamp(min=1)
+
+
+def hardest_pairs(feat: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Finds for each of (B, D) features its farthest positive and its nearest negative.
+
+    Returns:
+        positive, negative: (B,) int64 positions in the batch.
+        valid: (B,) bool, whether the anchor has both; otherwise the positions mean nothing.
+    """
+    # Differences, not the expanded square: near pairs decide, and there the latter cancels.
+    dist = torch.cdist(feat, feat, compute_mode="donot_use_mm_for_euclid_dist")  # (B, B)
+    same = labels.unsqueeze(0) == labels.unsqueeze(1)
+    # The anchor itself, at distance 0, is the farthest only where all positives are equal to it.
+    positive = torch.where(same, dist, -torch.inf).argmax(1)
+    negative = torch.where(~same, dist, torch.inf).argmin(1)
+    return positive, negative, (same.sum(1) > 1) & (~same).any(1)

@@ -1,0 +1,17 @@
+"""The network: backbone, regularizers by stage, head."""
+
+from reid.modeling.backbones import BACKBONES
+from reid.modeling.heads import HEADS
+from reid.modeling.model import ReIDModel
+from reid.modeling.output import ReIDOutput
+from reid.modeling.regularizers import REGULARIZERS
+from reid.modeling.regularizers.lfm import LocalFeatureMasking
+
+__all__ = [
+    "BACKBONES",
+    "HEADS",
+    "REGULARIZERS",
+    "LocalFeatureMasking",
+    "ReIDModel",
+    "ReIDOutput",
+]

@@ -1,0 +1,112 @@
+"""Starting weights of a backbone."""
+
+import http.client
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torchvision.models import get_model_weights
+
+from reid.utils.errors import InputError, unknown
+
+CHOICES = ("imagenet", "path", "none")
+
+
+def load_pretrained(backbone: nn.Module, name: str, choice: str, path: str) -> None:
+    """Loads starting weights into a freshly built backbone.
+
+    Args:
+        backbone: As built from its table.
+        name: Its name there, which is torchvision's.
+        choice: ``imagenet``, torchvision's IMAGENET1K_V1 weights, fetched once and kept in torch's
+            hub cache; ``path``, a file; ``none``, nothing is loaded.
+        path: For ``path``: a state dict of torchvision (its ``fc`` is left out) or of this
+            project's model, bare or below the key ``state_dict`` or ``model``.
+
+    Raises:
+        InputError: Unknown choice; no weights to be had; a file that is missing, damaged or of
+            another network. Files are read without running any code in them.
+    """
+    if choice == "imagenet":
+        source, state = _imagenet(name)
+    elif choice == "path":
+        source, state = path, _read(path)
+    elif choice == "none":
+        return
+    else:
+        raise unknown("MODEL.PRETRAIN_CHOICE", choice, CHOICES)
+    state = _backbone_keys(state)
+    _check_fit(state, backbone.state_dict(), source)
+    backbone.load_state_dict(state)
+
+
+def _imagenet(name: str) -> tuple[str, Mapping[str, Any]]:
+    """Returns the name of torchvision's file and its content."""
+    try:
+        weights = get_model_weights(name)["IMAGENET1K_V1"]
+    except (ValueError, KeyError):
+        raise InputError(
+            f"torchvision has no ImageNet weights for backbone '{name}'; set MODEL.PRETRAIN_CHOICE "
+            "to path (and MODEL.PRETRAIN_PATH to a file) or to none"
+        ) from None
+    file = Path(torch.hub.get_dir(), "checkpoints", os.path.basename(weights.url))
+    if file.exists():
+        return str(file), _read(str(file))
+    try:
+        state = weights.get_state_dict(check_hash=True, weights_only=True)
+    # torch raises RuntimeError when the digest of what arrived is wrong.
+    except (OSError, http.client.HTTPException, RuntimeError) as error:
+        raise InputError(
+            f"cannot fetch the ImageNet weights of {name} ({error}); three ways out: "
+            f"put the file {file.name} into {file.parent}; "
+            "or set MODEL.PRETRAIN_CHOICE to path and MODEL.PRETRAIN_PATH to a file with weights; "
+            "or set MODEL.PRETRAIN_CHOICE to none to train from scratch"
+        ) from error
+    return str(file), cast(Mapping[str, Any], state)
+
+
+def _read(path: str) -> Mapping[str, Any]:
+    """Returns the state dict in a file."""
+    if not Path(path).is_file():
+        raise InputError(f"no file with weights at '{path}' (MODEL.PRETRAIN_PATH)")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    # A damaged or foreign file fails in many ways: UnpicklingError, RuntimeError, EOFError, ...
+    except Exception as error:
+        raise InputError(f"cannot read '{path}' as weights saved by torch: {error}") from error
+    for wrapper in ("state_dict", "model"):
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+    if not (isinstance(content, Mapping) and content and all(map(_is_entry, content.items()))):
+        raise InputError(f"'{path}' holds no state dict (a mapping of names to tensors)")
+    return content
+
+
+def _is_entry(item: tuple[object, object]) -> bool:
+    return isinstance(item[0], str) and isinstance(item[1], Tensor)
+
+
+def _backbone_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Takes off the prefix of DataParallel and of the whole model, and drops the classifier."""
+    state = {key.removeprefix("module."): value for key, value in state.items()}
+    inner = {k.removeprefix("backbone."): v for k, v in state.items() if k.startswith("backbone.")}
+    return {key: value for key, value in (inner or state).items() if not key.startswith("fc.")}
+
+
+def _check_fit(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor], source: str) -> None:
+    """Raises InputError that names the first key that does not fit."""
+    for key, value in wanted.items():
+        # Files older than torch 0.4.1 lack these counters; load_state_dict sets them to 0.
+        if key not in given and not key.endswith("num_batches_tracked"):
+            raise InputError(f"'{source}' does not fit the backbone: it lacks '{key}'")
+        if key in given and given[key].shape != value.shape:
+            raise InputError(
+                f"'{source}' does not fit the backbone: '{key}' is {tuple(given[key].shape)} "
+                f"in the file and {tuple(value.shape)} in the network"
+            )
+    for key in given:
+        if key not in wanted:
+            raise InputError(f"'{source}' does not fit the backbone: unexpected key '{key}'")

@@ -1,0 +1,60 @@
+"""torchvision's ResNets with named stages."""
+
+from collections.abc import Mapping
+from functools import partial
+
+import torchvision
+from torch import Tensor, nn
+
+from reid.modeling.backbones.registry import BACKBONES
+from reid.utils.errors import InputError
+
+
+class ResNet(nn.Module):
+    """A torchvision ResNet without its classifier, open after every stage.
+
+    Feature maps and state-dict keys are torchvision's, and so is the random initialization.
+
+    Args:
+        depth: 18, 34, 50, 101 or 152.
+        last_stride: Stride of layer4, 2 as in torchvision, or 1, which doubles height and width of
+            the last map (Luo et al., arXiv:1903.07071, section 3.5).
+    """
+
+    stages = ("conv1", "stem", "layer1", "layer2", "layer3", "layer4")
+
+    def __init__(self, depth: int, last_stride: int = 1) -> None:
+        super().__init__()
+        if last_stride not in (1, 2):
+            raise InputError(f"last_stride must be 1 or 2, not {last_stride}")
+        net = getattr(torchvision.models, f"resnet{depth}")(weights=None)
+        self.feat_dim: int = net.fc.in_features
+        self.conv1, self.bn1, self.relu, self.maxpool = net.conv1, net.bn1, net.relu, net.maxpool
+        self.layer1, self.layer2, self.layer3 = net.layer1, net.layer2, net.layer3
+        self.layer4 = net.layer4
+        for module in self.layer4.modules():
+            if isinstance(module, nn.Conv2d) and module.stride == (2, 2):
+                module.stride = (last_stride, last_stride)
+
+    def forward(self, images: Tensor, after: Mapping[str, nn.Module]) -> Tensor:
+        """Maps normalized images to the last feature map, (B, feat_dim, h, w).
+
+        Args:
+            images: (B, 3, H, W).
+            after: What to apply to the output of a stage, by stage; other keys are not looked at.
+                At ``conv1`` that is the map before bn1; the ReLU behind it works in place.
+        """
+
+        def tap(stage: str, x: Tensor) -> Tensor:
+            return after[stage](x) if stage in after else x
+
+        x = tap("conv1", self.conv1(images))
+        x = tap("stem", self.maxpool(self.relu(self.bn1(x))))
+        x = tap("layer1", self.layer1(x))
+        x = tap("layer2", self.layer2(x))
+        x = tap("layer3", self.layer3(x))
+        return tap("layer4", self.layer4(x))
+
+
+for _depth in (18, 34, 50, 101, 152):
+    BACKBONES.register(f"resnet{_depth}")(partial(ResNet, _depth))

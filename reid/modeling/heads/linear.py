@@ -1,0 +1,22 @@
+"""The plain head."""
+
+from torch import Tensor, nn
+
+from reid.modeling.heads.registry import HEADS
+from reid.modeling.output import ReIDOutput
+
+
+@HEADS.register("linear")
+class LinearHead(nn.Module):
+    """A classifier with bias directly on the pooled feature: ``feat_bn`` is ``feat``."""
+
+    def __init__(self, feat_dim: int, num_classes: int) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.classifier = nn.Linear(feat_dim, num_classes)
+        nn.init.normal_(self.classifier.weight, std=0.001)
+        nn.init.zeros_(self.classifier.bias)
+
+    def forward(self, feat: Tensor) -> ReIDOutput:
+        """Maps the pooled feature (B, D) to itself, itself and logits (B, C)."""
+        return ReIDOutput(feat, feat, self.classifier(feat))

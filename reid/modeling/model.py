@@ -1,0 +1,127 @@
+"""Images in, embedding and logits out."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol, cast
+
+import torch
+from torch import Tensor, nn
+
+from reid.modeling.output import ReIDOutput
+from reid.utils.errors import InputError, unknown
+from reid.utils.seeding import derive_seed
+
+
+class Backbone(Protocol):
+    """What a backbone module offers besides being an ``nn.Module``."""
+
+    stages: tuple[str, ...]
+    feat_dim: int
+
+    def __call__(self, images: Tensor, after: Mapping[str, nn.Module]) -> Tensor:
+        """Maps (B, 3, H, W) to (B, feat_dim, h, w), calling ``after[stage]`` after a stage."""
+
+
+class Head(Protocol):
+    """What a head module offers besides being an ``nn.Module``."""
+
+    num_classes: int
+
+    def __call__(self, feat: Tensor) -> ReIDOutput:
+        """Maps the pooled feature (B, D)."""
+
+
+class Regularizer(Protocol):
+    """What a regularizer module offers besides being an ``nn.Module``.
+
+    One that works on rectangles, and so is meaningless on a 1 x 1 map, also sets ``spatial``.
+    """
+
+    def reseed(self, seed: int) -> None:
+        """Starts its randomness anew."""
+
+
+class ReIDModel(nn.Module):
+    """Normalize, run the backbone with regularizers by stage, pool, run the head.
+
+    Pixels are normalized inside, so that attacks and augmentations work in [0, 1]. Mean and std
+    are no part of the state dict, and a regularizer adds no key to it either: checkpoints trained
+    with and without one are interchangeable.
+
+    Args:
+        backbone: A :class:`Backbone`.
+        head: A :class:`Head`.
+        regularizers: By stage: one of ``backbone.stages``, or ``pool`` for the pooled feature as a
+            (B, D, 1, 1) tensor.
+        pixel_mean: Per channel of RGB, in [0, 1] units.
+        pixel_std: Per channel of RGB, in [0, 1] units.
+
+    Raises:
+        InputError: Unknown stage, or a regularizer of rectangles on the pooled feature.
+    """
+
+    pixel_mean: Tensor
+    pixel_std: Tensor
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        head: nn.Module,
+        regularizers: Mapping[str, nn.Module],
+        pixel_mean: Sequence[float],
+        pixel_std: Sequence[float],
+    ) -> None:
+        super().__init__()
+        if not (len(pixel_mean) == len(pixel_std) == 3 and all(std > 0 for std in pixel_std)):
+            raise InputError(
+                "pixel mean and std take one number for each of R, G, B, and std is positive; "
+                f"got {tuple(pixel_mean)} and {tuple(pixel_std)}"
+            )
+        self.backbone, self.head = backbone, head
+        _check_stages(regularizers, cast(Backbone, backbone).stages)
+        self.regularizers = nn.ModuleDict(regularizers)
+        for name, values in (("pixel_mean", pixel_mean), ("pixel_std", pixel_std)):
+            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
+
+    @property
+    def feat_dim(self) -> int:
+        """Length D of the embedding."""
+        return cast(Backbone, self.backbone).feat_dim
+
+    @property
+    def num_classes(self) -> int:
+        """Number C of training identities."""
+        return cast(Head, self.head).num_classes
+
+    def reseed(self, seed: int) -> None:
+        """Starts the randomness of every regularizer anew; the trainer calls it each epoch."""
+        for position, regularizer in enumerate(self.regularizers.values()):
+            cast(Regularizer, regularizer).reseed(derive_seed(seed, position))
+
+    def forward(self, images: Tensor) -> ReIDOutput:
+        """Returns features and logits of (B, 3, H, W) images in [0, 1], RGB, floating point.
+
+        Pooling and head run in fp32 also under autocast: they cost next to nothing, and distances
+        between features rounded to 8 bits would not be worth mining.
+        """
+        if not images.is_floating_point():
+            raise InputError(
+                f"images are {images.dtype}, not floats in [0, 1]; use reid.utils.batch.to_unit"
+            )
+        x = (images - self.pixel_mean) / self.pixel_std
+        x = self.backbone(x, self.regularizers)
+        x = x.mean((2, 3), keepdim=True, dtype=self.pixel_mean.dtype)
+        if "pool" in self.regularizers:
+            x = self.regularizers["pool"](x)
+        with torch.autocast(x.device.type, enabled=False):
+            return cast(ReIDOutput, self.head(x.flatten(1)))
+
+
+def _check_stages(regularizers: Mapping[str, nn.Module], stages: tuple[str, ...]) -> None:
+    for stage, regularizer in regularizers.items():
+        if stage not in (*stages, "pool"):
+            raise unknown("stage", stage, (*stages, "pool"))
+        if stage == "pool" and getattr(regularizer, "spatial", False):
+            raise InputError(
+                f"{type(regularizer).__name__} needs a feature map and cannot sit at stage 'pool'; "
+                f"stages with one: {', '.join(stages)}"
+            )

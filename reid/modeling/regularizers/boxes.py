@@ -1,0 +1,91 @@
+"""Random rectangles on feature maps, drawn on the CPU."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+ATTEMPTS = 100
+
+
+class Boxes(NamedTuple):
+    """Which cells of a batch are overwritten: k rectangles in each of n samples.
+
+    Attributes:
+        sample: (n,) int64, position in the batch, ascending.
+        channels: (n, k) int64.
+        top: (n, k) int64, first row.
+        left: (n, k) int64, first column.
+        height: (n, k) int64, rows; 0 leaves the channel as it is.
+        width: (n, k) int64, columns; 0 leaves the channel as it is.
+        fill: (n, k) float32 in [0, 1), the die for the new value.
+    """
+
+    sample: Tensor
+    channels: Tensor
+    top: Tensor
+    left: Tensor
+    height: Tensor
+    width: Tensor
+    fill: Tensor
+
+    def to(self, device: torch.device) -> "Boxes":
+        """Returns the boxes on ``device`` without waiting for it."""
+        return Boxes(*(field.to(device, non_blocking=True) for field in self))
+
+    def inside(self, height: int, width: int) -> Tensor:
+        """Returns the rectangles as (n, k, height, width) bool."""
+        rows = span(self.top, self.height, height)
+        columns = span(self.left, self.width, width)
+        return rows.unsqueeze(-1) & columns.unsqueeze(-2)
+
+
+def box_mask(boxes: Boxes, channels: int, height: int, width: int) -> Tensor:
+    """Returns the overwritten cells of the masked samples, (n, channels, height, width) bool."""
+    n = len(boxes.sample)
+    hits = torch.zeros(n, channels, height, width, dtype=torch.int32, device=boxes.sample.device)
+    rows = torch.arange(n, device=hits.device).unsqueeze(1)
+    inside = boxes.inside(height, width).int()
+    return hits.index_put_((rows, boxes.channels), inside, accumulate=True) > 0
+
+
+def span(start: Tensor, length: Tensor, size: int) -> Tensor:
+    """Returns (..., size) bool, true from ``start`` on for ``length`` cells."""
+    cells = torch.arange(size, device=start.device)
+    start, end = start.unsqueeze(-1), (start + length).unsqueeze(-1)
+    return (cells >= start) & (cells < end)
+
+
+def draw_sizes(
+    shape: tuple[int, int],
+    grid: tuple[int, int],
+    area: tuple[float, float],
+    aspect: tuple[float, float],
+    generator: torch.Generator | None,
+) -> tuple[Tensor, Tensor]:
+    """Draws heights and widths, each ``shape`` int64, of rectangles on an (H, W) ``grid``.
+
+    Share of the area and ratio height/width are uniform. A rectangle must be smaller than the grid
+    on both sides; others are drawn again, and after 100 draws height and width are 0.
+    """
+    height = torch.zeros(shape[0] * shape[1], dtype=torch.int64)
+    width = torch.zeros_like(height)
+    open_ = torch.arange(len(height))
+    for _ in range(ATTEMPTS):
+        share, ratio = torch.rand(2, len(open_), dtype=torch.float64, generator=generator)
+        cells = (area[0] + (area[1] - area[0]) * share) * (grid[0] * grid[1])
+        ratio = aspect[0] + (aspect[1] - aspect[0]) * ratio
+        h, w = (cells * ratio).sqrt().round().long(), (cells / ratio).sqrt().round().long()
+        fits = (h < grid[0]) & (w < grid[1])
+        height[open_[fits]], width[open_[fits]] = h[fits], w[fits]
+        open_ = open_[~fits]
+        if not len(open_):
+            break
+    return height.view(shape), width.view(shape)
+
+
+def draw_offset(room: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Draws one integer from {0, ..., room} for every element of ``room``."""
+    # In float64 the product stays below room + 1; in float32 it can round up to it.
+    dice = torch.rand(room.shape, dtype=torch.float64, generator=generator)
+    return (dice * (room + 1)).long()

@@ -1,0 +1,113 @@
+"""Local feature masking."""
+
+import torch
+from torch import Tensor, nn
+
+from reid.modeling.regularizers.boxes import Boxes, draw_offset, draw_sizes
+from reid.modeling.regularizers.checks import (
+    check_at_least_one,
+    check_enough_channels,
+    check_probability,
+    check_range,
+)
+from reid.modeling.regularizers.overwrite import overwrite
+from reid.modeling.regularizers.registry import REGULARIZERS
+from reid.utils.errors import unknown
+from reid.utils.seeding import Dice
+
+FILLS = ("uniform", "zero", "mean", "normal")
+
+
+@REGULARIZERS.register("lfm")
+class LocalFeatureMasking(nn.Module):
+    """Overwrites one random rectangle in each of some random channels of some random samples.
+
+    All numbers are drawn on the CPU: one seed gives one mask on every device, and the host never
+    waits for the device.
+
+    Source: Gong et al., "Beyond Dropout", IJCNN 2024, arXiv:2407.13646; numbers from the released
+    code. There it sits behind the first convolution, before the batch normalization.
+    Differs: from the released code, see ``lfm_released``; ``fill`` is an addition.
+
+    Args:
+        p: Probability that a sample is masked.
+        num_channels: Distinct channels masked in such a sample.
+        area: Range of the rectangle's share of the map.
+        aspect: Range of its ratio height / width; the ratio itself is uniform, not its logarithm.
+        fill: The one value written into a rectangle: ``uniform``, drawn from [0, 1); ``zero``;
+            ``mean``, the channel's mean in that sample; ``normal``, drawn from the normal
+            distribution with the channel's mean and standard deviation in that sample. The same
+            seed gives the same rectangles under every fill.
+    """
+
+    spatial = True
+
+    def __init__(
+        self,
+        p: float = 0.15,
+        num_channels: int = 32,
+        area: tuple[float, float] = (0.02, 0.4),
+        aspect: tuple[float, float] = (0.3, 1 / 0.3),
+        fill: str = "uniform",
+    ) -> None:
+        super().__init__()
+        check_probability("lfm", p)
+        check_at_least_one("lfm", "num_channels", num_channels)
+        check_range("lfm", "area", area, top=1)
+        check_range("lfm", "aspect", aspect, top=float("inf"))
+        if fill not in FILLS:
+            raise unknown("fill of lfm", fill, FILLS)
+        self.p, self.num_channels, self.area, self.aspect = p, num_channels, area, aspect
+        self.fill = fill
+        self.dice = Dice()
+
+    def reseed(self, seed: int) -> None:
+        """Starts its randomness anew."""
+        self.dice.reseed(seed)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Masks x, (B, C, H, W) of any floating type, in training; x itself is never written to."""
+        if not self.training:
+            return x
+        boxes = self.draw(*x.shape)
+        if not len(boxes.sample):
+            return x
+        boxes = boxes.to(x.device)
+        inside = boxes.inside(*x.shape[2:])
+        return overwrite(x, boxes.sample, boxes.channels, inside, self._values(x, boxes))
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def draw(self, batch: int, channels: int, height: int, width: int) -> Boxes:
+        """Draws what one forward pass masks, on the CPU.
+
+        On a very small map a rectangle can round to nothing; its channel then stays as it is.
+
+        Raises:
+            InputError: The map has fewer channels than ``num_channels``.
+        """
+        check_enough_channels("lfm", self.num_channels, channels)
+        generator = self.dice.on(torch.device("cpu"))
+        sample = (torch.rand(batch, generator=generator) < self.p).nonzero().flatten()
+        # The first k places of a random order are a uniform choice of k distinct channels.
+        order = torch.rand(len(sample), channels, dtype=torch.float64, generator=generator)
+        chosen = order.argsort(1)[:, : self.num_channels]
+        shape, grid = (len(sample), self.num_channels), (height, width)
+        h, w = draw_sizes(shape, grid, self.area, self.aspect, generator)
+        top, left = draw_offset(height - h, generator), draw_offset(width - w, generator)
+        fill = torch.rand(shape, generator=generator)
+        return Boxes(sample, chosen, top, left, h, w, fill)
+
+    def _values(self, x: Tensor, boxes: Boxes) -> Tensor:
+        """Returns the value of each rectangle, (n, k, 1, 1)."""
+        die = boxes.fill[..., None, None]
+        if self.fill == "uniform":
+            return die
+        if self.fill == "zero":
+            return torch.zeros_like(die)
+        maps = x.detach()[boxes.sample.unsqueeze(1), boxes.channels].float()
+        mean = maps.mean((2, 3), keepdim=True)
+        if self.fill == "mean":
+            return mean
+        # The die can be 0, whose quantile is minus infinity; half its step is the nearest other.
+        deviate: Tensor = torch.special.ndtri(die.clamp(min=2**-25))
+        return mean + deviate * maps.std((2, 3), keepdim=True, correction=0)

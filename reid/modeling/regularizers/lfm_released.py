@@ -1,0 +1,112 @@
+"""Local feature masking as the authors' released code does it."""
+
+import torch
+from torch import Tensor, nn
+
+from reid.modeling.regularizers.boxes import Boxes, draw_offset, draw_sizes, span
+from reid.modeling.regularizers.checks import (
+    check_at_least_one,
+    check_enough_channels,
+    check_probability,
+    check_range,
+)
+from reid.modeling.regularizers.overwrite import overwrite
+from reid.modeling.regularizers.registry import REGULARIZERS
+from reid.utils.seeding import Dice
+
+
+@REGULARIZERS.register("lfm_released")
+class ReleasedLocalFeatureMasking(nn.Module):
+    """Overwrites bands of rows: the law of the released code, for comparison with ``lfm``.
+
+    The code draws rectangles but writes to ``x[i][c][y1 : y1 + h][x1 : x1 + w]``, which slices
+    rows twice, with x1 drawn for rows and y1 for columns. What is written is rows x1 to x1 + w of
+    the slice y1 to y1 + h, over the full width: on a 128 x 64 map nothing in 34 % of the cases,
+    12.6 % of the cells on average, and hardly ever the lowest quarter. One coin decides for the
+    whole batch, and one list of channels, drawn with replacement, serves all its samples.
+
+    Source: function RandChannelDropout of the code released with arXiv:2407.13646.
+    Differs: all samples are masked, not the first 8 only; map sizes are read, not fixed; never
+    active in evaluation; own generator.
+
+    Args:
+        p: Probability that a batch is masked.
+        num_channels: Draws of a channel; 32 of 64 hit 25.3 different ones on average.
+        area: Range of the drawn rectangle's share of the map.
+        aspect: Range of its ratio height / width.
+    """
+
+    spatial = True
+
+    def __init__(
+        self,
+        p: float = 0.15,
+        num_channels: int = 32,
+        area: tuple[float, float] = (0.02, 0.4),
+        aspect: tuple[float, float] = (0.3, 1 / 0.3),
+    ) -> None:
+        super().__init__()
+        check_probability("lfm_released", p)
+        check_at_least_one("lfm_released", "num_channels", num_channels)
+        check_range("lfm_released", "area", area, top=1)
+        check_range("lfm_released", "aspect", aspect, top=float("inf"))
+        self.p, self.num_channels, self.area, self.aspect = p, num_channels, area, aspect
+        self.dice = Dice()
+
+    def reseed(self, seed: int) -> None:
+        """Starts its randomness anew."""
+        self.dice.reseed(seed)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Masks x, (B, C, H, W) of any floating type, in training; x itself is never written to."""
+        if not self.training:
+            return x
+        boxes = self.draw(*x.shape)
+        if not len(boxes.sample):
+            return x
+        boxes = boxes.to(x.device)
+        inside, value = last_written(boxes, x.shape[1], x.shape[2])
+        every = torch.arange(x.shape[1], device=x.device).expand(len(x), -1)
+        return overwrite(x, boxes.sample, every, inside.unsqueeze(-1), value.unsqueeze(-1))
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def draw(self, batch: int, channels: int, height: int, width: int) -> Boxes:
+        """Draws what one forward pass masks, on the CPU; a channel may be listed repeatedly.
+
+        Raises:
+            InputError: The map has fewer channels than ``num_channels``.
+        """
+        check_enough_channels("lfm_released", self.num_channels, channels)
+        generator = self.dice.on(torch.device("cpu"))
+        masked = bool(torch.rand((), generator=generator) < self.p)
+        sample = torch.arange(batch if masked else 0)
+        shape = (len(sample), self.num_channels)
+        listed = torch.randint(channels, shape[1:], generator=generator).expand(shape)
+        h, w = draw_sizes(shape, (height, width), self.area, self.aspect, generator)
+        x1, y1 = draw_offset(height - h, generator), draw_offset(width - w, generator)
+        fill = torch.rand(shape, generator=generator)
+        top, rows = slice_twice(y1, h, x1, w, height)
+        return Boxes(
+            sample, listed, top, torch.zeros_like(w), rows, torch.full_like(w, width), fill
+        )
+
+
+def slice_twice(y1: Tensor, h: Tensor, x1: Tensor, w: Tensor, height: int) -> tuple[Tensor, Tensor]:
+    """Returns first row and number of rows of ``m[y1 : y1 + h][x1 : x1 + w]``, m of that height."""
+    end = torch.minimum(y1 + h, y1 + x1 + w).clamp(max=height)
+    return y1 + x1, (end - y1 - x1).clamp(min=0)
+
+
+def last_written(boxes: Boxes, channels: int, height: int) -> tuple[Tensor, Tensor]:
+    """Lets later draws of a channel overwrite earlier ones, row by row.
+
+    Returns:
+        inside, value: (n, channels, height): which rows are overwritten, and with what.
+    """
+    bands = span(boxes.top, boxes.height, height)  # (n, k, height)
+    n, k = boxes.channels.shape
+    turn = torch.arange(1, k + 1, device=bands.device).unsqueeze(1) * bands
+    last = torch.zeros(n, channels, height, dtype=torch.int64, device=bands.device)
+    last.scatter_reduce_(1, boxes.channels.unsqueeze(-1).expand_as(bands), turn, "amax")
+    value = boxes.fill.gather(1, (last - 1).clamp(min=0).flatten(1)).view_as(last)
+    return last > 0, value

@@ -1,0 +1,79 @@
+"""The weighted sum of losses."""
+
+import math
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from reid.losses import Criterion
+from reid.utils.errors import InputError
+
+
+class Output(NamedTuple):
+    """What a model hands over."""
+
+    feat: Tensor
+    logits: Tensor
+
+
+class Sum(nn.Module):
+    """A loss a person can compute."""
+
+    def __init__(self, consumes: str) -> None:
+        super().__init__()
+        self.consumes = consumes
+
+    def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+        return x.sum() + labels.sum()
+
+
+def output() -> Output:
+    return Output(torch.full((2, 3), 1.0, requires_grad=True), torch.full((2, 4), 10.0))
+
+
+LABELS = torch.tensor([0, 1])
+
+
+def test_each_loss_reads_what_it_consumes_and_the_total_is_weighted() -> None:
+    criterion = Criterion({"a": Sum("feat"), "b": Sum("logits")}, [2.0, 0.5])
+    values = criterion(output(), LABELS)
+    assert {name: value.item() for name, value in values.items()} == {
+        "a": 7.0,
+        "b": 81.0,
+        "total": 2 * 7 + 81 / 2,
+    }
+
+
+def test_only_the_total_carries_gradient() -> None:
+    out = output()
+    values = Criterion({"a": Sum("feat")}, [3.0])(out, LABELS)
+    assert not values["a"].requires_grad
+    values["total"].backward()
+    assert out.feat.grad is not None
+    assert torch.equal(out.feat.grad, torch.full((2, 3), 3.0))
+
+
+def test_parts_are_scalars() -> None:
+    values = Criterion({"a": Sum("feat"), "b": Sum("logits")}, [1.0, 1.0])(output(), LABELS)
+    assert all(value.shape == () for value in values.values())
+
+
+@pytest.mark.parametrize(
+    ("losses", "weights", "message"),
+    [
+        ({}, [], "every loss needs one weight: 0 losses"),
+        ({"a": Sum("feat")}, [1.0, 2.0], r"1 losses \(a\), 2 weights"),
+        ({"a": Sum("feat")}, [-1.0], "weight of loss 'a' is finite and >= 0, not -1"),
+        ({"a": Sum("feat")}, [math.nan], "weight of loss 'a' is finite"),
+        ({"a": Sum("logit")}, [1.0], "of loss 'a' 'logit'; did you mean 'logits'"),
+        ({"a": nn.Identity()}, [1.0], "of loss 'a' 'None'.* Known: feat, logits"),
+        ({"total": Sum("feat")}, [1.0], "cannot be named 'total'"),
+    ],
+)
+def test_bad_losses_and_weights_are_refused(
+    losses: dict[str, nn.Module], weights: list[float], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        Criterion(losses, weights)

@@ -1,0 +1,170 @@
+"""The network as a whole, with small inputs."""
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from reid.modeling import BACKBONES, HEADS, REGULARIZERS, LocalFeatureMasking, ReIDModel
+from reid.utils.errors import InputError
+from reid.utils.seeding import derive_seed
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def build(regularizers: dict[str, nn.Module] | None = None, head: str = "bnneck") -> ReIDModel:
+    """A resnet18 with five classes."""
+    backbone = BACKBONES["resnet18"]()
+    return ReIDModel(
+        backbone, HEADS[head](feat_dim=512, num_classes=5), regularizers or {}, MEAN, STD
+    )
+
+
+@pytest.fixture
+def images() -> Tensor:
+    return torch.rand(4, 3, 64, 32)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_output_has_the_same_fields_and_shapes_in_both_modes(
+    images: Tensor, training: bool
+) -> None:
+    model = build().train(training)
+    out = model(images)
+    assert [tuple(t.shape) for t in out] == [(4, 512), (4, 512), (4, 5)]
+    assert out._fields == ("feat", "feat_bn", "logits")
+    assert (model.feat_dim, model.num_classes) == (512, 5)
+
+
+def test_feat_is_the_mean_of_the_last_map_of_normalized_images(images: Tensor) -> None:
+    model = build().eval()
+    normalized = images.clone()
+    for c in range(3):
+        normalized[:, c] = (images[:, c] - MEAN[c]) / STD[c]
+    maps = model.backbone(normalized, {})
+    torch.testing.assert_close(model(images).feat, maps.mean((2, 3)), rtol=1e-4, atol=1e-5)
+
+
+def test_images_are_not_written_to(images: Tensor) -> None:
+    kept = images.clone()
+    build({"conv1": LocalFeatureMasking(p=1.0)})(images)
+    assert torch.equal(images, kept)
+
+
+def test_gradient_reaches_the_pixels(images: Tensor) -> None:
+    images.requires_grad_()
+    build().eval()(images).feat_bn.square().sum().backward()
+    assert images.grad is not None
+    assert images.grad.abs().sum() > 0
+
+
+def test_bytes_are_refused() -> None:
+    with pytest.raises(InputError, match=r"torch\.uint8, not floats in \[0, 1\]; use .*to_unit"):
+        build()(torch.zeros(2, 3, 64, 32, dtype=torch.uint8))
+
+
+def test_state_dicts_with_and_without_regularizers_are_interchangeable(images: Tensor) -> None:
+    plain = build().eval()
+    chain = nn.Sequential(*(REGULARIZERS[name]() for name in REGULARIZERS.names()))
+    masked = build({"conv1": chain}).eval()
+    masked.load_state_dict(plain.state_dict(), strict=True)
+    plain.load_state_dict(masked.state_dict(), strict=True)
+    assert list(plain.state_dict()) == list(masked.state_dict())
+    assert torch.equal(plain(images).feat_bn, masked(images).feat_bn)
+
+
+def test_state_dict_holds_no_mean_and_std() -> None:
+    assert {key.split(".")[0] for key in build().state_dict()} == {"backbone", "head"}
+
+
+def test_the_regularizer_at_conv1_changes_training_only(images: Tensor) -> None:
+    masked = build({"conv1": LocalFeatureMasking(p=1.0)})
+    plain = copy.deepcopy(masked)
+    plain.regularizers = nn.ModuleDict()
+    assert not torch.equal(masked(images).feat, plain(images).feat)
+    masked.load_state_dict(plain.state_dict())
+    assert torch.equal(masked.eval()(images).feat, plain.eval()(images).feat)
+
+
+class Shape(nn.Module):
+    """Keeps the shape of what passes."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.shape = tuple(x.shape)
+        return torch.zeros_like(x)
+
+
+def test_a_regularizer_at_pool_sees_the_pooled_feature(images: Tensor) -> None:
+    at_pool = Shape()
+    out = build({"pool": at_pool})(images)
+    assert at_pool.shape == (4, 512, 1, 1)
+    assert not out.feat.any()
+
+
+def test_an_unknown_stage_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(InputError, match=r"did you mean 'layer4'\? Known: conv1, layer1, .* stem"):
+        build({"layer5": LocalFeatureMasking()})
+
+
+@pytest.mark.parametrize("name", ["dropblock", "lfm", "lfm_released"])
+def test_rectangles_on_the_pooled_feature_are_refused(name: str) -> None:
+    with pytest.raises(InputError, match="needs a feature map and cannot sit at stage 'pool'"):
+        build({"pool": REGULARIZERS[name]()})
+
+
+@pytest.mark.parametrize(("mean", "std"), [((0.5,), STD), (MEAN, (0.2, 0.2)), (MEAN, (1, 0, 1))])
+def test_wrong_pixel_statistics_are_refused(
+    mean: tuple[float, ...], std: tuple[float, ...]
+) -> None:
+    with pytest.raises(InputError, match="one number for each of R, G, B"):
+        ReIDModel(BACKBONES["resnet18"](), HEADS["linear"](512, 5), {}, mean, std)
+
+
+def test_reseed_gives_each_regularizer_its_own_seed_and_repeats_a_pass(images: Tensor) -> None:
+    first, second = LocalFeatureMasking(p=0.5), LocalFeatureMasking(p=0.5)
+    model = build({"conv1": first, "layer1": second})
+    model.reseed(7)
+    once = model(images).feat
+    model.reseed(7)
+    assert torch.equal(once, model(images).feat)
+    model.reseed(7)
+    for position, module in enumerate((first, second)):
+        alone = LocalFeatureMasking(p=0.5)
+        alone.reseed(derive_seed(7, position))
+        drawn, expected = module.draw(9, 64, 8, 8), alone.draw(9, 64, 8, 8)
+        assert all(map(torch.equal, drawn, expected))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_pooling_and_head_stay_in_fp32_under_autocast(images: Tensor, dtype: torch.dtype) -> None:
+    model = build({"conv1": LocalFeatureMasking(p=1.0)})
+    with torch.autocast("cpu", dtype=dtype):
+        out = model(images)
+    assert {t.dtype for t in out} == {torch.float32}
+    assert all(t.isfinite().all() for t in out)
+    # Rounded to 8 or 11 bits the pooled values would survive a second rounding unchanged.
+    assert not torch.equal(out.feat, out.feat.to(dtype).float())
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_a_model_cast_as_a_whole_runs_in_its_type(images: Tensor, dtype: torch.dtype) -> None:
+    out = build().to(dtype).eval()(images.to(dtype))
+    assert {t.dtype for t in out} == {dtype}
+
+
+def test_channels_last_gives_the_same_features(images: Tensor) -> None:
+    model = build({"conv1": LocalFeatureMasking(p=0.5)})
+    model.reseed(0)
+    expected = model(images).feat
+    model.to(memory_format=torch.channels_last)
+    model.reseed(0)
+    out = model(images.contiguous(memory_format=torch.channels_last)).feat
+    torch.testing.assert_close(out, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_a_copy_of_the_model_masks_alike(images: Tensor) -> None:
+    model = build({"conv1": LocalFeatureMasking(p=0.5)})
+    model.reseed(1)
+    twin = copy.deepcopy(model)
+    assert torch.equal(model(images).feat, twin(images).feat)

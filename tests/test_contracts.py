@@ -1,0 +1,238 @@
+"""What every component of a table keeps; a file dropped into a package is tested at once."""
+
+import inspect
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from reid.losses import LOSSES
+from reid.modeling import BACKBONES, HEADS, REGULARIZERS
+from reid.utils.errors import InputError
+
+DTYPES = [torch.float32, torch.bfloat16, torch.float16]
+TABLES = [REGULARIZERS, LOSSES, BACKBONES, HEADS]
+COMPONENTS = [
+    pytest.param(table[name], id=f"{table.kind}-{name}")
+    for table in TABLES
+    for name in table.names()
+]
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_defaults_are_plain_values_so_that_they_can_be_config_keys(component: Any) -> None:
+    for parameter in inspect.signature(component).parameters.values():
+        default = parameter.default
+        if default is not parameter.empty:
+            items = default if isinstance(default, tuple) else (default,)
+            assert all(type(item) in (bool, int, float, str) for item in items), parameter
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_facts_are_among_those_the_wiring_knows(component: Any) -> None:
+    parameters = inspect.signature(component).parameters.values()
+    facts = {p.name for p in parameters if p.default is p.empty}
+    assert facts <= {"num_classes", "feat_dim"}
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.kind)
+def test_an_unknown_name_lists_the_known_ones(table: Any) -> None:
+    with pytest.raises(InputError, match=table.names()[0]):
+        table["nothing of the kind"]
+
+
+def build_regularizer(name: str, seed: int = 0) -> Any:
+    """A regularizer with its own defaults, in training mode."""
+    module = REGULARIZERS[name]()
+    module.reseed(seed)  # type: ignore[operator]
+    return module
+
+
+def feature_map(dtype: torch.dtype = torch.float32) -> Tensor:
+    return (-1 - torch.rand(8, 64, 16, 12)).to(dtype)
+
+
+def until_changed(module: nn.Module, x: Tensor) -> Tensor:
+    """Output of the first pass that changes x; a coin per batch may leave some as they are."""
+    for _ in range(200):
+        out: Tensor = module(x)
+        if not torch.equal(out, x):
+            return out
+    pytest.fail("200 passes changed nothing")
+
+
+regularizers = pytest.mark.parametrize("name", REGULARIZERS.names())
+
+
+@regularizers
+def test_regularizer_is_the_identity_in_evaluation(name: str) -> None:
+    x = feature_map()
+    assert torch.equal(build_regularizer(name).eval()(x), x)
+
+
+@regularizers
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("fmt", [torch.contiguous_format, torch.channels_last])
+def test_regularizer_keeps_shape_type_and_memory_format(
+    name: str, dtype: torch.dtype, fmt: torch.memory_format
+) -> None:
+    x = feature_map(dtype).contiguous(memory_format=fmt)
+    out = until_changed(build_regularizer(name), x)
+    assert (out.shape, out.dtype) == (x.shape, x.dtype)
+    assert out.is_contiguous(memory_format=fmt)
+
+
+@regularizers
+def test_regularizer_does_not_write_into_its_input_or_into_the_gradient(name: str) -> None:
+    x = feature_map().requires_grad_()
+    kept = x.detach().clone()
+    out = until_changed(build_regularizer(name), x)
+    upstream = torch.randn(out.shape)
+    kept_upstream = upstream.clone()
+    out.backward(upstream)
+    assert torch.equal(x.detach(), kept)
+    assert torch.equal(upstream, kept_upstream)
+
+
+@regularizers
+def test_regularizer_repeats_itself_under_the_same_seed_and_not_under_another(name: str) -> None:
+    x = feature_map()
+
+    def passes(seed: int) -> Tensor:
+        module = build_regularizer(name, seed)
+        return torch.stack([module(x) for _ in range(40)])
+
+    assert torch.equal(passes(1), passes(1))
+    assert not torch.equal(passes(1), passes(2))
+
+
+@regularizers
+def test_regularizer_once_seeded_leaves_torchs_generator_alone(name: str) -> None:
+    module, state = build_regularizer(name), torch.get_rng_state()
+    x = torch.ones(8, 64, 16, 12)
+    for _ in range(20):
+        module(x)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@regularizers
+def test_regularizer_adds_no_key_to_the_state_dict(name: str) -> None:
+    assert not REGULARIZERS[name]().state_dict()
+
+
+@regularizers
+def test_regularizer_says_whether_it_needs_a_feature_map(name: str) -> None:
+    assert isinstance(REGULARIZERS[name]().spatial, bool)
+
+
+@regularizers
+@pytest.mark.parametrize("p", [-0.1, 1.1, float("nan")])
+def test_regularizer_refuses_what_is_no_probability(name: str, p: float) -> None:
+    if "p" not in inspect.signature(REGULARIZERS[name]).parameters:
+        pytest.skip("has no p")
+    with pytest.raises(InputError, match=rf"{name}.* probability"):
+        REGULARIZERS[name](p=p)
+
+
+@regularizers
+def test_regularizer_runs_compiled(name: str) -> None:
+    torch.compiler.reset()
+    module, x = build_regularizer(name), feature_map()
+    compiled = torch.compile(module, backend="eager")
+    for seed in range(6):
+        module.reseed(seed)
+        expected = module(x)
+        module.reseed(seed)
+        assert torch.equal(compiled(x), expected)
+
+
+losses = pytest.mark.parametrize("name", LOSSES.names())
+
+
+def facts_for(component: Any, **known: int) -> dict[str, int]:
+    wanted = inspect.signature(component).parameters
+    return {key: value for key, value in known.items() if key in wanted}
+
+
+@losses
+def test_loss_names_what_it_consumes(name: str) -> None:
+    loss = LOSSES[name](**facts_for(LOSSES[name], num_classes=4, feat_dim=6))
+    assert loss.consumes in ("feat", "logits")
+
+
+@losses
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("autocast", [False, True])
+def test_loss_is_a_finite_fp32_scalar_with_gradient_to_its_input(
+    name: str, dtype: torch.dtype, autocast: bool
+) -> None:
+    loss = LOSSES[name](**facts_for(LOSSES[name], num_classes=4, feat_dim=4))
+    x = torch.randn(8, 4).to(dtype).requires_grad_()
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+        value = loss(x, torch.arange(4).repeat(2))
+    value.backward()
+    assert (value.shape, value.dtype) == ((), torch.float32)
+    assert value.isfinite()
+    assert x.grad is not None
+    assert x.grad.isfinite().all()
+    assert x.grad.any()
+
+
+@losses
+def test_loss_stays_finite_on_large_inputs(name: str) -> None:
+    loss = LOSSES[name](**facts_for(LOSSES[name], num_classes=4, feat_dim=4))
+    x = (1e4 * torch.randn(8, 4)).requires_grad_()
+    value = loss(x, torch.arange(4).repeat(2))
+    value.backward()
+    assert value.isfinite()
+    assert x.grad is not None
+    assert x.grad.isfinite().all()
+
+
+backbones = pytest.mark.parametrize("name", BACKBONES.names())
+
+
+class Tap(nn.Module):
+    """Notes that it was called, and on what."""
+
+    def __init__(self, stage: str, calls: list[tuple[str, tuple[int, ...]]]) -> None:
+        super().__init__()
+        self.stage, self.calls = stage, calls
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls.append((self.stage, tuple(x.shape)))
+        return x
+
+
+@backbones
+def test_backbone_calls_its_taps_once_each_in_the_order_of_its_stages(name: str) -> None:
+    calls: list[tuple[str, tuple[int, ...]]] = []
+    with torch.device("meta"):
+        backbone = BACKBONES[name]()
+        after = {stage: Tap(stage, calls) for stage in [*backbone.stages, "pool"]}
+        out = backbone(torch.empty(2, 3, 64, 32), after)
+    assert tuple(stage for stage, _ in calls) == backbone.stages
+    assert all(len(shape) == 4 and shape[0] == 2 for _, shape in calls)
+    assert calls[-1][1] == tuple(out.shape)
+
+
+@backbones
+def test_backbone_returns_feat_dim_channels(name: str) -> None:
+    with torch.device("meta"):
+        backbone = BACKBONES[name]()
+        out = backbone(torch.empty(2, 3, 64, 32), {})
+    assert out.shape[:2] == (2, backbone.feat_dim)
+
+
+heads = pytest.mark.parametrize("name", HEADS.names())
+
+
+@heads
+@pytest.mark.parametrize("training", [True, False])
+def test_head_returns_features_and_logits(name: str, training: bool) -> None:
+    head = HEADS[name](feat_dim=6, num_classes=5).train(training)
+    out = head(torch.randn(4, 6))
+    assert head.num_classes == 5
+    assert [tuple(t.shape) for t in (out.feat, out.feat_bn, out.logits)] == [(4, 6), (4, 6), (4, 5)]
+    assert all(t.isfinite().all() for t in out)
