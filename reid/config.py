@@ -291,7 +291,7 @@ def _set(cfg: CfgNode, key: str, value: Any, source: str) -> None:
     for word in value if isinstance(value, tuple) else (value,):
         if known is not None and word not in known:
             raise InputError(
-                f"{source}: {key} has the unknown value '{word}'{suggest(word, known)}"
+                f"{source}: {key} has the unknown value '{word}'{suggest(word, known) or '.'}"
                 f" Known: {', '.join(known)}"
             )
     least, most = BOUNDS.get(key, (None, None))

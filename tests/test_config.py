@@ -237,3 +237,14 @@ def test_the_dumped_config_loads_back_to_itself(tmp_path: Path) -> None:
     again = load_cfg(write(tmp_path / "config.yml", dump(cfg)))
     assert "&id" not in dump(cfg)
     assert dict(leaves(again)) == dict(leaves(cfg))
+
+
+def test_the_table_of_keys_is_complete_and_true() -> None:
+    lines = (CONFIGS / "README.md").read_text(encoding="utf-8").splitlines()
+    cells = [line.split("|")[1:4] for line in lines if line.startswith("| `")]
+    table = {key.strip(" `"): value.strip(" `") for key, value, _ in cells}
+
+    def shown(value: object) -> str:
+        return f"[{', '.join(map(str, value))}]" if isinstance(value, tuple) else str(value)
+
+    assert table == {key: shown(value) for key, value in leaves(default_cfg())}

@@ -28,4 +28,5 @@ def suggest(word: str, known: Iterable[str]) -> str:
 def unknown(kind: str, word: str, known: Iterable[str]) -> InputError:
     """Builds the error for a name that is not in a table, with the names that are."""
     names = sorted(known)
-    return InputError(f"unknown {kind} '{word}'{suggest(word, names)} Known: {', '.join(names)}")
+    mend = suggest(word, names) or "."
+    return InputError(f"unknown {kind} '{word}'{mend} Known: {', '.join(names)}")
