@@ -174,7 +174,9 @@ def evaluate(
 ) -> TestResult:
     """Ranks ``gallery`` for ``query`` as TEST.* says."""
     device = choose_device(cfg.MODEL.DEVICE)
-    r = cfg.TEST.RERANK
+    r, images = cfg.TEST.RERANK, len(query) + len(gallery)
+    if rerank and not max(r.K1, r.K2) < images:  # said before the features are computed, not after
+        raise InputError(f"TEST.RERANK.K1 and K2 must be below the {images} images; lower them")
     return evaluate_retrieval(
         embed,
         build_eval_loader(cfg, query, device),

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from reid.evaluation import Ranking, evaluate_rank, pairwise_distance, re_ranking
-from reid.evaluation.features import Features, extract
+from reid.evaluation import Ranking, evaluate_features, evaluate_reranked
+from reid.evaluation.features import extract
 from reid.utils.batch import Batch
 from reid.utils.logs import write_text, write_whole
 
@@ -67,17 +67,15 @@ def evaluate_retrieval(
     start = time.perf_counter()
     q, g = extract(embed, query, device), extract(embed, gallery, device)
     start = _lap(result, "features", start)
-    result.rankings["plain"] = _rank(pairwise_distance(q.feats, g.feats, metric), q, g)
+    sides = (q.feats, g.feats, q.pids, g.pids, q.camids, g.camids)
+    result.rankings["plain"] = evaluate_features(*sides, metric=metric)
     start = _lap(result, "ranking", start)
     if rerank is not None:
-        dist = re_ranking(q.feats, g.feats, rerank.k1, rerank.k2, rerank.lambda_value)
-        result.rankings["re-ranked"] = _rank(dist, q, g)
+        result.rankings["re-ranked"] = evaluate_reranked(
+            *sides, k1=rerank.k1, k2=rerank.k2, lambda_value=rerank.lambda_value
+        )
         _lap(result, "re-ranking", start)
     return result
-
-
-def _rank(dist: torch.Tensor, q: Features, g: Features) -> Ranking:
-    return evaluate_rank(dist, q.pids, g.pids, q.camids, g.camids)
 
 
 def _lap(result: TestResult, phase: str, start: float) -> float:

@@ -21,7 +21,7 @@ from reid.engine.pictures import first_batch_pictures
 from reid.engine.progress import Progress
 from reid.utils.batch import Batch, to_unit
 from reid.utils.errors import InputError
-from reid.utils.logs import MetricsLog
+from reid.utils.logs import MetricsLog, make_dir
 from reid.utils.seeding import derive_seed
 
 LAST, BEST = "last.pth", "best.pth"
@@ -82,7 +82,7 @@ class Trainer:
 
     def fit(self) -> None:
         """Trains from the epoch reached to ``max_epochs``."""
-        metrics = MetricsLog(self.output_dir / "metrics.jsonl", self.epoch)
+        metrics = MetricsLog(make_dir(self.output_dir) / "metrics.jsonl", self.epoch)
         with SummaryWriter(
             str(self.output_dir / "tensorboard"), purge_step=self.epoch + 1
         ) as board:

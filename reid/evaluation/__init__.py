@@ -1,0 +1,17 @@
+"""Distances, retrieval metrics and re-ranking: plain arrays in, plain results out."""
+
+from reid.evaluation.distance import METRICS, pairwise_distance
+from reid.evaluation.expansion import average_query_expansion
+from reid.evaluation.ranking import Ranking, evaluate_features, evaluate_rank
+from reid.evaluation.rerank import evaluate_reranked, re_ranking
+
+__all__ = [
+    "METRICS",
+    "Ranking",
+    "average_query_expansion",
+    "evaluate_features",
+    "evaluate_rank",
+    "evaluate_reranked",
+    "pairwise_distance",
+    "re_ranking",
+]

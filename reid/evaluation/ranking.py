@@ -1,0 +1,168 @@
+"""Retrieval metrics of person re-identification: AP, INP, CMC per query and on average."""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reid.evaluation.checks import ArrayLike, as_tensor, feature_pair
+from reid.evaluation.counting import Scores, Truth, score_rows
+from reid.evaluation.distance import distance_to
+from reid.utils.errors import InputError
+
+BLOCK = 32  # rows a thread works on at a time, few enough to stay in its cache
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """Where the true matches of each query stand, and the metrics that follow. All are fractions.
+
+    A query without a match in another camera has no defined AP; it is counted and left out.
+
+    Attributes:
+        ap: (V,) float64 average precision of each valid query, the mean over its matches of the
+            precision at that match.
+        inp: (V,) float64, number of matches / 1-based rank of the last one.
+            Source: Ye et al., arXiv:2001.04193 (mINP).
+        first_hit: (V,) int64, 0-based rank of the first match after junk is removed.
+        query_index: (V,) int64, ascending: which rows of the query set the above belong to.
+        num_queries: Queries given, valid or not.
+        num_skipped: Queries without a match; V = num_queries - num_skipped.
+        max_rank: Length of ``cmc``.
+    """
+
+    ap: np.ndarray
+    inp: np.ndarray
+    first_hit: np.ndarray
+    query_index: np.ndarray
+    num_queries: int
+    num_skipped: int
+    max_rank: int
+
+    @property
+    def mAP(self) -> float:  # noqa: N802 - the field's own spelling
+        """Mean average precision."""
+        return float(self.ap.mean())
+
+    @property
+    def mINP(self) -> float:  # noqa: N802
+        """Mean inverse negative penalty."""
+        return float(self.inp.mean())
+
+    @property
+    def cmc(self) -> np.ndarray:
+        """(max_rank,) float64; entry r: share of valid queries with a match in the first r+1."""
+        hits = np.bincount(self.first_hit, minlength=self.max_rank)[: self.max_rank]
+        return np.cumsum(hits) / len(self.first_hit)
+
+    def summary(self) -> dict[str, float | int]:
+        """Returns mAP, mINP, rank1, rank5, rank10 (of a shorter CMC the last), and the counts."""
+        cmc = self.cmc
+        ranks = {f"rank{r}": float(cmc[min(r, self.max_rank) - 1]) for r in (1, 5, 10)}
+        counts = {"num_queries": self.num_queries, "num_skipped": self.num_skipped}
+        return {"mAP": self.mAP, "mINP": self.mINP, **ranks, **counts}
+
+
+def evaluate_rank(
+    distmat: ArrayLike,
+    q_pids: ArrayLike,
+    g_pids: ArrayLike,
+    q_camids: ArrayLike,
+    g_camids: ArrayLike,
+    max_rank: int = 50,
+) -> Ranking:
+    """Returns the metrics of a distance matrix under the Market-1501 protocol.
+
+    For each query, gallery rows of its own identity *and* its own camera are junk, as are rows
+    with pid -1: they are removed before ranking. Equal distances rank by gallery index.
+    Source: Zheng et al., "Scalable Person Re-identification: A Benchmark", ICCV 2015.
+
+    Args:
+        distmat: (Q, G) finite distances, smaller = more alike; numpy or torch, any device.
+        q_pids: (Q,) integer identities. -1 marks junk, so a query of -1 has no match.
+        g_pids: (G,) the same for the gallery.
+        q_camids: (Q,) integer cameras.
+        g_camids: (G,) the same for the gallery.
+        max_rank: Length of the CMC curve; at most G are kept.
+
+    Raises:
+        InputError: For empty, ill-fitting or non-finite input, and if no query has a match.
+    """
+    if np.ndim(distmat) != 2 or 0 in distmat.shape:
+        raise InputError(f"distances must be (Q, G) and not empty, got shape {np.shape(distmat)}")
+    truth = Truth(q_pids, g_pids, q_camids, g_camids, *distmat.shape)
+    return rank_chunks([(0, distmat)], truth, max_rank)
+
+
+def evaluate_features(
+    q_feats: ArrayLike,
+    g_feats: ArrayLike,
+    q_pids: ArrayLike,
+    g_pids: ArrayLike,
+    q_camids: ArrayLike,
+    g_camids: ArrayLike,
+    metric: str = "euclidean",
+    chunk: int = 256,
+    max_rank: int = 50,
+) -> Ranking:
+    """Returns the metrics of features, ``chunk`` queries at a time: no (Q, G) matrix exists.
+
+    Args:
+        q_feats: (Q, D) query features; numpy or torch, any device.
+        g_feats: (G, D) gallery features.
+        q_pids: As in :func:`evaluate_rank`, like the other ids and the errors.
+        g_pids: See there.
+        q_camids: See there.
+        g_camids: See there.
+        metric: As in :func:`reid.evaluation.distance.pairwise_distance`.
+        chunk: Queries at a time, at least 1; memory is chunk * G distances.
+        max_rank: Length of the CMC curve.
+    """
+    query, gallery = feature_pair(q_feats, g_feats)
+    truth = Truth(q_pids, g_pids, q_camids, g_camids, len(query), len(gallery))
+    check_chunk(chunk)
+    distance = distance_to(gallery, metric)
+    chunks = (
+        (start, distance(query[start : start + chunk])) for start in range(0, len(query), chunk)
+    )
+    return rank_chunks(chunks, truth, max_rank)
+
+
+def check_chunk(chunk: int) -> None:
+    """Raises InputError unless a chunk holds at least one query."""
+    if chunk < 1:
+        raise InputError(f"chunk must be at least 1 query, got {chunk}")
+
+
+def rank_chunks(chunks: Iterable[tuple[int, ArrayLike]], truth: Truth, max_rank: int) -> Ranking:
+    """Returns the metrics of the distances of consecutive runs of queries.
+
+    Args:
+        chunks: (first query, (B, G) distances) pairs that cover all queries in order.
+        truth: The matches.
+        max_rank: Length of the CMC curve; at most G are kept.
+    """
+    if max_rank < 1:
+        raise InputError(f"max_rank must be at least 1, got {max_rank}")
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # numpy lets go of the lock
+        parts = [part for start, dist in chunks for part in _score(dist, start, truth, pool)]
+    query_index, ap, inp, first_hit = (
+        np.concatenate(column) for column in zip(*parts, strict=True)
+    )
+    if len(ap) == 0:
+        raise InputError(
+            f"none of the {truth.num_query} queries has a match: no gallery image shows "
+            "the identity of a query in another camera; check pids and camids"
+        )
+    skipped = truth.num_query - len(ap)
+    limit = min(max_rank, truth.num_gallery)
+    return Ranking(ap, inp, first_hit, query_index, truth.num_query, skipped, limit)
+
+
+def _score(dist: ArrayLike, start: int, truth: Truth, pool: ThreadPoolExecutor) -> list[Scores]:
+    rows = as_tensor(dist).cpu().numpy() if isinstance(dist, Tensor) else dist
+    blocks = [(rows[i : i + BLOCK], start + i, truth) for i in range(0, len(rows), BLOCK)]
+    return list((pool.map if len(blocks) > 1 else map)(score_rows, *zip(*blocks, strict=True)))

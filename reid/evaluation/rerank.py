@@ -1,0 +1,131 @@
+"""k-reciprocal re-ranking, exact, in memory that grows with the images and not with their square.
+
+Source: Zhong, Zheng, Cao & Li, "Re-ranking Person Re-identification with k-reciprocal Encoding",
+CVPR 2017 (arXiv:1701.08398). N is the number of query and gallery images together:
+
+1. d(i, j) = |x_i - x_j|^2 / max_j |x_i - x_j|^2: squared distances, scaled per row.
+2. R(i) = rows that are among each other's k1 + 1 nearest (a row is its own nearest);
+   H(i) the same with round(k1 / 2) + 1.
+3. R*(i) = R(i) and every H(c), c in R(i), of which more than 2/3 lies in R(i)
+   (strictly more, as in the authors' code).
+4. V(i, j) = exp(-d(i, j)) for j in R*(i), else 0; each row divided by its sum.
+5. V(i) = mean of V over the k2 nearest of i.
+6. Jaccard distance 1 - sum_j min(V(q, j), V(g, j)) / sum_j max(V(q, j), V(g, j)).
+7. (1 - lambda) * Jaccard + lambda * d.
+
+Differs: nothing in the result. V is sparse (tens of entries in a row), a step is a product of
+sparse matrices, and the Jaccard distance is computed for the query rows only. The rows of V sum to
+1, so the sum of maxima is 2 minus the sum of minima.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from reid.evaluation.checks import Array, ArrayLike, feature_pair, like
+from reid.evaluation.counting import Truth
+from reid.evaluation.distance import distance_to
+from reid.evaluation.encoding import Overlaps, encode, expand_queries
+from reid.evaluation.neighbors import nearest
+from reid.evaluation.ranking import Ranking, check_chunk, rank_chunks
+from reid.utils.errors import InputError
+
+CHUNK = 512  # queries at a time
+
+
+def re_ranking(
+    query_feats: Array,
+    gallery_feats: Array,
+    k1: int = 20,
+    k2: int = 6,
+    lambda_value: float = 0.3,
+) -> Array:
+    """Returns the (Q, G) float32 re-ranked distances, smaller = more alike.
+
+    They lie in [0, 1], up to rounding.
+
+    Args:
+        query_feats: (Q, D) features, numpy or torch; the result is of the same kind and device.
+        gallery_feats: (G, D) features.
+        k1: Size of the k-reciprocal neighbourhoods. They are taken among query and gallery
+            together, so a small gallery is fine as long as k1 < Q + G.
+        k2: Neighbours of the local query expansion, itself included; 1 is none. At most Q + G.
+        lambda_value: Weight of the original distance, in [0, 1].
+
+    Raises:
+        InputError: For empty, non-finite or ill-fitting features or values out of range.
+    """
+    query, gallery = feature_pair(query_feats, gallery_feats)
+    out = torch.empty((len(query), len(gallery)), device=query.device)
+    for start, dist in _reranked(query, gallery, k1, k2, lambda_value, CHUNK):
+        out[start : start + len(dist)] = dist
+    return like(out, query_feats)
+
+
+def evaluate_reranked(  # noqa: PLR0913 - the six arrays of the protocol
+    q_feats: ArrayLike,
+    g_feats: ArrayLike,
+    q_pids: ArrayLike,
+    g_pids: ArrayLike,
+    q_camids: ArrayLike,
+    g_camids: ArrayLike,
+    k1: int = 20,
+    k2: int = 6,
+    lambda_value: float = 0.3,
+    chunk: int = CHUNK,
+    max_rank: int = 50,
+) -> Ranking:
+    """Returns the metrics after re-ranking, ``chunk`` queries at a time: no (Q, G) matrix exists.
+
+    Args:
+        q_feats: (Q, D) features; see :func:`re_ranking`, also for k1, k2 and lambda_value.
+        g_feats: (G, D) features.
+        q_pids: (Q,) ids; see :func:`reid.evaluation.ranking.evaluate_rank`.
+        g_pids: (G,).
+        q_camids: (Q,).
+        g_camids: (G,).
+        k1: See :func:`re_ranking`.
+        k2: See :func:`re_ranking`.
+        lambda_value: See :func:`re_ranking`.
+        chunk: Queries at a time.
+        max_rank: Length of the CMC curve.
+    """
+    query, gallery = feature_pair(q_feats, g_feats)
+    truth = Truth(q_pids, g_pids, q_camids, g_camids, len(query), len(gallery))
+    check_chunk(chunk)
+    return rank_chunks(_reranked(query, gallery, k1, k2, lambda_value, chunk), truth, max_rank)
+
+
+def _reranked(
+    query: Tensor, gallery: Tensor, k1: int, k2: int, lambda_value: float, chunk: int
+) -> Iterator[tuple[int, Tensor]]:
+    """Yields (first query, (B, G) float32 distances) for all queries in order."""
+    _check(k1, k2, lambda_value, len(query) + len(gallery))
+    features = torch.cat([query, gallery]).float()
+    near = nearest(features, max(k1 + 1, k2))
+    scale = torch.where(near.farthest > 0, near.farthest, 1)  # all images alike: all distances 0
+    encoding = expand_queries(encode(features, near, scale, k1), near.index, k2)
+    overlaps = Overlaps(encoding, len(query), features.device)
+    distance = distance_to(features[len(query) :], "sqeuclidean")
+    starts = range(0, len(query), chunk)
+    for start in tqdm(starts, "re-ranking", leave=False, delay=5, disable=None, unit="chunk"):
+        rows = slice(start, min(start + chunk, len(query)))
+        # 1 - overlap / (2 - overlap) = 2 - 2 / (2 - overlap), without a second matrix.
+        jaccard = overlaps.of(rows).neg_().add_(2).reciprocal_().mul_(-2).add_(2)
+        original = distance(features[rows]).div_(scale[rows, None])
+        yield start, jaccard.lerp_(original, lambda_value)
+
+
+def _check(k1: int, k2: int, lambda_value: float, size: int) -> None:
+    if not 1 <= k1 < size:
+        mend = "lower" if k1 > 0 else "raise"
+        raise InputError(
+            f"k1 is {k1}, but re-ranking {size} query and gallery images allows 1..{size - 1}: "
+            f"{mend} k1"
+        )
+    if not 1 <= k2 <= size:
+        raise InputError(f"k2 must be in 1..{size} for {size} images, got {k2}")
+    if not 0 <= lambda_value <= 1:
+        raise InputError(f"lambda_value must be in [0, 1], got {lambda_value}")

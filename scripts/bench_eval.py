@@ -1,0 +1,143 @@
+"""Times evaluation and re-ranking against the usual way, on seeded features in clusters.
+
+    python scripts/bench_eval.py --size market            # 3 368 x 15 913, 2048-d: 1 minute, 2 GiB
+    python scripts/bench_eval.py --size msmt17            # 11 659 x 82 161: 10 minutes, 4 GiB
+    python scripts/bench_eval.py --size market --dense    # beside the textbook: 3 minutes, 10 GiB
+
+Every ratio is taken within one process. Memory is what a step adds to the resident set at its peak.
+"""
+
+import argparse
+import os
+import resource
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from reid.evaluation import evaluate_rank, evaluate_reranked, pairwise_distance, re_ranking
+
+T = TypeVar("T")
+SIZES = {  # queries, gallery, identities of the queries, cameras, feature width
+    "small": (300, 1500, 75, 6, 256),
+    "market": (3368, 15913, 750, 6, 2048),
+    "msmt17": (11659, 82161, 3060, 15, 2048),
+}
+
+
+class Data(NamedTuple):
+    """Features and ids, in the order evaluate_rank and evaluate_reranked take them."""
+
+    q_feats: np.ndarray
+    g_feats: np.ndarray
+    q_pids: np.ndarray
+    g_pids: np.ndarray
+    q_camids: np.ndarray
+    g_camids: np.ndarray
+
+
+def make(size: str, spread: float, seed: int = 0) -> Data:
+    """Draws features around one centre per identity; a sixth of the gallery are distractors."""
+    num_query, num_gallery, num_ids, num_cams, dim = SIZES[size]
+    rng = np.random.default_rng(seed)
+    centres = rng.standard_normal((num_ids, dim), dtype=np.float32)
+
+    def side(count: int, shown: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        pids = np.concatenate([rng.integers(1, num_ids + 1, shown), np.zeros(count - shown, int)])
+        feats = rng.standard_normal((count, dim), dtype=np.float32)
+        feats *= spread
+        feats[:shown] += centres[pids[:shown] - 1]
+        feats[shown:] += rng.standard_normal((count - shown, dim), dtype=np.float32)
+        return feats, pids, rng.integers(0, num_cams, count)
+
+    query, gallery = side(num_query, num_query), side(num_gallery, num_gallery * 5 // 6)
+    return Data(query[0], gallery[0], query[1], gallery[1], query[2], gallery[2])
+
+
+def resident() -> float:
+    """Returns the resident memory of this process in GiB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**30
+
+
+def timed(name: str, step: Callable[[], T], runs: int = 1) -> tuple[T, float]:
+    """Runs a step, prints and returns its result and its least time; watches memory meanwhile."""
+    seconds, before, peak, done = [], resident(), [resident()], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.02):
+            peak[0] = max(peak[0], resident())
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    for _ in range(runs):
+        start = time.perf_counter()
+        result = step()
+        seconds.append(time.perf_counter() - start)
+    done.set()
+    watcher.join()
+    print(f"{name:<44}{min(seconds):9.3f} s  +{max(peak[0] - before, 0):5.2f} GiB", flush=True)
+    return result, min(seconds)
+
+
+def full_product(feats: np.ndarray) -> None:
+    """Multiplies all rows with all rows, in strips that are thrown away."""
+    x = torch.from_numpy(feats)
+    strip = torch.empty(min(4096, len(x)), len(x))
+    for rows in x.split(4096):
+        torch.mm(rows, x.T, out=strip[: len(rows)])
+
+
+def bench_ranking(data: Data) -> None:
+    """Compares evaluate_rank with the argsort that every matrix evaluator starts with."""
+    dist, _ = timed("distance matrix (euclidean)", lambda: pairwise_distance(*data[:2]))
+    _, sort = timed("np.argsort of the matrix", lambda: [np.argsort(row) for row in dist])
+    ranking, ours = timed("evaluate_rank", lambda: evaluate_rank(dist, *data[2:]), runs=5)
+    print(f"  {sort / ours:.1f} times as fast as argsort   {ranking.summary()}\n")
+
+
+def bench_re_ranking(data: Data, matrix: bool, dense: bool) -> None:
+    """Compares re-ranking with one full product, and with the textbook on request."""
+    _, product = timed("one full N x N product", lambda: full_product(np.concatenate(data[:2])))
+    ranking, streamed = timed("evaluate_reranked", lambda: evaluate_reranked(*data))
+    print(f"  {streamed / product:.2f} products   {ranking.summary()}")
+    if matrix:
+        dist, ours = timed("re_ranking", lambda: re_ranking(*data[:2]))
+        print(f"  {ours / product:.2f} products")
+    if dense:
+        sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "evaluation"))
+        from textbook import dense_re_ranking
+
+        slow, textbook = timed("textbook", lambda: dense_re_ranking(*data[:2], dtype=np.float32))
+        print(
+            f"  {textbook / ours:.1f} times slower, largest difference {abs(slow - dist).max():.1e}"
+        )
+
+
+def main() -> None:
+    """Reads the arguments and runs both comparisons."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", choices=SIZES, default="market")
+    parser.add_argument("--spread", type=float, default=3.0, help="noise around a centre")
+    parser.add_argument("--dense", action="store_true", help="run the dense textbook too")
+    args = parser.parse_args()
+    data = make(args.size, args.spread)
+    print(
+        f"{args.size}: {len(data.q_pids)} x {len(data.g_pids)}, {torch.get_num_threads()} threads"
+    )
+    if args.size != "msmt17":
+        bench_ranking(data)
+    bench_re_ranking(data, matrix=args.size != "msmt17" or args.dense, dense=args.dense)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"peak resident memory of the process: {peak:.2f} GiB")
+
+
+if __name__ == "__main__":
+    main()

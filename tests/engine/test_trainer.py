@@ -1,0 +1,167 @@
+"""The loop on a network of two layers, where every number can be followed."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from reid.data.sampler import Draw, ShuffleSampler
+from reid.engine.checkpoint import load
+from reid.engine.optim import Schedule, build_optimizer, parameter_groups
+from reid.engine.trainer import Trainer
+from reid.losses import LOSSES, Criterion
+from reid.utils.batch import Batch
+from reid.utils.errors import InputError
+
+
+class Output(NamedTuple):
+    feat: Tensor
+    logits: Tensor
+
+
+class Network(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Linear(3, 4)
+        self.classifier = nn.Linear(4, 2, bias=False)
+        self.regularizers = nn.ModuleDict()
+        self.seeds: list[int] = []
+
+    def reseed(self, seed: int) -> None:
+        self.seeds.append(seed)
+
+    def forward(self, images: Tensor) -> Output:
+        feat = self.body(images.mean((2, 3)))
+        return Output(feat.float(), self.classifier(feat).float())
+
+
+class Colors(Dataset[Batch]):
+    """Red images have label 0, blue ones label 1."""
+
+    def __getitem__(self, draw: Draw) -> Batch:
+        index, _ = draw
+        image = torch.zeros(3, 4, 2, dtype=torch.uint8)
+        image[0 if index % 2 == 0 else 2] = 255 - index
+        return Batch(image, *torch.tensor([index % 2, index % 2, 0, index]).unbind())
+
+
+def trainer(folder: Path, maps: list[float] | None = None, **settings: Any) -> Trainer:
+    torch.manual_seed(0)
+    network, sampler = Network(), ShuffleSampler(8, 4, seed=1)
+    answers = iter(maps or [0.5] * 99)
+    defaults = {"max_epochs": 3, "eval_period": 1, "log_period": 1}
+    return Trainer(
+        model=network,
+        criterion=Criterion({"ce": LOSSES["ce"]()}, [1.0]),
+        optimizer=build_optimizer("sgd", parameter_groups(network, 0.5, 0.0)),
+        schedule=Schedule("multistep", 3),
+        loader=DataLoader(Colors(), batch_sampler=sampler),
+        sampler=sampler,
+        evaluate=lambda: {"mAP": next(answers)},
+        logger=logging.getLogger("test"),
+        output_dir=folder,
+        config="SEED: 0\n",
+        pids=[0, 1],
+        device=torch.device("cpu"),
+        seed=5,
+        **{**defaults, **settings},
+    )
+
+
+def rows(folder: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("precision", [None, torch.bfloat16])
+def test_every_parameter_moves_and_the_loss_falls(
+    tmp_path: Path, precision: torch.dtype | None
+) -> None:
+    run = trainer(tmp_path, precision=precision, max_epochs=20, eval_period=0)
+    before = [p.detach().clone() for p in run.model.parameters()]
+    run.fit()
+    assert not any(map(torch.equal, before, run.model.parameters()))
+    assert rows(tmp_path)[-1]["loss_total"] < rows(tmp_path)[0]["loss_total"]
+    assert rows(tmp_path)[-1]["accuracy"] == 1.0
+
+
+def test_one_step_is_plain_gradient_descent(tmp_path: Path) -> None:
+    run, twin = trainer(tmp_path), trainer(tmp_path).model
+    batch = next(iter(run.loader))
+    run.step(batch)
+    output = twin(batch.images.float() / 255)
+    loss = nn.functional.cross_entropy(output.logits, batch.labels, label_smoothing=0.1)
+    loss.backward()
+    for ours, theirs in zip(run.model.parameters(), twin.parameters(), strict=True):
+        assert torch.allclose(ours, theirs - 0.5 * theirs.grad, atol=1e-7)
+
+
+def test_the_gradient_is_clipped_to_its_norm(tmp_path: Path) -> None:
+    run = trainer(tmp_path, clip_norm=0.01)
+    before = torch.cat([p.detach().flatten() for p in run.model.parameters()])
+    run.step(next(iter(run.loader)))
+    after = torch.cat([p.detach().flatten() for p in run.model.parameters()])
+    assert float((after - before).norm()) == pytest.approx(0.5 * 0.01, rel=1e-3)
+
+
+def test_regularizers_are_reseeded_by_the_epoch_alone(tmp_path: Path) -> None:
+    whole = trainer(tmp_path / "a")
+    whole.fit()
+    resumed = trainer(tmp_path / "b")
+    resumed.epoch = 1
+    resumed.fit()
+    assert len(set(whole.model.seeds)) == 3
+    assert resumed.model.seeds == whole.model.seeds[1:]
+
+
+def test_the_best_is_kept_and_the_last_is_the_last(tmp_path: Path) -> None:
+    run = trainer(tmp_path, maps=[0.2, 0.6, 0.4])
+    run.fit()
+    assert run.best == {"mAP": 0.6, "epoch": 2}
+    assert load(tmp_path / "best.pth")["epoch"] == 2
+    assert load(tmp_path / "last.pth")["epoch"] == 3
+
+
+def test_a_resumed_run_remembers_the_best(tmp_path: Path) -> None:
+    first = trainer(tmp_path, maps=[0.2, 0.6, 0.4], max_epochs=2)
+    first.fit()
+    second = trainer(tmp_path, maps=[0.4])
+    second.resume(tmp_path / "last.pth")
+    second.fit()
+    assert second.best == {"mAP": 0.6, "epoch": 2}
+    assert load(tmp_path / "best.pth")["epoch"] == 2
+
+
+def test_evaluation_keeps_to_its_period_and_the_last_epoch(tmp_path: Path) -> None:
+    trainer(tmp_path, max_epochs=5, eval_period=2).fit()
+    assert [row["epoch"] for row in rows(tmp_path) if "mAP" in row] == [2, 4, 5]
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_by_name(tmp_path: Path) -> None:
+    run = trainer(tmp_path)
+    run.fit()
+    kept = (tmp_path / "last.pth").read_bytes()
+    run.max_epochs = 4
+    with torch.no_grad():
+        run.model.body.weight.fill_(torch.nan)
+    with pytest.raises(InputError, match="loss_ce became nan in epoch 4"):
+        run.fit()
+    assert (tmp_path / "last.pth").read_bytes() == kept
+
+
+def test_weights_alone_cannot_be_resumed(tmp_path: Path) -> None:
+    trainer(tmp_path).fit()
+    with pytest.raises(InputError, match="holds weights only"):
+        trainer(tmp_path).resume(tmp_path / "best.pth")
+
+
+def test_other_identities_cannot_be_resumed(tmp_path: Path) -> None:
+    trainer(tmp_path).fit()
+    other = trainer(tmp_path)
+    other.pids = [0, 7]
+    with pytest.raises(InputError, match="other identities"):
+        other.resume(tmp_path / "last.pth")

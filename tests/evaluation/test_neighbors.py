@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+import torch
+
+from reid.evaluation.neighbors import nearest
+
+
+def all_distances(features):
+    return ((features[:, None] - features[None]) ** 2).sum(-1)
+
+
+@pytest.mark.parametrize("block", [1, 7, 16, 50, 1000])
+def test_equals_sorting_the_whole_matrix(block):
+    features = np.random.default_rng(0).standard_normal((50, 6))
+    found = nearest(torch.from_numpy(features), 8, block)
+    dist = all_distances(features)
+    order = np.argsort(dist, axis=1)[:, :8]
+    np.testing.assert_array_equal(found.index, order)
+    np.testing.assert_allclose(found.sqdist, np.take_along_axis(dist, order, 1), atol=1e-12)
+    np.testing.assert_allclose(found.farthest, dist.max(axis=1))
+
+
+@pytest.mark.parametrize("block", [1, 7, 1000])
+def test_equal_distances_give_a_correct_list_with_the_row_itself_in_front(block):
+    features = np.random.default_rng(1).integers(0, 3, (60, 3)).astype(np.float64)
+    found = nearest(torch.from_numpy(features), 9, block)
+    dist = all_distances(features)
+    np.testing.assert_array_equal(found.index[:, 0], np.arange(60))
+    np.testing.assert_array_equal(found.sqdist, np.sort(dist, axis=1)[:, :9])
+    assert all(len(set(row)) == 9 for row in found.index.tolist())
+    np.testing.assert_array_equal(np.take_along_axis(dist, found.index.numpy(), 1), found.sqdist)
+
+
+def test_every_candidate_nearer_than_the_last_is_found():
+    # Each block holds only nearer rows than the one before: all lists are replaced all the time.
+    features = torch.arange(64.0, dtype=torch.float64).flip(0).square()[:, None]
+    found = nearest(features, 5, block=4)
+    order = np.argsort(all_distances(features.numpy()), axis=1, kind="stable")[:, :5]
+    np.testing.assert_array_equal(found.index, order)
+
+
+def test_all_rows_can_be_asked_for():
+    features = torch.from_numpy(np.random.default_rng(2).standard_normal((9, 4)))
+    assert nearest(features, 9, block=4).index.sort(dim=1).values.tolist() == [list(range(9))] * 9
