@@ -134,7 +134,7 @@ def test_a_run_is_not_overwritten_nor_continued_as_another(data: Path, trained: 
     again = run("train.py", *lfm(data, trained, "SOLVER.MAX_EPOCHS", 4), code=2)
     assert "already holds a run; go on with --resume" in again.stderr
     other = lfm(data, trained, "SOLVER.MAX_EPOCHS", 4, "--resume", "SOLVER.BASE_LR", 0.1)
-    assert "trained with SOLVER.BASE_LR 0.00035" in run("train.py", *other, code=2).stderr
+    assert "trained with SOLVER.BASE_LR 0.001" in run("train.py", *other, code=2).stderr
     after = weights(trained)
     assert all(torch.equal(before[key], after[key]) for key in before)
 
@@ -174,8 +174,8 @@ def test_eval_only_gives_what_training_saw(data: Path, trained: Path) -> None:
 def test_references_and_the_table(data: Path, trained: Path, tmp_path: Path) -> None:
     for name in ("chance", "color_histogram"):
         run("reference.py", "--reference", name, *lfm(data, tmp_path / name))
-    run("test.py", *lfm(data, tmp_path / "run", "TEST.WEIGHT", trained / "best.pth"))
-    folders = [tmp_path / name for name in ("chance", "color_histogram", "run")]
+    run("test.py", *lfm(data, tmp_path / "lfm", "TEST.WEIGHT", trained / "best.pth"))
+    folders = [tmp_path / name for name in ("chance", "color_histogram", "lfm")]
     table = run("results.py", *folders, "--markdown").stdout
     for folder in folders:
         metrics = json.loads((folder / "metrics.json").read_text())

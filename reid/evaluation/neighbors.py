@@ -10,6 +10,7 @@ from tqdm import tqdm
 from reid.evaluation.distance import squared_norms
 
 BLOCK = 4096  # rows per block: 64 MiB of distances; smaller ones spend more on starting threads
+SPARE = 4  # candidates beyond the k-th: float64 has the last word on who is in
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ def nearest(features: Tensor, k: int, block: int = 0) -> Neighbors:
 
     The distance matrix is symmetric, so each block of it is computed once and serves the rows of
     both its sides: half the products. Only candidates nearer than the k-th so far are looked at.
+    Where float32 cannot tell which of two rows is nearer, float64 does: a neighbour more or less
+    would change re-ranked distances by far more than rounding. Equal distances go by row.
 
     Args:
         features: (N, D) finite, N >= k.
@@ -41,8 +44,9 @@ def nearest(features: Tensor, k: int, block: int = 0) -> Neighbors:
     size = len(features)
     step = block or BLOCK
     norms = squared_norms(features)
-    sqdist = features.new_full((size, k), torch.inf)
-    index = torch.zeros((size, k), dtype=torch.int64, device=features.device)
+    listed = min(k + SPARE, size)
+    sqdist = features.new_full((size, listed), torch.inf)
+    index = torch.zeros((size, listed), dtype=torch.int64, device=features.device)
     farthest = features.new_zeros(size)
     pairs = [(i, j) for i in range(0, size, step) for j in range(i, size, step)]
     for i, j in tqdm(pairs, "neighbors", leave=False, delay=5, disable=None, unit="block"):
@@ -55,7 +59,11 @@ def nearest(features: Tensor, k: int, block: int = 0) -> Neighbors:
             torch.maximum(farthest[b], dist.amax(dim=0), out=farthest[b])
             _absorb(sqdist[b], index[b], dist.T, i)
         _absorb(sqdist[a], index[a], dist, j)
-    return _sorted(sqdist, index, farthest)
+    sqdist, order = sqdist.sort(dim=1)
+    index = index.gather(1, order)
+    noise = 16 * torch.finfo(norms.dtype).eps * (norms + norms[index].amax(dim=1))
+    near = _settle(features, Neighbors(index, sqdist, farthest), noise)
+    return Neighbors(near.index[:, :k], near.sqdist[:, :k].clamp(min=0), farthest.clamp(min=0))
 
 
 def _absorb(best: Tensor, index: Tensor, dist: Tensor, first: int) -> None:
@@ -104,8 +112,20 @@ def _positions(mask: Tensor) -> tuple[Tensor, Tensor]:
     return flat // mask.shape[1], flat % mask.shape[1]
 
 
-def _sorted(sqdist: Tensor, index: Tensor, farthest: Tensor) -> Neighbors:
-    """Orders each list by distance, equal distances by row; keeps the row itself in front."""
-    index, order = index.sort(dim=1)
-    sqdist, by_distance = sqdist.gather(1, order).sort(dim=1, stable=True)
-    return Neighbors(index.gather(1, by_distance), sqdist.clamp(min=0), farthest.clamp(min=0))
+def _settle(features: Tensor, near: Neighbors, noise: Tensor) -> Neighbors:
+    """Orders anew, by float64 distances, the lists that rounding may have ordered.
+
+    Args:
+        features: (N, D).
+        near: Lists in order of their rounded distances.
+        noise: (N,) two distances of a list that differ by no more may be in the wrong order.
+    """
+    unsure = (near.sqdist.diff(dim=1) <= noise[:, None]).any(dim=1).nonzero()[:, 0]
+    for rows in torch.split(unsure, 64):
+        index = near.index[rows].sort(dim=1).values  # equal distances stay in order of the rows
+        exact = (features[index].double() - features[rows, None].double()).square_().sum(dim=2)
+        exact[index == rows[:, None]] = -1  # the row itself comes first, before its duplicates
+        exact, order = exact.sort(dim=1, stable=True)
+        near.sqdist[rows] = exact.to(near.sqdist.dtype)
+        near.index[rows] = index.gather(1, order)
+    return near

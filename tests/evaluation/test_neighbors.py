@@ -31,6 +31,19 @@ def test_equal_distances_give_a_correct_list_with_the_row_itself_in_front(block)
     np.testing.assert_array_equal(np.take_along_axis(dist, found.index.numpy(), 1), found.sqdist)
 
 
+def test_equal_distances_go_by_row():
+    found = nearest(torch.tensor([[0.0], [1.0], [1.0], [-1.0], [0.0]]), 3, block=2)
+    assert found.index.tolist() == [[0, 4, 1], [1, 2, 0], [2, 1, 0], [3, 0, 4], [4, 0, 1]]
+
+
+def test_float64_decides_where_float32_cannot():
+    rng = np.random.default_rng(3)
+    features = (100 + rng.standard_normal((80, 8))).astype(np.float32)  # large norms, little apart
+    found = nearest(torch.from_numpy(features), 6, block=16)
+    order = np.argsort(all_distances(features.astype(np.float64)), axis=1)[:, :6]
+    np.testing.assert_array_equal(found.index, order)
+
+
 def test_every_candidate_nearer_than_the_last_is_found():
     # Each block holds only nearer rows than the one before: all lists are replaced all the time.
     features = torch.arange(64.0, dtype=torch.float64).flip(0).square()[:, None]
