@@ -358,6 +358,11 @@ def _check_together(cfg: CfgNode) -> None:
         raise InputError(
             f"SOLVER.IMS_PER_BATCH {batch} must be a multiple of DATALOADER.NUM_INSTANCES {k}"
         )
+    if cfg.DATALOADER.SAMPLER == "shuffle" and "triplet" in names:
+        raise InputError(
+            "LOSS.NAMES has triplet, but DATALOADER.SAMPLER shuffle seldom puts two images of an"
+            " identity into a batch; set DATALOADER.SAMPLER pk or leave triplet out"
+        )
     if list(cfg.SOLVER.STEPS) != sorted(set(cfg.SOLVER.STEPS)):
         raise InputError(f"SOLVER.STEPS must rise, got {cfg.SOLVER.STEPS}")
     if (cfg.MODEL.PRETRAIN_CHOICE == "path") != bool(cfg.MODEL.PRETRAIN_PATH):

@@ -222,6 +222,28 @@ def test_a_broken_image_is_named_from_within_a_worker(
     assert "Traceback" not in done.stderr
 
 
+def test_a_duke_folder_trains_with_center_loss_on_a_validation_split(
+    data: Path, tmp_path: Path
+) -> None:
+    home = next(data.glob("synthetic-tiny-*"))
+    for part in ("bounding_box_train", "query", "bounding_box_test"):
+        folder = tmp_path / "dukemtmc-reid/DukeMTMC-reID" / part
+        folder.mkdir(parents=True)
+        for path in sorted((home / part).glob("[0-9]*.jpg")):
+            pid, camera, frame, box = path.stem.split("_")
+            (folder / f"{pid}_{camera[:2]}_f{frame}{box}.jpg").write_bytes(path.read_bytes())
+    out = tmp_path / "out"
+    args = lfm(tmp_path, out, "DATASETS.NAMES", "dukemtmc", "SOLVER.MAX_EPOCHS", 1)
+    losses = ["LOSS.NAMES", "('ce','triplet','center')", "LOSS.WEIGHTS", "(1,1,0.0005)"]
+    more = ["SOLVER.VAL_FRACTION", 0.3, "DATALOADER.NUM_WORKERS", 2, "SOLVER.PRECISION", "bf16"]
+    log = run("train.py", *args, *losses, *more).stdout
+    assert "validation split of identities held out from train" in log
+    assert "warning: dukemtmc train" in log and "16522 published" in log
+    assert rows(out)[0]["loss_center"] > 0
+    centers = torch.load(out / "last.pth", weights_only=True)["criterion"]
+    assert [tuple(value.shape) for value in centers.values()] == [(6, 512)]  # 8 ids less 2 held out
+
+
 def test_the_package_imports_from_anywhere(tmp_path: Path) -> None:
     code = "import reid.evaluation, reid.modeling; print(reid.__version__)"
     done = subprocess.run(

@@ -34,7 +34,8 @@ def nearest(features: Tensor, k: int, block: int = 0) -> Neighbors:
     The distance matrix is symmetric, so each block of it is computed once and serves the rows of
     both its sides: half the products. Only candidates nearer than the k-th so far are looked at.
     Where float32 cannot tell which of two rows is nearer, float64 does: a neighbour more or less
-    would change re-ranked distances by far more than rounding. Equal distances go by row.
+    would change re-ranked distances by far more than rounding. Equal distances go by row, as long
+    as no more than :data:`SPARE` rows beyond the k-th are as near as it is.
 
     Args:
         features: (N, D) finite, N >= k.

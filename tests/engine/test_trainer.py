@@ -77,7 +77,7 @@ def rows(folder: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("precision", [None, torch.bfloat16])
+@pytest.mark.parametrize("precision", [None, torch.bfloat16, torch.float16])
 def test_every_parameter_moves_and_the_loss_falls(
     tmp_path: Path, precision: torch.dtype | None
 ) -> None:
