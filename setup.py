@@ -33,6 +33,7 @@ setup(
     extras_require={
         "dev": [
             "pytest>=8,<10",
+            "hypothesis>=6.100",  # draws the sizes and ties that nobody thinks of
             "ruff==0.17.6",  # pinned: a new linter version must not fail an old commit
             "mypy==2.4.1",
         ],

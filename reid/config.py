@@ -91,6 +91,7 @@ def default_cfg() -> CfgNode:
     c.SOLVER.WARMUP_EPOCHS = 10
     c.SOLVER.WARMUP_FACTOR = 0.01  # rate before the first epoch / BASE_LR
     c.SOLVER.PRECISION = "fp32"  # fp32, bf16, fp16, auto (bf16 where the device has it)
+    c.SOLVER.DETERMINISTIC = True  # the same bits each time on CUDA too, at some cost in speed
     c.SOLVER.CLIP_NORM = 0.0  # largest norm of the whole gradient; 0 = off
     c.SOLVER.VAL_FRACTION = 0.0  # share of train identities held out to pick the best; 0 = test set
     c.SOLVER.EVAL_PERIOD = 10  # epochs; 0 = only after the last one

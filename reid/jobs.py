@@ -12,7 +12,7 @@ from reid.config import default_cfg, difference, dump
 from reid.data.records import Splits
 from reid.engine.tester import HEADERS, TestResult, write_results
 from reid.engine.trainer import LAST, Trainer
-from reid.utils.environment import choose_device, describe, git_commit
+from reid.utils.environment import choose_device, describe, deterministic, git_commit
 from reid.utils.errors import InputError
 from reid.utils.logs import get_logger, make_dir, write_text
 
@@ -44,7 +44,8 @@ def train(cfg: CfgNode, resume: bool = False) -> Trainer:
         trainer.resume(last)
         logger.info(f"resumed {last}: {trainer.epoch} of {trainer.max_epochs} epochs are done")
     write_text(output / "config.yml", dump(cfg))
-    trainer.fit()
+    with deterministic(trainer.device, cfg.SOLVER.DETERMINISTIC):
+        trainer.fit()
     best = trainer.best
     logger.info(f"best mAP {best['mAP']:.1%} at epoch {best['epoch']:.0f}, written to {output}")
     return trainer

@@ -38,9 +38,11 @@ class BatchHardTriplet(nn.Module):
         """
         feat = feat.float()
         positive, negative, valid = hardest_pairs(feat.detach(), labels)
+        # index_select, not feat[positive]: the gradient of the latter adds repeated rows up in the
+        # order in which threads come, and no two runs are alike.
         # vector_norm has gradient 0 at 0, where the square root's would be infinite.
-        d_pos = torch.linalg.vector_norm(feat - feat[positive], dim=1)
-        d_neg = torch.linalg.vector_norm(feat - feat[negative], dim=1)
+        d_pos = torch.linalg.vector_norm(feat - feat.index_select(0, positive), dim=1)
+        d_neg = torch.linalg.vector_norm(feat - feat.index_select(0, negative), dim=1)
         gap = d_pos - d_neg
         cost = F.softplus(gap) if self.soft_margin else F.relu(gap + self.margin)
         return torch.where(valid, cost, 0).sum() / valid.sum().clamp(min=1)

@@ -1,7 +1,10 @@
 """What a result depends on besides its config: versions, device, threads, commit."""
 
+import contextlib
+import os
 import platform
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +46,26 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype | None:
     # No public query says whether the CPU multiplies bf16 natively; its flags do.
     flags = _cpu_flags()
     return torch.bfloat16 if {"avx512_bf16", "amx_bf16", "bf16"} & flags else None
+
+
+@contextlib.contextmanager
+def deterministic(device: torch.device, enabled: bool = True) -> Iterator[None]:
+    """Makes CUDA's operations give the same bits each time; puts the old settings back.
+
+    On the CPU there is nothing to set: every operation of the training step is deterministic there
+    for a fixed number of threads. An operation that has no deterministic form on CUDA warns.
+    """
+    if device.type != "cuda" or not enabled:
+        yield
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS asks for
+    was = torch.are_deterministic_algorithms_enabled()
+    was_warning = torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(was, warn_only=was_warning)
 
 
 def _cpu_flags() -> set[str]:

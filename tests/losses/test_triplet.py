@@ -123,3 +123,23 @@ def test_autocast_does_not_reach_the_distances(dtype: torch.dtype) -> None:
 def test_a_margin_that_is_no_distance_is_refused(margin: float) -> None:
     with pytest.raises(InputError, match="margin is a distance >= 0"):
         BatchHardTriplet(margin)
+
+
+def test_the_gradient_has_the_same_bits_whatever_the_threads_do() -> None:
+    # Each identity has one outlier, which is the farthest positive of its three others: rows that
+    # repeat in the gradient. Summed by threads as they come, most of these gradients differ.
+    generator = torch.Generator().manual_seed(0)
+    feat = torch.randn(64, 2048, generator=generator)
+    feat[::4] *= 3
+    labels = torch.arange(16).repeat_interleave(4)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        gradients = []
+        for _ in range(30):
+            x = feat.clone().requires_grad_()
+            BatchHardTriplet()(x, labels).backward()
+            gradients.append(x.grad)
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(gradient, gradients[0]) for gradient in gradients)
