@@ -52,7 +52,8 @@ def make(registry: Registry[Any], name: str, section: CfgNode, where: str, **fac
     try:
         return component(**settings, **{k: v for k, v in facts.items() if k in wanted})
     except InputError as error:
-        raise InputError(f"{where}.{name.upper()}: {error}") from error
+        prefix = f"{where}.{name.upper()}: " if settings else ""
+        raise InputError(f"{prefix}{error}") from error
 
 
 def load_splits(cfg: CfgNode, train: bool, logger: logging.Logger) -> Splits:

@@ -1,5 +1,6 @@
 """Records to batches."""
 
+import os
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -48,6 +49,16 @@ class ImageDataset(Dataset[Batch]):
         return Batch(pixels, *numbers.unbind())
 
 
+def usable_workers(wanted: int) -> int:
+    """Returns ``wanted``, or the number of cores this process may use if that is fewer.
+
+    More would only wait for each other, and how many there are changes no result.
+    """
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux only
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return min(wanted, cores)
+
+
 def train_loader(
     dataset: ImageDataset, sampler: PlanSampler, num_workers: int, pin_memory: bool
 ) -> DataLoader[Batch]:
@@ -58,7 +69,7 @@ def train_loader(
     return DataLoader(
         dataset,
         batch_sampler=sampler,
-        num_workers=num_workers,
+        num_workers=usable_workers(num_workers),
         pin_memory=pin_memory,
         generator=torch.Generator().manual_seed(0),  # else each pass moves torch's global state
     )
@@ -74,7 +85,7 @@ def eval_loader(
     return DataLoader(
         dataset,
         batch_sampler=[draws[i : i + batch_size] for i in range(0, len(draws), batch_size)],
-        num_workers=num_workers,
+        num_workers=usable_workers(num_workers),
         pin_memory=pin_memory,
         generator=torch.Generator().manual_seed(0),
     )
