@@ -25,6 +25,7 @@ from reid.utils.logs import MetricsLog, make_dir
 from reid.utils.seeding import derive_seed
 
 LAST, BEST = "last.pth", "best.pth"
+PICTURED_EPOCHS = 3  # whose first batches TensorBoard shows
 _RESEED = 2  # keeps the regularizers' draws apart from the sampler's (0 and 1)
 
 
@@ -89,8 +90,8 @@ class Trainer:
             for epoch in range(self.epoch + 1, self.max_epochs + 1):
                 rate = self.schedule.apply(self.optimizer, epoch)
                 self.sampler.set_epoch(epoch)
-                if epoch == 1:
-                    self._draw_pictures(board)
+                if epoch <= PICTURED_EPOCHS:
+                    self._draw_pictures(board, epoch)
                 self.model.reseed(derive_seed(self.seed, epoch, _RESEED))
                 row = {"epoch": epoch, "lr": rate, **self.train_epoch(epoch)}
                 self.epoch = epoch
@@ -100,9 +101,11 @@ class Trainer:
                 improved = row.get("mAP", -1.0) > self.best.get("mAP", -1.0)
                 if improved:
                     self.best = {"mAP": row["mAP"], "epoch": epoch}
+                # The row goes first: a run killed before the save drops it and writes it anew, one
+                # killed after the save would never write it.
+                metrics.write(row)
                 if improved or self._due(self.checkpoint_period):
                     self.save(improved)
-                metrics.write(row)
                 for name, value in row.items():
                     board.add_scalar(name, value, epoch)
 
@@ -153,9 +156,9 @@ class Trainer:
             "criterion": self.criterion.state_dict(),
         }
         facts = (self.model, self.epoch, self.config, self.pids)
-        ckpt.save(self.output_dir / LAST, *facts, state)
         if improved:
             ckpt.save(self.output_dir / BEST, *facts, {})
+        ckpt.save(self.output_dir / LAST, *facts, state)  # last: it says that the rest is there
 
     def resume(self, path: Path) -> None:
         """Takes up the state of last.pth: the run goes on as if it had not stopped.
@@ -180,9 +183,9 @@ class Trainer:
         parts = " ".join(f"{k} {v:.4g}" for k, v in row.items() if k != "epoch")
         self.logger.info(f"epoch {self.epoch}/{self.max_epochs} done: {parts}")
 
-    def _draw_pictures(self, board: SummaryWriter) -> None:
+    def _draw_pictures(self, board: SummaryWriter, epoch: int) -> None:
         for name, picture in first_batch_pictures(self.model, self.loader, self.device):
-            board.add_image(name, picture, 0)
+            board.add_image(name, picture, epoch)
 
 
 class Meter:
