@@ -3,7 +3,7 @@
 import inspect
 import logging
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from tabulate import tabulate
@@ -69,20 +69,12 @@ def load_splits(cfg: CfgNode, train: bool, logger: logging.Logger) -> Splits:
     return splits
 
 
-class TrainData(NamedTuple):
-    """What to train on, and the query and gallery that evaluations during training use."""
-
-    train: Records
-    query: Records
-    gallery: Records
-
-
-def split_validation(cfg: CfgNode, splits: Splits, logger: logging.Logger) -> TrainData:
-    """Cuts SOLVER.VAL_FRACTION of the train identities off, or takes the test split; logs which."""
+def split_validation(cfg: CfgNode, splits: Splits, logger: logging.Logger) -> Splits:
+    """Returns what to train on, with the query and gallery that pick best.pth; logs which."""
     fraction = cfg.SOLVER.VAL_FRACTION
     if not fraction:
         logger.info("best.pth is picked on the TEST split, as the field does (VAL_FRACTION 0)")
-        return TrainData(*splits)
+        return splits
     try:
         cut = cut_validation(splits.train, fraction, derive_seed(cfg.SEED, _VALIDATION))
     except InputError as error:
@@ -92,7 +84,7 @@ def split_validation(cfg: CfgNode, splits: Splits, logger: logging.Logger) -> Tr
         "best.pth is picked on a validation split of identities held out from train\n"
         + tabulate(rows, ("split", "images", "ids", "cameras", ""))
     )
-    return TrainData(*cut)
+    return cut
 
 
 def build_train_loader(
