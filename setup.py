@@ -29,6 +29,7 @@ setup(
         "pillow>=10.0",
         "tqdm>=4.66",  # progress bars: terminal handling is not ours to write
         "tabulate>=0.9",  # aligned tables in logs, and the same rows as Markdown
+        "numba>=0.60",  # compiles the loop that counts ranks; the package works, slower, without it
     ],
     extras_require={
         "dev": [

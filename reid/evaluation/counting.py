@@ -1,17 +1,22 @@
-"""Ranks of the true matches of a query, by counting.
+"""Ranks of the true matches of a query, and the scores that follow from them.
 
 A metric needs to know where the few true matches of a query stand, not the order of all the rest.
-The rank of a match is the number of gallery rows before it, so it is counted: the rows that are
-no farther than the farthest match are picked out and sorted by value, and a binary search finds
-each match among them. The result is that of a stable sort of the whole row, ties included.
+The rank of a match is the number of gallery rows before it, so it is counted: one compiled pass
+compares a row with its farthest match, and a binary search places what is no farther. The result
+is that of a stable sort of the whole row, ties included; a small evaluation, or one without numba,
+does sort.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
 from reid.evaluation.checks import ArrayLike, as_ids
 from reid.utils.errors import InputError
+
+COMPILED_FROM = 1 << 22  # distances; sorting fewer takes no longer than loading compiled code
+RankRows: TypeAlias = Callable[..., int]
 
 
 class Truth:
@@ -47,16 +52,20 @@ class Truth:
         self.count = np.searchsorted(grouped, q_pid, "right") - self.first
         self.count[q_pid == -1] = 0
 
-    def same_pid(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Returns (row, gallery index, is a match) of all pairs of one identity, row-major.
+    def pairs(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Returns (begin, match, junk_begin, junk) of a run of queries, counted from ``start``.
 
-        Rows count from ``start``. Pairs that are no match share the camera: junk.
+        match[begin[r]:begin[r + 1]] are the matches of row r, ascending; junk those of its identity
+        and its camera.
         """
         count = self.count[start:stop]
         row = np.repeat(np.arange(stop - start), count)
-        begin = self.first[start:stop] - np.cumsum(count) + count
-        col = self.by_pid[np.arange(len(row)) + begin[row]]
-        return row, col, self.g_cam[col] != self.q_cam[start:stop][row]
+        first = self.first[start:stop] - np.cumsum(count) + count
+        col = self.by_pid[np.arange(len(row)) + first[row]]
+        is_match = self.g_cam[col] != self.q_cam[start:stop][row]
+        bounds = np.arange(stop - start + 1)
+        begin, junk_begin = (row[part].searchsorted(bounds) for part in (is_match, ~is_match))
+        return begin, col[is_match], junk_begin, col[~is_match]
 
 
 class Scores(NamedTuple):
@@ -68,88 +77,72 @@ class Scores(NamedTuple):
     first_hit: np.ndarray
 
 
-def score_rows(dist: np.ndarray, start: int, truth: Truth) -> Scores:
+def rank_rows_for(size: int) -> RankRows:
+    """Returns what ranks the rows of an evaluation of ``size`` distances fastest."""
+    if size >= COMPILED_FROM:
+        try:
+            from reid.evaluation.compiled import count_ranks
+        except ImportError:  # numba lags behind new versions of Python and numpy
+            return sort_ranks
+        return count_ranks
+    return sort_ranks
+
+
+def sort_ranks(
+    dist: np.ndarray,
+    begin: np.ndarray,
+    match: np.ndarray,
+    junk_begin: np.ndarray,
+    junk: np.ndarray,
+    never: np.ndarray,
+    rank: np.ndarray,
+) -> int:
+    """Ranks the matches of each row; equal distances rank by gallery index.
+
+    Args:
+        dist: (B, G) float32 or float64, contiguous; not written to.
+        begin: (B + 1,) bounds of each row's part of ``match``.
+        match: (M,) gallery indices, ascending within a row.
+        junk_begin: (B + 1,) bounds of each row's part of ``junk``.
+        junk: (J,) gallery indices to leave out of that row.
+        never: (K,) gallery indices to leave out of every row.
+        rank: (M,) int64, filled with the 0-based ranks, ascending within a row.
+
+    Returns:
+        -1, or the first row that holds a distance that is not finite; ``rank`` is then undefined.
+    """
+    for r, row in enumerate(dist):
+        if not np.isfinite(row).all():
+            return r
+        kept, is_match = np.ones(len(row), bool), np.zeros(len(row), bool)
+        kept[never] = kept[junk[junk_begin[r] : junk_begin[r + 1]]] = False
+        is_match[match[begin[r] : begin[r + 1]]] = True
+        order = np.argsort(row, kind="stable")
+        rank[begin[r] : begin[r + 1]] = np.flatnonzero(is_match[order[kept[order]]])
+    return -1
+
+
+def score_rows(dist: np.ndarray, start: int, truth: Truth, rank_rows: RankRows) -> Scores:
     """Scores a block of queries.
 
     Args:
         dist: (B, G) finite distances; not written to.
         start: Query that the first row stands for.
         truth: The matches.
+        rank_rows: :func:`sort_ranks` or its like.
     """
-    block = np.ascontiguousarray(dist)
-    block = block if block.dtype.kind == "f" else block.astype(np.float64)
-    if not np.isfinite([block.min(), block.max()]).all():  # both propagate NaN
-        bad = start + int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0])
-        raise InputError(f"distances hold NaN or infinite values, first for query {bad}")
-    row, col, match = truth.same_pid(start, start + len(block))
-    kept = np.flatnonzero(match)
-    if len(kept) == 0:
-        return Scores(kept, np.empty(0), np.empty(0), kept)
-    value = block[row[kept], col[kept]]
-    farthest = np.full(len(block), -np.inf, block.dtype)
-    np.maximum.at(farthest, row[kept], value)
-    near = block <= farthest[:, None]
-    near[row[~match], col[~match]] = False
-    near[:, truth.never] = False
-    row, col = row[kept], col[kept]
-    rank = _ranks(block, true_positions(near), row, col, value)
-    first_of_row = row * block.shape[1]
-    rank = np.sort(first_of_row + rank) - first_of_row  # ascending within each row
-    begin = np.flatnonzero(np.diff(row, prepend=-1))
-    count = np.diff(begin, append=len(row))
+    exact = {"f2": np.float32, "f4": np.float32}.get(f"{dist.dtype.kind}{dist.itemsize}")
+    block = np.ascontiguousarray(dist, exact or np.float64)
+    begin, *pairs = truth.pairs(start, start + len(block))
+    rank = np.empty(begin[-1], np.int64)
+    bad = rank_rows(block, begin, *pairs, truth.never, rank)
+    if bad >= 0:
+        raise InputError(f"distances hold NaN or infinite values, first for query {start + bad}")
+    count = np.diff(begin)
+    valid = np.flatnonzero(count)
+    begin, count = begin[valid], count[valid]
+    if len(valid) == 0:
+        return Scores(valid, np.empty(0), np.empty(0), valid)
     found = np.arange(1, len(rank) + 1) - np.repeat(begin, count)  # matches up to and with this one
     ap = np.add.reduceat(found / (rank + 1), begin) / count
-    return Scores(row[begin] + start, ap, count / (rank[begin + count - 1] + 1), rank[begin])
-
-
-def true_positions(mask: np.ndarray) -> np.ndarray:
-    """Returns np.flatnonzero(mask); where few are true in half the time, eight looked at at once.
-
-    Args:
-        mask: Contiguous booleans.
-    """
-    if mask.size % 8 or np.count_nonzero(mask) > mask.size // 10:
-        return np.flatnonzero(mask)
-    eights = mask.reshape(-1, 8)
-    hit = np.flatnonzero(eights.view(np.uint64).ravel() != 0)
-    inside = np.flatnonzero(eights.take(hit, axis=0))
-    return hit.take(inside >> 3) * 8 + (inside & 7)
-
-
-def _ranks(
-    block: np.ndarray, near: np.ndarray, row: np.ndarray, col: np.ndarray, value: np.ndarray
-) -> np.ndarray:
-    """Returns the 0-based rank of each match in its row, equal distances by gallery index.
-
-    Args:
-        block: (B, G) distances.
-        near: (K,) flat positions in ``block``, ascending, of what is ranked: at least all rows
-            that are no farther than the farthest match, without junk.
-        row: (M,) rows of the matches, ascending.
-        col: (M,) their columns, ascending within a row.
-        value: (M,) their distances.
-    """
-    width = block.shape[1]
-    begin = near.searchsorted(np.arange(len(block) + 1) * width)
-    line, dist = np.repeat(np.arange(len(block)), np.diff(begin)), block.ravel()[near]
-    if block.dtype == np.float32:
-        keys, wanted = _sort_keys(line, dist), _sort_keys(row, value)
-        keys.sort()
-        rank = keys.searchsorted(wanted)
-        tied = np.unique(row[keys.searchsorted(wanted, "right") - rank > 1])
-        rank -= begin[row]
-    else:
-        rank, tied = np.empty(len(row), np.int64), np.unique(row)
-    for i in tied.tolist():
-        own, here = slice(*row.searchsorted([i, i + 1])), slice(begin[i], begin[i + 1])
-        place = np.empty(begin[i + 1] - begin[i], np.int64)
-        place[np.argsort(dist[here], kind="stable")] = np.arange(len(place))
-        rank[own] = place[near[here].searchsorted(col[own] + i * width)]
-    return rank
-
-
-def _sort_keys(line: np.ndarray, dist: np.ndarray) -> np.ndarray:
-    """Returns int64 that sort by line, then by float32 distance: one fast sort for all lines."""
-    bits = (dist + np.float32(0)).view(np.int32)  # the sum turns -0.0 into 0.0
-    ordered = bits ^ ((bits >> 31) & 0x7FFFFFFF)  # negative floats count backwards
-    return (line << 32) + ordered
+    return Scores(valid + start, ap, count / (rank[begin + count - 1] + 1), rank[begin])

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from reid.evaluation.checks import ArrayLike, as_tensor, feature_pair
-from reid.evaluation.counting import Scores, Truth, score_rows
-from reid.evaluation.distance import distance_to
+from reid.evaluation.counting import RankRows, Scores, Truth, rank_rows_for, score_rows
+from reid.evaluation.distance import check_metric, distance_to
 from reid.utils.errors import InputError
 
-BLOCK = 32  # rows a thread works on at a time, few enough to stay in its cache
+CHUNK = 256  # queries at a time: of a matrix, what is copied if it lies on a GPU
+BLOCK = 64  # rows a thread works on at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +96,9 @@ def evaluate_rank(
     if np.ndim(distmat) != 2 or 0 in distmat.shape:
         raise InputError(f"distances must be (Q, G) and not empty, got shape {np.shape(distmat)}")
     truth = Truth(q_pids, g_pids, q_camids, g_camids, *distmat.shape)
-    return rank_chunks([(0, distmat)], truth, max_rank)
+    step = 4 * CHUNK
+    parts = ((i, distmat[i : i + step]) for i in range(0, len(distmat), step))
+    return rank_chunks(parts, truth, max_rank)
 
 
 def evaluate_features(
@@ -105,7 +109,7 @@ def evaluate_features(
     q_camids: ArrayLike,
     g_camids: ArrayLike,
     metric: str = "euclidean",
-    chunk: int = 256,
+    chunk: int = CHUNK,
     max_rank: int = 50,
 ) -> Ranking:
     """Returns the metrics of features, ``chunk`` queries at a time: no (Q, G) matrix exists.
@@ -123,18 +127,18 @@ def evaluate_features(
     """
     query, gallery = feature_pair(q_feats, g_feats)
     truth = Truth(q_pids, g_pids, q_camids, g_camids, len(query), len(gallery))
-    check_chunk(chunk)
+    check_metric(metric, query, gallery)
     distance = distance_to(gallery, metric)
-    chunks = (
-        (start, distance(query[start : start + chunk])) for start in range(0, len(query), chunk)
-    )
-    return rank_chunks(chunks, truth, max_rank)
+    starts = chunk_starts(len(query), chunk, "ranking")
+    return rank_chunks(((i, distance(query[i : i + chunk])) for i in starts), truth, max_rank)
 
 
-def check_chunk(chunk: int) -> None:
-    """Raises InputError unless a chunk holds at least one query."""
+def chunk_starts(num_query: int, chunk: int, name: str) -> Iterable[int]:
+    """Returns the first query of each chunk; shows a progress bar once that takes seconds."""
     if chunk < 1:
         raise InputError(f"chunk must be at least 1 query, got {chunk}")
+    starts = range(0, num_query, chunk)
+    return tqdm(starts, name, leave=False, delay=5, disable=None, unit="chunk")
 
 
 def rank_chunks(chunks: Iterable[tuple[int, ArrayLike]], truth: Truth, max_rank: int) -> Ranking:
@@ -147,8 +151,9 @@ def rank_chunks(chunks: Iterable[tuple[int, ArrayLike]], truth: Truth, max_rank:
     """
     if max_rank < 1:
         raise InputError(f"max_rank must be at least 1, got {max_rank}")
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # numpy lets go of the lock
-        parts = [part for start, dist in chunks for part in _score(dist, start, truth, pool)]
+    rank_rows = rank_rows_for(truth.num_query * truth.num_gallery)
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # ranking lets go of Python's lock
+        parts = [part for i, dist in chunks for part in _score(dist, i, truth, rank_rows, pool)]
     query_index, ap, inp, first_hit = (
         np.concatenate(column) for column in zip(*parts, strict=True)
     )
@@ -162,7 +167,14 @@ def rank_chunks(chunks: Iterable[tuple[int, ArrayLike]], truth: Truth, max_rank:
     return Ranking(ap, inp, first_hit, query_index, truth.num_query, skipped, limit)
 
 
-def _score(dist: ArrayLike, start: int, truth: Truth, pool: ThreadPoolExecutor) -> list[Scores]:
+def _score(
+    dist: ArrayLike, start: int, truth: Truth, rank_rows: RankRows, pool: ThreadPoolExecutor
+) -> list[Scores]:
     rows = as_tensor(dist).cpu().numpy() if isinstance(dist, Tensor) else dist
-    blocks = [(rows[i : i + BLOCK], start + i, truth) for i in range(0, len(rows), BLOCK)]
-    return list((pool.map if len(blocks) > 1 else map)(score_rows, *zip(*blocks, strict=True)))
+    apply = pool.map if len(rows) > BLOCK else map
+    return list(
+        apply(
+            lambda i: score_rows(rows[i : i + BLOCK], start + i, truth, rank_rows),
+            range(0, len(rows), BLOCK),
+        )
+    )

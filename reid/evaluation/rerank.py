@@ -22,17 +22,14 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from reid.evaluation.checks import Array, ArrayLike, feature_pair, like
 from reid.evaluation.counting import Truth
 from reid.evaluation.distance import distance_to
 from reid.evaluation.encoding import Overlaps, encode, expand_queries
 from reid.evaluation.neighbors import nearest
-from reid.evaluation.ranking import Ranking, check_chunk, rank_chunks
+from reid.evaluation.ranking import CHUNK, Ranking, chunk_starts, rank_chunks
 from reid.utils.errors import InputError
-
-CHUNK = 512  # queries at a time
 
 
 def re_ranking(
@@ -94,7 +91,6 @@ def evaluate_reranked(  # noqa: PLR0913 - the six arrays of the protocol
     """
     query, gallery = feature_pair(q_feats, g_feats)
     truth = Truth(q_pids, g_pids, q_camids, g_camids, len(query), len(gallery))
-    check_chunk(chunk)
     return rank_chunks(_reranked(query, gallery, k1, k2, lambda_value, chunk), truth, max_rank)
 
 
@@ -102,15 +98,15 @@ def _reranked(
     query: Tensor, gallery: Tensor, k1: int, k2: int, lambda_value: float, chunk: int
 ) -> Iterator[tuple[int, Tensor]]:
     """Yields (first query, (B, G) float32 distances) for all queries in order."""
-    _check(k1, k2, lambda_value, len(query) + len(gallery))
+    check_re_ranking(k1, k2, lambda_value, len(query) + len(gallery))
+    starts = chunk_starts(len(query), chunk, "re-ranking")
     features = torch.cat([query, gallery]).float()
     near = nearest(features, max(k1 + 1, k2))
     scale = torch.where(near.farthest > 0, near.farthest, 1)  # all images alike: all distances 0
     encoding = expand_queries(encode(features, near, scale, k1), near.index, k2)
     overlaps = Overlaps(encoding, len(query), features.device)
     distance = distance_to(features[len(query) :], "sqeuclidean")
-    starts = range(0, len(query), chunk)
-    for start in tqdm(starts, "re-ranking", leave=False, delay=5, disable=None, unit="chunk"):
+    for start in starts:
         rows = slice(start, min(start + chunk, len(query)))
         # 1 - overlap / (2 - overlap) = 2 - 2 / (2 - overlap), without a second matrix.
         jaccard = overlaps.of(rows).neg_().add_(2).reciprocal_().mul_(-2).add_(2)
@@ -118,7 +114,8 @@ def _reranked(
         yield start, jaccard.lerp_(original, lambda_value)
 
 
-def _check(k1: int, k2: int, lambda_value: float, size: int) -> None:
+def check_re_ranking(k1: int, k2: int, lambda_value: float, size: int) -> None:
+    """Raises InputError unless ``size`` images, queries and gallery, can be re-ranked so."""
     if not 1 <= k1 < size:
         mend = "lower" if k1 > 0 else "raise"
         raise InputError(

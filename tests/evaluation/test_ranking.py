@@ -1,12 +1,21 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
 from textbook import rank_by_sorting
 
-from reid.evaluation import evaluate_features, evaluate_rank
+from reid.evaluation import counting, evaluate_features, evaluate_rank
 from reid.evaluation import ranking as ranking_module
-from reid.evaluation.counting import true_positions
 from reid.utils.errors import InputError
+
+
+@pytest.fixture(params=["sorted", "counted"], autouse=True)
+def way(request, monkeypatch):
+    """Every test of this file runs both ways: as a small evaluation does, and as a large one."""
+    monkeypatch.setattr(counting, "COMPILED_FROM", 0 if request.param == "counted" else 2**60)
+    return request.param
 
 
 def draw_ids(rng, num_query, num_gallery, num_ids):
@@ -171,11 +180,43 @@ def test_block_size_does_not_matter(block, monkeypatch):
     assert equal(evaluate_rank(dist, *ids), expected)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.01, 0.09, 0.3, 1.0])
-@pytest.mark.parametrize("shape", [(32, 50), (3, 7)])
-def test_true_positions_are_those_of_flatnonzero(share, shape):
-    mask = np.random.default_rng(0).random(shape) < share
-    np.testing.assert_array_equal(true_positions(mask), np.flatnonzero(mask))
+def test_each_way_is_taken(way):
+    taken = counting.rank_rows_for(100)
+    assert (taken is counting.sort_ranks) == (way == "sorted")
+    if way == "counted":
+        assert taken.nopython_signatures is not None  # numba's, not Python's
+
+
+def test_without_numba_a_large_evaluation_sorts(monkeypatch):
+    monkeypatch.setitem(sys.modules, "reid.evaluation.compiled", None)
+    assert counting.rank_rows_for(2**60) is counting.sort_ranks
+
+
+def test_compiled_loop_is_left_alone_until_it_pays():
+    code = (
+        "import sys, numpy as np; from reid.evaluation import evaluate_rank; one = np.ones(1, int);"
+        "evaluate_rank(np.ones((1, 1)), one, one, one, 2 * one); assert 'numba' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("width", [1, 127, 128, 129, 256, 700])
+def test_widths_around_those_of_the_registers(width):
+    rng = np.random.default_rng(width)
+    for _ in range(10):
+        dist = rng.integers(0, 99, (20, width)).astype(np.float32)
+        check_equals_sorting(dist, draw_ids(rng, 20, width, 4))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("column", [0, 100, 299])
+def test_a_distance_that_is_not_finite_is_found_wherever_it_is(bad, dtype, column):
+    rng = np.random.default_rng(0)
+    dist = rng.random((80, 300)).astype(dtype)
+    dist[70, column] = bad
+    with pytest.raises(InputError, match="NaN or infinite values, first for query 70"):
+        evaluate_rank(dist, *draw_ids(rng, 80, 300, 5))
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 1000])
