@@ -25,9 +25,10 @@ from reid.data.sampler import PKSampler, PlanSampler, ShuffleSampler
 from reid.data.transforms import TestTransform, TrainTransform
 from reid.engine import checkpoint as ckpt
 from reid.engine.optim import Schedule, build_optimizer, parameter_groups
-from reid.engine.tester import ReRanking, TestResult, evaluate_retrieval
+from reid.engine.tester import TestResult, evaluate_retrieval
 from reid.engine.trainer import Trainer
 from reid.evaluation.features import Embedding
+from reid.evaluation.retrieval import Expansion, ReRanking, Retrieval
 from reid.losses import LOSSES, Criterion
 from reid.modeling import BACKBONES, HEADS, REGULARIZERS, ReIDModel
 from reid.modeling.backbones.pretrained import load_pretrained
@@ -162,22 +163,35 @@ def build_embedding(cfg: CfgNode, model: nn.Module) -> Embedding:
     return Embedding(model, t.NECK_FEAT, t.FEAT_NORM, t.FLIP, precision)
 
 
+def build_retrieval(cfg: CfgNode, num_query: int, num_gallery: int) -> Retrieval:
+    """Builds every ranking that TEST.* asks for; checks now what so many images do not allow."""
+    t, r, aqe = cfg.TEST, cfg.TEST.RERANK, cfg.TEST.AQE
+    rerank = ReRanking(r.K1, r.K2, r.LAMBDA_VALUE) if t.RE_RANKING else None
+    expansion = Expansion(aqe.K, aqe.ALPHA) if aqe.ENABLED else None
+    for key, part in (
+        ("TEST.RERANK", Retrieval(rerank=rerank)),
+        ("TEST.AQE", Retrieval(expansion=expansion)),
+    ):
+        try:
+            part.check(num_query, num_gallery)
+        except InputError as error:
+            raise InputError(f"{key}: {error}") from error
+    return Retrieval(t.METRIC, t.CHUNK, rerank, expansion)
+
+
 def evaluate(
-    cfg: CfgNode, embed: nn.Module, query: Records, gallery: Records, rerank: bool = False
+    cfg: CfgNode,
+    embed: nn.Module,
+    splits: Splits,
+    how: Retrieval,
+    save: Path | None = None,
 ) -> TestResult:
-    """Ranks ``gallery`` for ``query`` as TEST.* says."""
+    """Ranks the gallery of ``splits`` for its query."""
     device = choose_device(cfg.MODEL.DEVICE)
-    r, images = cfg.TEST.RERANK, len(query) + len(gallery)
-    if rerank and not max(r.K1, r.K2) < images:  # said before the features are computed, not after
-        raise InputError(f"TEST.RERANK.K1 and K2 must be below the {images} images; lower them")
-    return evaluate_retrieval(
-        embed,
-        build_eval_loader(cfg, query, device),
-        build_eval_loader(cfg, gallery, device),
-        device,
-        cfg.TEST.METRIC,
-        ReRanking(r.K1, r.K2, r.LAMBDA_VALUE) if rerank else None,
+    query, gallery = (
+        build_eval_loader(cfg, part, device) for part in (splits.query, splits.gallery)
     )
+    return evaluate_retrieval(embed, query, gallery, device, how, save)
 
 
 def build_trainer(cfg: CfgNode, logger: logging.Logger) -> Trainer:
@@ -203,7 +217,8 @@ def build_trainer(cfg: CfgNode, logger: logging.Logger) -> Trainer:
     embed = build_embedding(cfg, model)
 
     def summary() -> dict[str, float]:
-        ranking = evaluate(cfg, embed, data.query, data.gallery).rankings["plain"]
+        how = Retrieval(cfg.TEST.METRIC, cfg.TEST.CHUNK)
+        ranking = evaluate(cfg, embed, data, how).rankings["plain"]
         return {name: ranking.summary()[name] for name in ("mAP", "rank1")}
 
     return Trainer(

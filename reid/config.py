@@ -21,6 +21,8 @@ from yacs.config import CfgNode
 from reid.data.datasets import DATASETS
 from reid.engine.optim import OPTIMIZERS, SCHEDULES
 from reid.evaluation import METRICS
+from reid.evaluation.ranking import CHUNK
+from reid.evaluation.retrieval import Expansion, ReRanking
 from reid.losses import LOSSES
 from reid.modeling import BACKBONES, HEADS, REGULARIZERS
 from reid.utils.errors import InputError, suggest
@@ -108,8 +110,11 @@ def default_cfg() -> CfgNode:
     c.TEST.FEAT_NORM = True  # L2-normalise features
     c.TEST.FLIP = False  # average the features of image and mirror image
     c.TEST.METRIC = "euclidean"
+    c.TEST.CHUNK = CHUNK  # queries ranked at a time; memory is CHUNK x gallery distances
     c.TEST.RE_RANKING = False
-    c.TEST.RERANK = CfgNode({"K1": 20, "K2": 6, "LAMBDA_VALUE": 0.3})
+    c.TEST.RERANK = hyperparameters(ReRanking)
+    c.TEST.AQE = CfgNode({"ENABLED": False, **hyperparameters(Expansion)})
+    c.TEST.SAVE_FEATURES = False  # OUTPUT_DIR/features.npz, for test.py --features
     return c
 
 
@@ -150,6 +155,9 @@ BOUNDS: dict[str, tuple[float, float | None]] = {
     "SOLVER.CHECKPOINT_PERIOD": (1, None),
     "SOLVER.LOG_PERIOD": (1, None),
     "TEST.IMS_PER_BATCH": (1, None),
+    "TEST.CHUNK": (1, None),
+    "TEST.AQE.K": (0, None),
+    "TEST.AQE.ALPHA": (0, None),
     "TEST.RERANK.K1": (1, None),
     "TEST.RERANK.K2": (1, None),
     "TEST.RERANK.LAMBDA_VALUE": (0, 1),
@@ -160,11 +168,11 @@ BOUNDS: dict[str, tuple[float, float | None]] = {
 LISTS = {"DATASETS.NAMES", "LOSS.NAMES", "LOSS.WEIGHTS", "SOLVER.STEPS", "MODEL.REGULARIZER.STAGES"}
 
 
-def load_cfg(path: str | Path, overrides: Sequence[str] = ()) -> CfgNode:
+def load_cfg(path: str | Path | None, overrides: Sequence[str] = ()) -> CfgNode:
     """Reads a YAML file with its ``_BASE_`` chain, applies ``KEY VALUE`` pairs, checks and freezes.
 
     Args:
-        path: The file. ``_BASE_: other.yml`` in it is relative to it.
+        path: The file. ``_BASE_: other.yml`` in it is relative to it. None is the defaults alone.
         overrides: ``[KEY, VALUE, KEY, VALUE, ...]`` as typed behind a command.
 
     Raises:
@@ -172,7 +180,7 @@ def load_cfg(path: str | Path, overrides: Sequence[str] = ()) -> CfgNode:
             the nearest known one.
     """
     cfg = default_cfg()
-    for source, tree in read_chain(Path(path)):
+    for source, tree in read_chain(Path(path)) if path is not None else ():
         for key, value in _flatten(tree, cfg, source):
             _set(cfg, key, value, source)
     if len(overrides) % 2:

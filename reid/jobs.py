@@ -1,4 +1,4 @@
-"""The two jobs, from a config to files: what tools/train.py and tools/test.py run."""
+"""The jobs, from a config to files: what tools/train.py and tools/test.py run."""
 
 import hashlib
 from pathlib import Path
@@ -10,11 +10,14 @@ from yacs.config import CfgNode
 from reid import build
 from reid.config import default_cfg, difference, dump
 from reid.data.records import Splits
-from reid.engine.tester import HEADERS, TestResult, write_results
+from reid.engine.tester import HEADERS, TestResult, rank_features, write_results
 from reid.engine.trainer import LAST, Trainer
+from reid.evaluation.files import load_features
 from reid.utils.environment import choose_device, describe, deterministic, git_commit
 from reid.utils.errors import InputError
 from reid.utils.logs import get_logger, make_dir, write_text
+
+FEATURES = "features.npz"  # in OUTPUT_DIR, with TEST.SAVE_FEATURES
 
 
 def train(cfg: CfgNode, resume: bool = False) -> Trainer:
@@ -67,10 +70,33 @@ def test_reference(cfg: CfgNode, name: str, embed: nn.Module) -> TestResult:
     return _evaluate(cfg, embed, build.load_splits(cfg, False, logger), {"reference": name})
 
 
+def test_features(cfg: CfgNode, path: Path) -> TestResult:
+    """Evaluates saved features as :func:`test` does; needs neither model nor images."""
+    output = make_dir(Path(cfg.OUTPUT_DIR))
+    logger = get_logger(output, "test")
+    device = choose_device(cfg.MODEL.DEVICE)
+    logger.info(describe(device))
+    query, gallery = load_features(path, device, cfg.TEST.FEAT_NORM)
+    how = build.build_retrieval(cfg, len(query.pids), len(gallery.pids))
+    result = rank_features(query, gallery, how)
+    _report(cfg, result, len(gallery.pids), {"features": str(path)})
+    return result
+
+
 def _evaluate(cfg: CfgNode, embed: nn.Module, splits: Splits, facts: dict[str, str]) -> TestResult:
+    how = build.build_retrieval(cfg, len(splits.query), len(splits.gallery))
+    save = Path(cfg.OUTPUT_DIR) / FEATURES if cfg.TEST.SAVE_FEATURES else None
+    result = build.evaluate(cfg, embed, splits, how, save)
+    if save is not None:
+        get_logger(Path(cfg.OUTPUT_DIR), "test").info(f"features written: {save}")
+    _report(cfg, result, len(splits.gallery), {**facts, "dataset": cfg.DATASETS.NAMES[0]})
+    return result
+
+
+def _report(cfg: CfgNode, result: TestResult, num_gallery: int, facts: dict[str, str]) -> None:
+    """Writes what a test found, and prints it."""
     output = Path(cfg.OUTPUT_DIR)
     logger = get_logger(output, "test")
-    result = build.evaluate(cfg, embed, splits.query, splits.gallery, cfg.TEST.RE_RANKING)
     plain = result.rankings["plain"]
     if plain.num_skipped:
         logger.warning(
@@ -78,12 +104,10 @@ def _evaluate(cfg: CfgNode, embed: nn.Module, splits: Splits, facts: dict[str, s
         )
     facts = {
         **facts,
-        "dataset": cfg.DATASETS.NAMES[0],
         "config_hash": hashlib.sha256(dump(cfg).encode()).hexdigest()[:12],
         "commit": git_commit(),
     }
-    write_results(result, output, {"num_gallery": len(splits.gallery), **facts})
+    write_results(result, output, {"num_gallery": num_gallery, **facts})
     table = tabulate(result.rows(), HEADERS, floatfmt=".1f")
-    logger.info(f"{plain.num_queries} queries, {len(splits.gallery)} gallery images\n{table}")
+    logger.info(f"{plain.num_queries} queries, {num_gallery} gallery images\n{table}")
     logger.info(f"written: {output}/metrics.json, {output}/ranking.npz")
-    return result

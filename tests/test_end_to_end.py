@@ -160,8 +160,58 @@ def test_testing_writes_fractions_and_per_query_results(
         assert metrics["rank5"] == pytest.approx((arrays["first_hit"] < 5).mean())
         assert metrics["re_ranked"]["mAP"] == pytest.approx(arrays["re_ranked_ap"].mean())
         assert len(arrays["query_index"]) == metrics["num_queries"]
-    assert {"features", "ranking", "re-ranking"} == set(metrics["seconds"])
+    assert {"features", "plain", "re-ranked"} == set(metrics["seconds"])
     assert len(metrics["config_hash"]) == 12
+
+
+def test_saved_features_give_the_same_without_model_images_or_config(
+    data: Path, trained: Path, tmp_path: Path
+) -> None:
+    settings = ["TEST.RE_RANKING", True, "TEST.RERANK.K1", 6, "TEST.AQE.ENABLED", "true"]
+    args = lfm(data, tmp_path / "images", "TEST.WEIGHT", trained / "last.pth", *settings)
+    table = run("test.py", *args, "TEST.SAVE_FEATURES", True, "TEST.CHUNK", 5).stdout
+    saved = tmp_path / "images" / "features.npz"
+    again = ["TEST.CHUNK", 7, "OUTPUT_DIR", tmp_path / "arrays"]
+    done = run("test.py", "--features", saved, *settings, *again)
+    names = ("plain", "re-ranked", "AQE", "AQE, re-ranked")
+    for name in names:
+        line = next(line for line in done.stdout.splitlines() if line.startswith(f"{name} "))
+        assert line in table
+    first, second = (
+        json.loads((tmp_path / out / "metrics.json").read_text()) for out in ("images", "arrays")
+    )
+    for key in ("re_ranked", "aqe", "aqe_re_ranked"):
+        assert first[key] == pytest.approx(second[key], abs=1e-12)
+    assert first["mAP"] == pytest.approx(second["mAP"], abs=1e-12)
+    assert second["features"] == str(saved)
+    with np.load(tmp_path / "arrays" / "ranking.npz") as arrays:
+        assert arrays["aqe_re_ranked_ap"].mean() == pytest.approx(second["aqe_re_ranked"]["mAP"])
+    rows = run("results.py", tmp_path / "arrays").stdout
+    assert "arrays, AQE, re-ranked" in rows
+
+
+@pytest.mark.parametrize(
+    ("change", "more", "part"),
+    [
+        ({}, ["TEST.RE_RANKING", True], "TEST.RERANK: k1 is 20, but re-ranking 8 query and"),
+        ({}, ["TEST.AQE.ENABLED", True, "TEST.AQE.K", 6], "TEST.AQE: k must be in 0..5"),
+        ({"query_feats": np.full((3, 4), np.nan)}, [], "query features hold NaN or infinite"),
+        ({"query_pids": None}, [], "has no array 'query_pids'; did you mean 'query_pidz'?"),
+    ],
+)
+def test_bad_features_are_one_line_and_exit_code_2(
+    tmp_path: Path, change: dict[str, object], more: list[object], part: str
+) -> None:
+    ones = {"pids": np.ones(5, int), "camids": np.arange(5), "feats": np.eye(5, 4) + 1}
+    arrays = {f"gallery_{key}": value for key, value in ones.items()}
+    arrays |= {f"query_{key}": value[:3] for key, value in ones.items()}
+    arrays |= {"query_pidz": np.ones(3, int)} if change.get("query_pids", 0) is None else {}
+    arrays = {k: v for k, v in {**arrays, **change}.items() if v is not None}
+    np.savez(tmp_path / "saved.npz", **arrays)
+    args = ["--features", tmp_path / "saved.npz", *more, "OUTPUT_DIR", tmp_path / "out"]
+    done = run("test.py", *args, code=2)
+    assert part in done.stderr and "Traceback" not in done.stderr
+    assert len([line for line in done.stderr.splitlines() if line.startswith("error: ")]) == 1
 
 
 def test_eval_only_gives_what_training_saw(data: Path, trained: Path) -> None:
@@ -192,6 +242,7 @@ def test_references_and_the_table(data: Path, trained: Path, tmp_path: Path) -> 
         ("train.py", ["MODEL.REGULARIZER.STAGES", "['conv9']"], ["conv9", "layer1"]),
         ("train.py", ["DATASETS.NAMES", "market1501"], ["Market-1501: no folder with"]),
         ("test.py", [], ["TEST.WEIGHT is empty"]),
+        ("test.py", ["--features", "gone.npz"], ["gone.npz does not exist"]),
         ("test.py", ["TEST.WEIGHT", "nowhere.pth"], ["nowhere.pth does not exist"]),
     ],
 )

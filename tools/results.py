@@ -10,19 +10,20 @@ from reid.utils import cli
 from reid.utils.errors import InputError
 
 METRICS = {"mAP": "mAP %", "mINP": "mINP %", "rank1": "Rank-1 %", "rank5": "Rank-5 %"}
+OTHERS = {"re_ranked": "re-ranked", "aqe": "AQE", "aqe_re_ranked": "AQE, re-ranked"}
 
 
 def read_rows(folder: Path) -> list[list[object]]:
-    """Returns a row for the plain ranking of a run, and one for the re-ranked if it was made."""
+    """Returns a row for the plain ranking of a run, and one for each other that was made."""
     path = folder / "metrics.json"
     try:
         metrics = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read; test the run first: {error}") from error
     rows = [[folder.name, *(100 * metrics[name] for name in METRICS)]]
-    if "re_ranked" in metrics:
-        again = metrics["re_ranked"]
-        rows.append([f"{folder.name}, re-ranked", *(100 * again[name] for name in METRICS)])
+    for key, name in OTHERS.items():
+        if key in metrics:
+            rows.append([f"{folder.name}, {name}", *(100 * metrics[key][m] for m in METRICS)])
     return rows
 
 

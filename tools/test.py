@@ -1,20 +1,36 @@
-"""Tests a model: ``tools/test.py --config-file FILE TEST.WEIGHT best.pth [KEY VALUE ...]``."""
+"""Tests a model: ``tools/test.py --config-file FILE TEST.WEIGHT best.pth [KEY VALUE ...]``.
+
+Or features that were saved, also by other frameworks: ``tools/test.py --features saved.npz``.
+"""
 
 from pathlib import Path
 
 from reid import jobs
 from reid.config import load_cfg
+from reid.evaluation.files import KEYS
 from reid.utils import cli
 from reid.utils.errors import InputError
 
 
 def main() -> None:
-    """Reads the command line and tests TEST.WEIGHT."""
-    args = cli.config_parser("Test a person re-ID model.").parse_intermixed_args()
+    """Reads the command line and tests TEST.WEIGHT or the features."""
+    parser = cli.config_parser("Test a person re-ID model.", required=False)
+    parser.add_argument(
+        "--features",
+        type=Path,
+        metavar="NPZ",
+        help=f"evaluate saved features, without model, images or config: arrays {', '.join(KEYS)}",
+    )
+    args = parser.parse_intermixed_args()
+    if args.config_file is None and args.features is None:
+        raise InputError("name what to test: --config-file FILE, or --features NPZ")
     cfg = load_cfg(args.config_file, args.overrides)
-    if not cfg.TEST.WEIGHT:
+    if args.features is not None:
+        jobs.test_features(cfg, args.features)
+    elif cfg.TEST.WEIGHT:
+        jobs.test(cfg, Path(cfg.TEST.WEIGHT))
+    else:
         raise InputError("TEST.WEIGHT is empty: name the checkpoint, e.g. outputs/x/best.pth")
-    jobs.test(cfg, Path(cfg.TEST.WEIGHT))
 
 
 if __name__ == "__main__":

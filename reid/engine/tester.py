@@ -1,6 +1,7 @@
 """Evaluation of a model on a data set's query and gallery: features, ranking, files."""
 
 import json
+import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -11,15 +12,17 @@ import numpy as np
 import torch
 from torch import nn
 
-from reid.evaluation import Ranking, evaluate_features, evaluate_reranked
-from reid.evaluation.features import extract
+from reid.evaluation import Ranking
+from reid.evaluation.features import Features, extract
+from reid.evaluation.files import save_features
+from reid.evaluation.retrieval import Retrieval
 from reid.utils.batch import Batch
 from reid.utils.logs import write_text, write_whole
 
 
 @dataclass
 class TestResult:
-    """Rankings by name ("plain", "re-ranked") and seconds by phase."""
+    """Rankings by name ("plain", "re-ranked", ...), and seconds by the same names and phases."""
 
     __test__ = False  # not a test case, whatever pytest makes of the name
 
@@ -36,22 +39,13 @@ class TestResult:
 HEADERS = ("ranking", "mAP %", "mINP %", "Rank-1 %", "Rank-5 %", "Rank-10 %")
 
 
-@dataclass(frozen=True)
-class ReRanking:
-    """Settings of the k-reciprocal re-ranking."""
-
-    k1: int = 20
-    k2: int = 6
-    lambda_value: float = 0.3
-
-
 def evaluate_retrieval(
     embed: nn.Module,
     query: Iterable[Batch],
     gallery: Iterable[Batch],
     device: torch.device,
-    metric: str = "euclidean",
-    rerank: ReRanking | None = None,
+    how: Retrieval,
+    save: Path | None = None,
 ) -> TestResult:
     """Ranks the gallery for every query.
 
@@ -60,42 +54,45 @@ def evaluate_retrieval(
         query: Loader of the query split.
         gallery: Loader of the gallery split.
         device: Where ``embed`` lives.
-        metric: Name of the distance.
-        rerank: If given, a second ranking "re-ranked" is made beside the "plain" one.
+        how: What rankings to make.
+        save: A file that gets the features; see :func:`reid.evaluation.files.load_features`.
     """
-    result = TestResult()
     start = time.perf_counter()
     q, g = extract(embed, query, device), extract(embed, gallery, device)
-    start = _lap(result, "features", start)
-    sides = (q.feats, g.feats, q.pids, g.pids, q.camids, g.camids)
-    result.rankings["plain"] = evaluate_features(*sides, metric=metric)
-    start = _lap(result, "ranking", start)
-    if rerank is not None:
-        result.rankings["re-ranked"] = evaluate_reranked(
-            *sides, k1=rerank.k1, k2=rerank.k2, lambda_value=rerank.lambda_value
-        )
-        _lap(result, "re-ranking", start)
+    spent = _since(start)
+    if save is not None:
+        save_features(save, q, g)
+    result = rank_features(q, g, how)
+    result.seconds = {"features": spent, **result.seconds}
     return result
 
 
-def _lap(result: TestResult, phase: str, start: float) -> float:
-    now = time.perf_counter()
-    result.seconds[phase] = round(now - start, 3)
-    return now
+def rank_features(query: Features, gallery: Features, how: Retrieval) -> TestResult:
+    """Ranks the gallery for every query, from features."""
+    result, start = TestResult(), time.perf_counter()
+    for name, ranking in how.rankings(query, gallery):
+        result.rankings[name], result.seconds[name] = ranking, _since(start)
+        start = time.perf_counter()
+    return result
+
+
+def _since(start: float) -> float:
+    return round(time.perf_counter() - start, 3)
 
 
 def write_results(result: TestResult, folder: Path, facts: dict[str, Any]) -> None:
     """Writes metrics.json and ranking.npz.
 
     metrics.json: the plain ranking's mAP, mINP, rank1, rank5, rank10 (fractions) and counts at the
-    top, "re_ranked" with the same keys where it was made, "seconds" by phase, and ``facts``.
+    top; "re_ranked", "aqe" and "aqe_re_ranked" with the same keys where they were made; "seconds"
+    by phase; and ``facts``.
     ranking.npz: per valid query ``query_index``, ``ap``, ``inp``, ``first_hit`` (0-based), and the
-    same with the prefix ``re_ranked_``; no pickle in it.
+    same with the prefixes ``re_ranked_`` and so on; no pickle in it.
     """
     metrics: dict[str, Any] = dict(result.rankings["plain"].summary())
     arrays: dict[str, np.ndarray] = {}
     for name, ranking in result.rankings.items():
-        prefix = "" if name == "plain" else name.replace("-", "_") + "_"
+        prefix = "" if name == "plain" else re.sub(r"\W+", "_", name.lower()) + "_"
         if prefix:
             metrics[prefix.rstrip("_")] = ranking.summary()
         for key in ("query_index", "ap", "inp", "first_hit"):

@@ -1,7 +1,7 @@
 """Distances, retrieval metrics and re-ranking: plain arrays in, plain results out."""
 
 from reid.evaluation.distance import METRICS, pairwise_distance
-from reid.evaluation.expansion import average_query_expansion
+from reid.evaluation.expansion import average_query_expansion, average_views
 from reid.evaluation.ranking import Ranking, evaluate_features, evaluate_rank
 from reid.evaluation.rerank import evaluate_reranked, re_ranking
 
@@ -9,6 +9,7 @@ __all__ = [
     "METRICS",
     "Ranking",
     "average_query_expansion",
+    "average_views",
     "evaluate_features",
     "evaluate_rank",
     "evaluate_reranked",

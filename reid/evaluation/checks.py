@@ -15,7 +15,9 @@ Array = TypeVar("Array", np.ndarray, Tensor)  # a result of the kind that went i
 def as_tensor(values: ArrayLike) -> Tensor:
     """Shares the memory where it can: float64 stays, all else becomes float32."""
     if isinstance(values, np.ndarray):
-        # torch warns about memory it may not write to (np.load with mmap_mode, broadcast views).
+        # torch takes neither foreign byte orders nor negative strides, and warns about memory that
+        # it may not write to (np.load with mmap_mode, broadcast views).
+        values = np.ascontiguousarray(values, values.dtype.newbyteorder("="))
         values = torch.from_numpy(values if values.flags.writeable else values.copy())
     values = values.detach()
     return values if values.dtype == torch.float64 else values.float()
@@ -32,6 +34,9 @@ def as_features(values: ArrayLike, name: str) -> Tensor:
         raise InputError(
             f"{name} features must be a numpy array or a tensor, got {type(values).__name__}"
         )
+    kind = values.dtype.kind if isinstance(values, np.ndarray) else "f"
+    if kind not in "fiub" or (isinstance(values, Tensor) and values.is_complex()):
+        raise InputError(f"{name} features must be real numbers, got {values.dtype}")
     if values.ndim != 2:
         raise InputError(f"{name} features must be (N, D), got shape {tuple(values.shape)}")
     if 0 in values.shape:

@@ -30,7 +30,25 @@ def pairwise_distance(x: Array, y: ArrayLike, metric: str = "euclidean") -> Arra
             zeros under ``cosine``.
     """
     first, second = feature_pair(x, y)
+    check_metric(metric, first, second)
     return like(distance_to(second, metric)(first), x)
+
+
+def check_metric(metric: str, query: Tensor, gallery: Tensor) -> None:
+    """Raises InputError for an unknown metric, or one that has no value on a row of zeros."""
+    if metric not in METRICS:
+        raise unknown("metric", metric, METRICS)
+    if metric == "cosine":
+        check_lengths(query, "query")
+        check_lengths(gallery, "gallery")
+
+
+def check_lengths(features: Tensor, name: str) -> None:
+    """Raises InputError that names the first row of (N, D) ``features`` that is all zeros."""
+    zero = torch.linalg.vector_norm(features, dim=1) == 0
+    if bool(zero.any()):
+        row = int(zero.nonzero()[0])
+        raise InputError(f"{name} feature {row} is all zeros: it has no direction to compare")
 
 
 def distance_to(gallery: Tensor, metric: str) -> Distance:
@@ -40,10 +58,8 @@ def distance_to(gallery: Tensor, metric: str) -> Distance:
 
     Args:
         gallery: (G, D) finite features.
-        metric: One of :data:`METRICS`.
+        metric: One of :data:`METRICS`; what :func:`check_metric` accepts.
     """
-    if metric not in METRICS:
-        raise unknown("metric", metric, METRICS)
     return METRICS[metric](gallery)
 
 
@@ -69,10 +85,10 @@ def _euclidean(gallery: Tensor) -> Distance:
 
 
 def _cosine(gallery: Tensor) -> Distance:
-    g_scale = _inverse_norms(gallery, "gallery")
+    g_scale = _inverse_norms(gallery)
 
     def distance(rows: Tensor) -> Tensor:
-        cos = (rows * _inverse_norms(rows, "query")[:, None]) @ gallery.T
+        cos = (rows * _inverse_norms(rows)[:, None]) @ gallery.T
         return cos.mul_(g_scale).neg_().add_(1).clamp_(min=0)
 
     return distance
@@ -83,11 +99,8 @@ def squared_norms(features: Tensor) -> Tensor:
     return torch.cat([part.square().sum(dim=1) for part in torch.split(features, 1024)])
 
 
-def _inverse_norms(features: Tensor, name: str) -> Tensor:
+def _inverse_norms(features: Tensor) -> Tensor:
     norm: Tensor = torch.linalg.vector_norm(features, dim=1)
-    if bool((norm == 0).any()):
-        row = int((norm == 0).nonzero()[0])
-        raise InputError(f"{name} feature {row} is all zeros: the cosine metric has no value there")
     return norm.reciprocal_()
 
 

@@ -1,16 +1,61 @@
-"""Query expansion: a query becomes the mean of itself and what it finds first."""
+"""Query expansion, and one vector for an image that has several."""
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
-from reid.evaluation.checks import Array, ArrayLike, feature_pair, like
+from reid.evaluation.checks import Array, ArrayLike, as_features, feature_pair, like
+from reid.evaluation.distance import check_lengths
 from reid.utils.errors import InputError
+
+
+def unit(features: Array, name: str = "query") -> Array:
+    """Returns (N, D) features divided by their L2 norms.
+
+    Args:
+        features: (N, D), numpy or torch; not written to.
+        name: What the error calls them.
+
+    Raises:
+        InputError: For features that are empty or not finite, and for a row of zeros.
+    """
+    values = as_features(features, name)
+    check_lengths(values, name)
+    return like(values / torch.linalg.vector_norm(values, dim=1, keepdim=True), features)
+
+
+def average_views(features: Array, normalize: bool = True, name: str = "query") -> Array:
+    """Returns one (N, D) vector for each image that has V: of itself and its mirror image, say.
+
+    For unit vectors, the inner product of two such means is the mean over all pairs of views.
+
+    Args:
+        features: (N, V, D) features, numpy or torch.
+        normalize: Give all views the same weight, and the result unit length; False is the plain
+            mean.
+        name: What the error calls them.
+
+    Raises:
+        InputError: For another number of axes, features that are empty or not finite, and with
+            ``normalize`` for a view of zeros or views that cancel out.
+    """
+    if features.ndim != 3:
+        raise InputError(
+            f"{name} features with views must be (N, V, D), got shape {tuple(features.shape)}"
+        )
+    num_images, num_views, dim = features.shape
+    views = as_features(features.reshape(num_images * num_views, dim), f"{name} view")
+    if normalize:
+        views = unit(views, f"{name} view")
+    mean = views.view(num_images, num_views, dim).mean(dim=1)
+    return like(unit(mean, name) if normalize else mean, features)
 
 
 def average_query_expansion(
     q_feats: Array, g_feats: ArrayLike, k: int = 5, alpha: float = 3.0
 ) -> Array:
-    """Returns (Q, D) expanded queries of unit length, to be used in place of ``q_feats``.
+    """Returns (Q, D) expanded queries of unit length, to be compared with gallery features of unit
+    length.
 
     q' = normalize(q + sum_i max(q . g_i, 0)^alpha g_i) over the k gallery features g_i nearest to
     q, all of unit length. alpha 0 weighs all k alike.
@@ -27,15 +72,20 @@ def average_query_expansion(
         InputError: For features as in pairwise_distance, a row of zeros, k or alpha out of range.
     """
     query, gallery = feature_pair(q_feats, g_feats)
-    if not 0 <= k <= len(gallery):
-        raise InputError(f"k must be in 0..{len(gallery)} (the gallery's size), got {k}")
-    if alpha < 0:
+    check_expansion(k, alpha, len(gallery))
+    query, gallery = unit(query, "query"), unit(gallery, "gallery")
+    return like(torch.cat([_expand(q, gallery, k, alpha) for q in query.split(256)]), q_feats)
+
+
+def _expand(query: Tensor, gallery: Tensor, k: int, alpha: float) -> Tensor:
+    cos, index = (query @ gallery.T).topk(k)
+    weight = cos.clamp(min=0).pow(alpha)
+    return F.normalize(query + torch.einsum("qk,qkd->qd", weight, gallery[index]))
+
+
+def check_expansion(k: int, alpha: float, num_gallery: int) -> None:
+    """Raises InputError unless :func:`average_query_expansion` can run with these."""
+    if not 0 <= k <= num_gallery:
+        raise InputError(f"k must be in 0..{num_gallery} (the gallery's size), got {k}")
+    if not alpha >= 0:
         raise InputError(f"alpha must be at least 0, got {alpha}")
-    query, gallery = F.normalize(query), F.normalize(gallery)
-    parts = []
-    for rows in torch.split(query, 256):
-        cos, index = (rows @ gallery.T).topk(k)
-        weight = cos.clamp(min=0).pow(alpha)
-        added = torch.einsum("qk,qkd->qd", weight, gallery[index])
-        parts.append(F.normalize(rows + added))
-    return like(torch.cat(parts), q_feats)

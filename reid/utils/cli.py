@@ -7,10 +7,15 @@ from collections.abc import Callable
 from reid.utils.errors import InputError
 
 
-def config_parser(description: str) -> argparse.ArgumentParser:
-    """Returns a parser of ``--config-file F [KEY VALUE ...]``; call ``parse_intermixed_args``."""
+def config_parser(description: str, required: bool = True) -> argparse.ArgumentParser:
+    """Returns a parser of ``--config-file F [KEY VALUE ...]``; call ``parse_intermixed_args``.
+
+    Args:
+        description: What the tool does.
+        required: Whether there must be a config file.
+    """
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--config-file", required=True, help="YAML file, see configs/")
+    parser.add_argument("--config-file", required=required, help="YAML file, see configs/")
     parser.add_argument(
         "overrides",
         nargs="*",

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
-from reid.evaluation import average_query_expansion
+from reid.evaluation import average_query_expansion, average_views
 from reid.utils.errors import InputError
 
 
@@ -46,3 +47,41 @@ def test_torch_stays_torch():
 def test_setting_out_of_range_is_named(k, alpha, name):
     with pytest.raises(InputError, match=f"{name} must be"):
         average_query_expansion(np.eye(3), np.eye(3), k, alpha)
+
+
+def test_a_row_of_zeros_is_named():
+    with pytest.raises(InputError, match="gallery feature 2 is all zeros"):
+        average_query_expansion(np.eye(3), np.diag([1.0, 1.0, 0.0]), k=1)
+
+
+def test_views_are_averaged_as_unit_vectors_by_hand():
+    views = np.array([[[0.0, 5.0], [2.0, 0.0]], [[1.0, 0.0], [3.0, 0.0]]])
+    np.testing.assert_allclose(average_views(views), [[0.5**0.5, 0.5**0.5], [1, 0]])
+    np.testing.assert_allclose(average_views(views, normalize=False), [[1, 2.5], [2, 0]])
+
+
+def test_the_inner_product_of_mean_views_is_the_mean_over_all_pairs():
+    rng = np.random.default_rng(0)
+    a, b = unit(rng.standard_normal((4, 3, 6))), unit(rng.standard_normal((5, 2, 6)))
+    pairs = np.mean([[a[:, v] @ b[:, w].T for v in range(3)] for w in range(2)], axis=(0, 1))
+    product = average_views(a, normalize=False) @ average_views(b, normalize=False).T
+    np.testing.assert_allclose(product, pairs, atol=1e-12)
+
+
+def test_views_of_image_and_mirror_image_are_what_flip_averaging_does():
+    views = torch.randn(5, 2, 7)
+    expected = F.normalize((F.normalize(views[:, 0]) + F.normalize(views[:, 1])) / 2)
+    torch.testing.assert_close(average_views(views), expected)
+
+
+@pytest.mark.parametrize(
+    ("views", "message"),
+    [
+        (np.ones((2, 3)), r"must be \(N, V, D\), got shape \(2, 3\)"),
+        (np.array([[[1.0, 0], [0, 0]]]), "query view feature 1 is all zeros"),
+        (np.array([[[1.0, 0], [-1.0, 0]]]), "query feature 0 is all zeros"),
+    ],
+)
+def test_views_that_have_no_mean_direction_are_named(views, message):
+    with pytest.raises(InputError, match=message):
+        average_views(views)

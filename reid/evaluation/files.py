@@ -1,0 +1,84 @@
+"""Features in a file: plain numpy arrays, of this framework's models or of any other's."""
+
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from reid.evaluation.checks import as_features, as_ids, feature_pair
+from reid.evaluation.expansion import average_views, unit
+from reid.evaluation.features import Features
+from reid.utils.errors import InputError, suggest
+from reid.utils.logs import write_whole
+
+PARTS = ("feats", "pids", "camids")
+KEYS = [f"{split}_{part}" for split in ("query", "gallery") for part in PARTS]
+
+
+def save_features(path: Path, query: Features, gallery: Features) -> None:
+    """Writes an npz with the arrays :data:`KEYS`; no pickle in it, and never half of it."""
+    values = [query.feats.cpu().numpy(), *query[1:], gallery.feats.cpu().numpy(), *gallery[1:]]
+    arrays = dict(zip(KEYS, values, strict=True))
+    write_whole(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
+
+
+def load_features(
+    path: Path, device: torch.device, normalize: bool = True
+) -> tuple[Features, Features]:
+    """Reads query and gallery from an npz; nothing in it is unpickled.
+
+    Args:
+        path: Holds ``query_feats`` (Q, D) or, with several views of an image, (Q, V, D);
+            ``query_pids`` (Q,) and ``query_camids`` (Q,) integers; the same for ``gallery_``.
+        device: Where the features go.
+        normalize: Divide features by their L2 norm; of several views, see
+            :func:`reid.evaluation.average_views`.
+
+    Raises:
+        InputError: If the file cannot be read, lacks an array, or holds features or ids that do
+            not fit.
+    """
+    arrays = _read(path)
+    try:
+        query, gallery = (_split(arrays, name, device, normalize) for name in ("query", "gallery"))
+        feature_pair(query.feats, gallery.feats)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    return query, gallery
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    if not path.is_file():
+        raise InputError(f"{path} does not exist or is not a file; name an npz of features")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            found = [name.removesuffix(".npy") for name in archive.namelist()]
+        for key in KEYS:
+            if key not in found:
+                raise InputError(
+                    f"{path} has no array '{key}'{suggest(key, found)}; it holds"
+                    f" {', '.join(sorted(found)) or 'nothing'}, and needs {', '.join(KEYS)}"
+                )
+        with np.load(path, allow_pickle=False) as file:
+            return {key: file[key] for key in KEYS}
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(f"{path} is not an npz file, or is damaged: {error}") from error
+    except ValueError as error:  # what numpy raises for pickled objects, too
+        raise InputError(f"{path} holds more than plain arrays of numbers: {error}") from error
+
+
+def _split(
+    arrays: dict[str, np.ndarray], name: str, device: torch.device, normalize: bool
+) -> Features:
+    values = arrays[f"{name}_feats"]
+    if values.ndim == 3:
+        values = average_views(values, normalize, name)
+    feats = as_features(values, name).to(device)
+    if normalize:
+        feats = unit(feats, name)
+    pids, camids = (
+        as_ids(arrays[f"{name}_{part}"], f"{name}_{part}", len(feats)) for part in PARTS[1:]
+    )
+    return Features(feats, pids, camids)

@@ -1,0 +1,71 @@
+"""Every ranking of one set of features: plain, re-ranked, with expanded queries."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from reid.evaluation.expansion import average_query_expansion, check_expansion, unit
+from reid.evaluation.features import Features
+from reid.evaluation.ranking import CHUNK, Ranking, evaluate_features
+from reid.evaluation.rerank import check_re_ranking, evaluate_reranked
+
+
+@dataclass(frozen=True)
+class ReRanking:
+    """Settings of :func:`reid.evaluation.re_ranking`."""
+
+    k1: int = 20
+    k2: int = 6
+    lambda_value: float = 0.3
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """Settings of :func:`reid.evaluation.average_query_expansion`."""
+
+    k: int = 5
+    alpha: float = 3.0
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """How a gallery is ranked.
+
+    Attributes:
+        metric: Name of the distance of the plain ranking.
+        chunk: Queries at a time; memory is chunk * G distances.
+        rerank: Adds the ranking "re-ranked".
+        expansion: Adds "AQE", of expanded queries against the gallery, all of unit length; with
+            ``rerank`` "AQE, re-ranked" as well.
+    """
+
+    metric: str = "euclidean"
+    chunk: int = CHUNK
+    rerank: ReRanking | None = None
+    expansion: Expansion | None = None
+
+    def check(self, num_query: int, num_gallery: int) -> None:
+        """Raises InputError for settings that so many images do not allow."""
+        if self.rerank is not None:
+            r = self.rerank
+            check_re_ranking(r.k1, r.k2, r.lambda_value, num_query + num_gallery)
+        if self.expansion is not None:
+            check_expansion(self.expansion.k, self.expansion.alpha, num_gallery)
+
+    def rankings(self, query: Features, gallery: Features) -> Iterator[tuple[str, Ranking]]:
+        """Yields (name, ranking), the plain one first."""
+        self.check(len(query.feats), len(gallery.feats))
+        yield from self._of("", query, gallery)
+        if self.expansion is not None:
+            g = gallery._replace(feats=unit(gallery.feats, "gallery"))
+            k, alpha = self.expansion.k, self.expansion.alpha
+            feats = average_query_expansion(query.feats, g.feats, k, alpha)
+            yield from self._of("AQE", query._replace(feats=feats), g)
+
+    def _of(self, prefix: str, query: Features, gallery: Features) -> Iterator[tuple[str, Ranking]]:
+        ids = (query.pids, gallery.pids, query.camids, gallery.camids)
+        sides = (query.feats, gallery.feats, *ids)
+        yield prefix or "plain", evaluate_features(*sides, self.metric, self.chunk)
+        if self.rerank is not None:
+            r = self.rerank
+            again = evaluate_reranked(*sides, r.k1, r.k2, r.lambda_value, self.chunk)
+            yield ", ".join(filter(None, (prefix, "re-ranked"))), again

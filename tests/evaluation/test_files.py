@@ -1,0 +1,119 @@
+"""Features in a file: what goes in comes out, and nothing else is read."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from reid.evaluation.features import Features
+from reid.evaluation.files import KEYS, load_features, save_features
+from reid.utils.errors import InputError
+
+CPU = torch.device("cpu")
+
+
+def arrays(**changes):
+    rng = np.random.default_rng(0)
+    values = {}
+    for split, count in (("query", 3), ("gallery", 5)):
+        values[f"{split}_feats"] = rng.standard_normal((count, 4)).astype(np.float32)
+        values[f"{split}_pids"] = np.arange(count)
+        values[f"{split}_camids"] = np.zeros(count, np.int32)
+    return {**values, **changes}
+
+
+def write(folder: Path, **changes) -> Path:
+    path = folder / "saved.npz"
+    kept = {key: value for key, value in arrays(**changes).items() if value is not None}
+    np.savez(path, **kept)
+    return path
+
+
+def test_what_is_saved_is_loaded(tmp_path):
+    a = arrays()
+    sides = [
+        Features(torch.from_numpy(a[f"{s}_feats"]), a[f"{s}_pids"], a[f"{s}_camids"])
+        for s in ("query", "gallery")
+    ]
+    save_features(tmp_path / "f.npz", *sides)
+    with np.load(tmp_path / "f.npz", allow_pickle=False) as file:
+        assert sorted(file) == sorted(KEYS)
+    for ours, theirs in zip(load_features(tmp_path / "f.npz", CPU, False), sides, strict=True):
+        assert torch.equal(ours.feats, theirs.feats)
+        np.testing.assert_array_equal(ours.pids, theirs.pids)
+        np.testing.assert_array_equal(ours.camids, theirs.camids)
+
+
+def test_features_are_normalized_where_asked(tmp_path):
+    path = write(tmp_path)
+    raw, scaled = (load_features(path, CPU, flag)[1].feats for flag in (False, True))
+    torch.testing.assert_close(scaled, raw / raw.norm(dim=1, keepdim=True))
+
+
+def test_several_views_of_an_image_become_one_vector(tmp_path):
+    views = np.array([[[3.0, 0, 0, 0], [0, 0.5, 0, 0]]] * 3)
+    feats = load_features(write(tmp_path, query_feats=views), CPU)[0].feats
+    np.testing.assert_allclose(feats, [[0.5**0.5, 0.5**0.5, 0, 0]] * 3)
+    mean = load_features(write(tmp_path, query_feats=views), CPU, False)[0].feats
+    np.testing.assert_allclose(mean, [[1.5, 0.25, 0, 0]] * 3)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda x: x.astype(">f4"),
+        lambda x: x.astype(np.float16).astype(np.float32)[::-1][::-1],
+        np.asfortranarray,
+    ],
+)
+def test_byte_order_and_layout_do_not_matter(tmp_path, change):
+    feats = arrays()["query_feats"].astype(np.float16).astype(np.float32)
+    loaded = load_features(write(tmp_path, query_feats=change(feats)), CPU, False)[0].feats
+    np.testing.assert_array_equal(loaded, feats)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"query_pids": None}, "has no array 'query_pids'.*it holds gallery_camids"),
+        ({"gallery_pids": np.arange(4)}, r"gallery_pids must have shape \(5,\), got \(4,\)"),
+        ({"query_camids": np.zeros(3)}, "query_camids must be integers, got float64"),
+        ({"query_feats": np.ones((3, 7))}, "query features have 7 columns, gallery features 4"),
+        ({"query_feats": np.ones(3)}, r"query features must be \(N, D\)"),
+        ({"query_feats": np.ones((0, 2, 4))}, "query view features are empty"),
+        ({"query_feats": np.zeros((3, 4))}, "query feature 0 is all zeros"),
+        ({"query_feats": np.array([["a"] * 4] * 3)}, "query features must be real numbers"),
+        ({"query_feats": np.ones((3, 4), complex)}, "must be real numbers, got complex128"),
+        ({"gallery_feats": np.full((5, 4), np.inf)}, "gallery features hold NaN or infinite"),
+        ({"query_pids": np.array([1, None, 2])}, "holds more than plain arrays of numbers"),
+    ],
+)
+def test_what_does_not_fit_is_named_with_the_file(tmp_path, changes, message):
+    with pytest.raises(InputError, match=rf"saved\.npz.*{message}"):
+        load_features(write(tmp_path, **changes), CPU)
+
+
+def test_a_file_that_is_no_npz_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"gone\.npz does not exist"):
+        load_features(tmp_path / "gone.npz", CPU)
+    with pytest.raises(InputError, match="does not exist or is not a file"):
+        load_features(tmp_path, CPU)
+    (tmp_path / "text.npz").write_text("no archive")
+    with pytest.raises(InputError, match=r"text\.npz is not an npz file"):
+        load_features(tmp_path / "text.npz", CPU)
+    whole = write(tmp_path).read_bytes()
+    (tmp_path / "half.npz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=r"half\.npz is not an npz file, or is damaged"):
+        load_features(tmp_path / "half.npz", CPU)
+
+
+def test_a_pickle_in_the_file_is_never_run(tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "ran",))
+
+    path = write(tmp_path, query_pids=np.array([Trap()] * 3))
+    with pytest.raises(InputError, match="more than plain arrays"):
+        load_features(path, CPU)
+    assert not (tmp_path / "ran").exists()
