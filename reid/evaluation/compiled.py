@@ -11,10 +11,11 @@ WIDE = 128  # distances compared at a time, without a branch, so that they fill 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compiles on the first call and keeps the machine code for the next process."""
+    how: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
     try:
-        return njit(nogil=True, cache=True)(function)
+        return njit(cache=True, **how)(function)
     except RuntimeError:  # neither the package nor the home folder can be written to
-        return njit(nogil=True)(function)
+        return njit(**how)(function)
 
 
 @_compiled
@@ -80,3 +81,98 @@ def count_ranks(
             count[_place(value, column, row[g], g)] -= 1
         rank[begin[r] : begin[r + 1]] = np.cumsum(count)[:-1] - 1
     return -1
+
+
+@_compiled
+def _insert(sqdist: np.ndarray, index: np.ndarray, dist: float, row: int) -> None:
+    """Puts a row into an ascending list, whose last entry falls out."""
+    place = len(sqdist) - 1
+    while place > 0 and sqdist[place - 1] > dist:
+        sqdist[place], index[place] = sqdist[place - 1], index[place - 1]
+        place -= 1
+    sqdist[place], index[place] = dist, row
+
+
+@_compiled
+def offer_columns(
+    product: np.ndarray,
+    row_norm: np.ndarray,
+    column_norm: np.ndarray,
+    first: int,
+    sqdist: np.ndarray,
+    index: np.ndarray,
+    farthest: np.ndarray,
+    start: int,
+    stop: int,
+) -> None:
+    """Offers all columns of a block to the lists of some of its rows.
+
+    Args:
+        product: (A, B) inner products, +inf for a row with itself.
+        row_norm: (A,) squared norms of what the rows stand for.
+        column_norm: (B,) the same for the columns.
+        first: Number of what the first column stands for.
+        sqdist: (A, k) squared distances so far, ascending; changed.
+        index: (A, k) numbers; changed.
+        farthest: (A,) largest squared distances so far; changed.
+        start: First row to work on.
+        stop: The row after the last.
+    """
+    width, two = product.shape[1], product.dtype.type(2)
+    for r in range(start, stop):
+        row, norm = product[r], row_norm[r]
+        reach, far = sqdist[r, -1] - norm, farthest[r] - norm
+        for begin in range(0, width, WIDE):
+            end = min(begin + WIDE, width)
+            near = end < begin + WIDE
+            if not near:
+                for c in range(begin, begin + WIDE):
+                    dist = column_norm[c] - two * row[c]
+                    near |= (dist < reach) | (dist > far)
+            if near:
+                for c in range(begin, end):
+                    dist = column_norm[c] - two * row[c]
+                    far = max(far, dist)
+                    if dist < reach:
+                        _insert(sqdist[r], index[r], dist + norm, first + c)
+                        reach = sqdist[r, -1] - norm
+        farthest[r] = far + norm
+
+
+@_compiled
+def offer_rows(
+    product: np.ndarray,
+    row_norm: np.ndarray,
+    column_norm: np.ndarray,
+    first: int,
+    sqdist: np.ndarray,
+    index: np.ndarray,
+    farthest: np.ndarray,
+    start: int,
+    stop: int,
+) -> None:
+    """Offers all rows of a block to the lists of some of its columns; see above.
+
+    Row by row, as the block lies in memory. ``sqdist``, ``index`` and ``farthest`` are those of the
+    columns, ``first`` is the number of the first row, ``start`` and ``stop`` are columns.
+    """
+    two = product.dtype.type(2)
+    reach = sqdist[:, -1] - column_norm
+    far = farthest - column_norm
+    for r in range(len(product)):
+        row, norm = product[r], row_norm[r]
+        for begin in range(start, stop, WIDE):
+            end = min(begin + WIDE, stop)
+            near = end < begin + WIDE
+            if not near:
+                for c in range(begin, begin + WIDE):
+                    dist = norm - two * row[c]
+                    near |= (dist < reach[c]) | (dist > far[c])
+            if near:
+                for c in range(begin, end):
+                    dist = norm - two * row[c]
+                    far[c] = max(far[c], dist)
+                    if dist < reach[c]:
+                        _insert(sqdist[c], index[c], dist + column_norm[c], first + r)
+                        reach[c] = sqdist[c, -1] - column_norm[c]
+    farthest[start:stop] = far[start:stop] + column_norm[start:stop]

@@ -13,9 +13,9 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from reid.evaluation.checks import ArrayLike, as_ids
+from reid.evaluation.loops import compiled_loops
 from reid.utils.errors import InputError
 
-COMPILED_FROM = 1 << 22  # distances; sorting fewer takes no longer than loading compiled code
 RankRows: TypeAlias = Callable[..., int]
 
 
@@ -79,13 +79,8 @@ class Scores(NamedTuple):
 
 def rank_rows_for(size: int) -> RankRows:
     """Returns what ranks the rows of an evaluation of ``size`` distances fastest."""
-    if size >= COMPILED_FROM:
-        try:
-            from reid.evaluation.compiled import count_ranks
-        except ImportError:  # numba lags behind new versions of Python and numpy
-            return sort_ranks
-        return count_ranks
-    return sort_ranks
+    loops = compiled_loops(size)
+    return sort_ranks if loops is None else loops.count_ranks
 
 
 def sort_ranks(

@@ -1,15 +1,19 @@
 """Exact nearest neighbours within one set of features, without its distance matrix."""
 
+import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from reid.evaluation.distance import squared_norms
+from reid.evaluation.loops import compiled_loops
 
-BLOCK = 4096  # rows per block: 64 MiB of distances; smaller ones spend more on starting threads
+BLOCK = 2048  # rows per block: 64 MiB of distances; smaller ones spend more on starting threads
 SPARE = 4  # candidates beyond the k-th: float64 has the last word on who is in
 
 
@@ -46,57 +50,75 @@ def nearest(features: Tensor, k: int, block: int = 0) -> Neighbors:
     step = block or BLOCK
     norms = squared_norms(features)
     listed = min(k + SPARE, size)
-    sqdist = features.new_full((size, listed), torch.inf)
-    index = torch.zeros((size, listed), dtype=torch.int64, device=features.device)
-    farthest = features.new_zeros(size)
+    best = Neighbors(
+        torch.zeros((size, listed), dtype=torch.int64, device=features.device),
+        features.new_full((size, listed), torch.inf),
+        features.new_full((size,), -torch.inf),
+    )
+    loops = compiled_loops(size * size) if features.device.type == "cpu" else None
+    search = _Search(norms, best) if loops is None else _CompiledSearch(norms, best, loops)
+    space = features.new_empty(min(step, size) ** 2)  # fresh memory costs more than its use
     pairs = [(i, j) for i in range(0, size, step) for j in range(i, size, step)]
     for i, j in tqdm(pairs, "neighbors", leave=False, delay=5, disable=None, unit="block"):
-        a, b = slice(i, i + step), slice(j, j + step)
-        dist = torch.addmm(norms[b], features[a], features[b].T, alpha=-2).add_(norms[a, None])
-        torch.maximum(farthest[a], dist.amax(dim=1), out=farthest[a])
+        a, b = slice(i, min(i + step, size)), slice(j, min(j + step, size))
+        shape = (a.stop - i, b.stop - j)
+        product = torch.mm(features[a], features[b].T, out=space[: math.prod(shape)].view(shape))
         if i == j:
-            dist.fill_diagonal_(-torch.inf)  # a row is its own nearest, whatever rounding says
-        else:
-            torch.maximum(farthest[b], dist.amax(dim=0), out=farthest[b])
-            _absorb(sqdist[b], index[b], dist.T, i)
-        _absorb(sqdist[a], index[a], dist, j)
-    sqdist, order = sqdist.sort(dim=1)
-    index = index.gather(1, order)
+            product.fill_diagonal_(torch.inf)  # a row is its own nearest, whatever rounding says
+        search.offer(product, a, b)
+    sqdist, order = best.sqdist.sort(dim=1)
+    index = best.index.gather(1, order)
     noise = 16 * torch.finfo(norms.dtype).eps * (norms + norms[index].amax(dim=1))
-    near = _settle(features, Neighbors(index, sqdist, farthest), noise)
-    return Neighbors(near.index[:, :k], near.sqdist[:, :k].clamp(min=0), farthest.clamp(min=0))
+    near = _settle(features, Neighbors(index, sqdist, best.farthest), noise)
+    farthest = near.farthest.clamp(min=0)
+    return Neighbors(near.index[:, :k], near.sqdist[:, :k].clamp(min=0), farthest)
 
 
-def _absorb(best: Tensor, index: Tensor, dist: Tensor, first: int) -> None:
-    """Merges the candidates ``first``, ``first`` + 1, ... into the lists ``best`` and ``index``.
+class _Search:
+    """Keeps the nearest rows of each row while blocks of products come in; on any device.
 
     Args:
-        best: (B, k) distances so far, any order; changed.
-        index: (B, k) their rows; changed.
-        dist: (B, C) distances to the candidates.
-        first: Row that the first column of ``dist`` stands for.
+        norms: (N,) squared norms.
+        best: Lists that are as yet infinitely far, and farthest distances; changed.
     """
-    k = best.shape[1]
-    reach = best.amax(dim=1)
-    if bool(reach.isinf().any()):  # lists not full yet: any row may enter
-        values, rows = dist.topk(min(k, dist.shape[1]), largest=False, sorted=False)
-        rows += first
-    else:
-        values, rows = _closer(dist, reach, first)
-    values, rows = torch.cat([best, values], 1), torch.cat([index, rows], 1)
-    values, where = values.topk(k, largest=False, sorted=False)
-    best.copy_(values)
-    index.copy_(rows.gather(1, where))
+
+    def __init__(self, norms: Tensor, best: Neighbors) -> None:
+        self.norms, self.best = norms, best
+
+    def offer(self, product: Tensor, a: slice, b: slice) -> None:
+        """Offers the rows of slice ``b`` to those of ``a``, and the other way round.
+
+        Args:
+            product: (A, B) inner products, +inf for a row with itself; overwritten.
+            a: Rows that the rows of ``product`` stand for.
+            b: Rows that its columns stand for.
+        """
+        dist = product.mul_(-2).add_(self.norms[b]).add_(self.norms[a, None])
+        self._absorb(dist, a, b.start)
+        if a.start != b.start:
+            self._absorb(dist.T, b, a.start)
+
+    def _absorb(self, dist: Tensor, rows: slice, first: int) -> None:
+        """Merges the candidates ``first``, ``first`` + 1, ... into the lists of ``rows``."""
+        farthest, sqdist, index = (
+            values[rows] for values in (self.best.farthest, self.best.sqdist, self.best.index)
+        )
+        torch.maximum(farthest, dist.amax(dim=1), out=farthest)
+        k, reach = sqdist.shape[1], sqdist.amax(dim=1)
+        if bool(reach.isinf().any()):  # lists not full yet: any row may enter
+            values, found = dist.topk(min(k, dist.shape[1]), largest=False, sorted=False)
+            found += first
+        else:
+            values, found = _closer(dist, reach, first)
+        values, found = torch.cat([sqdist, values], 1), torch.cat([index, found], 1)
+        values, where = values.topk(k, largest=False, sorted=False)
+        sqdist.copy_(values)
+        index.copy_(found.gather(1, where))
 
 
 def _closer(dist: Tensor, reach: Tensor, first: int) -> tuple[Tensor, Tensor]:
     """Returns (B, W) distances and rows of the candidates below ``reach``, padded with inf."""
-    if dist.is_contiguous():
-        row, col = _positions(dist < reach[:, None])
-    else:  # a transposed view: scan it as it lies in memory, then put the few finds in row order
-        col, row = _positions(reach[None] > dist.T)
-        row, order = row.sort(stable=True)
-        col = col[order]
+    row, col = (dist < reach[:, None]).nonzero(as_tuple=True)
     count = row.bincount(minlength=len(dist))
     slot = torch.arange(len(row), device=row.device) - (count.cumsum(0) - count)[row]
     values = dist.new_full((len(dist), int(count.max())), torch.inf)
@@ -105,12 +127,28 @@ def _closer(dist: Tensor, reach: Tensor, first: int) -> tuple[Tensor, Tensor]:
     return values, rows
 
 
-def _positions(mask: Tensor) -> tuple[Tensor, Tensor]:
-    if mask.device.type == "cpu":  # on a sparse mask numpy is several times as fast as torch
-        flat = torch.from_numpy(np.flatnonzero(mask.numpy()))
-    else:
-        flat = mask.flatten().nonzero()[:, 0]
-    return flat // mask.shape[1], flat % mask.shape[1]
+class _CompiledSearch(_Search):
+    """The same by compiled loops, a part of the rows in each thread; on the CPU."""
+
+    def __init__(self, norms: Tensor, best: Neighbors, loops: ModuleType) -> None:
+        super().__init__(norms, best)
+        self.loops = loops
+        self.lists = (best.sqdist.numpy(), best.index.numpy(), best.farthest.numpy())
+
+    def offer(self, product: Tensor, a: slice, b: slice) -> None:
+        """Does what the base class says, without changing ``product``."""
+        norm, threads = self.norms.numpy(), torch.get_num_threads()
+        sides = [(self.loops.offer_columns, a, b.start), (self.loops.offer_rows, b, a.start)]
+        tasks: list[tuple[Any, ...]] = []
+        for offer, rows, first in sides[: 1 if a.start == b.start else 2]:
+            common = (offer, product.numpy(), norm[a], norm[b], first)
+            lists = [values[rows] for values in self.lists]
+            size = rows.stop - rows.start
+            step = -(-size // threads)
+            for start in range(0, size, step):
+                tasks.append((*common, *lists, start, min(start + step, size)))
+        with ThreadPoolExecutor(threads) as pool:  # the loops let go of Python's lock
+            list(pool.map(lambda task: task[0](*task[1:]), tasks))
 
 
 def _settle(features: Tensor, near: Neighbors, noise: Tensor) -> Neighbors:

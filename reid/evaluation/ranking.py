@@ -14,7 +14,7 @@ from reid.evaluation.counting import RankRows, Scores, Truth, rank_rows_for, sco
 from reid.evaluation.distance import check_metric, distance_to
 from reid.utils.errors import InputError
 
-CHUNK = 256  # queries at a time: of a matrix, what is copied if it lies on a GPU
+CHUNK = 512  # queries at a time: of a matrix, what is copied if it lies on a GPU
 BLOCK = 64  # rows a thread works on at a time
 
 
@@ -96,7 +96,7 @@ def evaluate_rank(
     if np.ndim(distmat) != 2 or 0 in distmat.shape:
         raise InputError(f"distances must be (Q, G) and not empty, got shape {np.shape(distmat)}")
     truth = Truth(q_pids, g_pids, q_camids, g_camids, *distmat.shape)
-    step = 4 * CHUNK
+    step = 2 * CHUNK
     parts = ((i, distmat[i : i + step]) for i in range(0, len(distmat), step))
     return rank_chunks(parts, truth, max_rank)
 

@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 import torch
 
+from reid.evaluation import loops
 from reid.evaluation.neighbors import nearest
+
+
+@pytest.fixture(params=["tensors", "compiled"], autouse=True)
+def way(request, monkeypatch):
+    """Every test of this file runs both ways: as on a GPU, and as on a CPU with many images."""
+    monkeypatch.setattr(loops, "COMPILED_FROM", 0 if request.param == "compiled" else 2**60)
 
 
 def all_distances(features):
@@ -55,3 +62,12 @@ def test_every_candidate_nearer_than_the_last_is_found():
 def test_all_rows_can_be_asked_for():
     features = torch.from_numpy(np.random.default_rng(2).standard_normal((9, 4)))
     assert nearest(features, 9, block=4).index.sort(dim=1).values.tolist() == [list(range(9))] * 9
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_blocks_wider_than_the_registers(dtype):
+    features = np.random.default_rng(4).standard_normal((700, 5)).astype(dtype)
+    found = nearest(torch.from_numpy(features), 10, block=300)
+    dist = all_distances(features.astype(np.float64))
+    np.testing.assert_array_equal(found.index, np.argsort(dist, axis=1)[:, :10])
+    np.testing.assert_allclose(found.farthest, dist.max(axis=1), rtol=1e-5)

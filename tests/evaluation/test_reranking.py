@@ -4,9 +4,15 @@ import torch
 from textbook import dense_re_ranking
 
 from reid.evaluation import encoding as encoding_module
-from reid.evaluation import evaluate_rank, evaluate_reranked, re_ranking
+from reid.evaluation import evaluate_rank, evaluate_reranked, loops, re_ranking
 from reid.evaluation import neighbors as neighbors_module
 from reid.utils.errors import InputError
+
+
+@pytest.fixture(params=["tensors", "compiled"], autouse=True)
+def way(request, monkeypatch):
+    """Every test of this file runs both ways: as on a GPU, and as on a CPU with many images."""
+    monkeypatch.setattr(loops, "COMPILED_FROM", 0 if request.param == "compiled" else 2**60)
 
 
 def clusters(seed, num_query, num_gallery, num_ids=12, dim=16, spread=0.7):
