@@ -129,8 +129,8 @@ def bench_re_ranking(data: Data, matrix: bool, dense: bool) -> None:
 
         slow, textbook = timed("textbook", lambda: dense_re_ranking(*data[:2], dtype=np.float32))
         print(
-            f"  {textbook / ours:.1f} times slower, largest difference {abs(slow - dist).max():.1e},"
-            f" in {(abs(slow - dist) > 1e-5).sum()} of {dist.size} entries above 1e-5"
+            f"  {textbook / ours:.1f} times slower, largest difference {abs(slow - dist).max():.1e}"
+            f" ({(abs(slow - dist) > 1e-5).sum()} of {dist.size} entries above 1e-5)"
         )
 
 
