@@ -4,6 +4,8 @@ import sys
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from textbook import rank_by_sorting
 
 from reid.evaluation import counting, evaluate_features, evaluate_rank, loops
@@ -131,6 +133,24 @@ def test_equals_sorting_when_every_identity_has_one_image():
     rng = np.random.default_rng(4)
     ids = (np.arange(30), rng.permutation(50), np.zeros(30, int), np.ones(50, int))
     assert check_equals_sorting(rng.random((30, 50)), ids) == 30
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.data())
+def test_equals_sorting_on_whatever_hypothesis_draws(data):
+    num_query, num_gallery = data.draw(st.integers(1, 8)), data.draw(st.integers(1, 12))
+    numbers = st.sampled_from([-1.5, -0.0, 0.0, 1e-45, 0.5, 1.0, 3e38])
+
+    def draw(elements, count):
+        return data.draw(st.lists(elements, min_size=count, max_size=count))
+
+    dist = np.float32(draw(numbers, num_query * num_gallery)).reshape(num_query, num_gallery)
+    pids, cams = st.integers(-1, 3), st.integers(0, 2)
+    ids = [draw(pids, num_query), draw(pids, num_gallery)]
+    ids += [draw(cams, num_query), draw(cams, num_gallery)]
+    check_equals_sorting(dist, tuple(map(np.array, ids)))
 
 
 def test_shuffled_gallery_gives_the_same_metrics():
