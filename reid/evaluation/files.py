@@ -52,21 +52,23 @@ def load_features(
 def _read(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise InputError(f"{path} does not exist or is not a file; name an npz of features")
+    if not zipfile.is_zipfile(path):
+        raise InputError(f"{path} is not an npz file, or is cut off; write it with numpy.savez")
     try:
-        with zipfile.ZipFile(path) as archive:
-            found = [name.removesuffix(".npy") for name in archive.namelist()]
-        for key in KEYS:
-            if key not in found:
-                raise InputError(
-                    f"{path} has no array '{key}'{suggest(key, found)}; it holds"
-                    f" {', '.join(sorted(found)) or 'nothing'}, and needs {', '.join(KEYS)}"
-                )
         with np.load(path, allow_pickle=False) as file:
-            return {key: file[key] for key in KEYS}
+            found = list(file)
+            arrays = {key: file[key] for key in KEYS if key in found}
     except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{path} is not an npz file, or is damaged: {error}") from error
+        raise InputError(f"{path} is damaged: {error}") from error
     except ValueError as error:  # what numpy raises for pickled objects, too
         raise InputError(f"{path} holds more than plain arrays of numbers: {error}") from error
+    for key in KEYS:
+        if key not in found:
+            raise InputError(
+                f"{path} has no array '{key}'{suggest(key, found) or ';'} it holds"
+                f" {', '.join(sorted(found)) or 'nothing'}, and needs {', '.join(KEYS)}"
+            )
+    return arrays
 
 
 def _split(
