@@ -33,7 +33,7 @@ from reid.losses import LOSSES, Criterion
 from reid.modeling import BACKBONES, HEADS, REGULARIZERS, ReIDModel
 from reid.modeling.backbones.pretrained import load_pretrained
 from reid.utils.batch import Batch
-from reid.utils.environment import choose_device, choose_precision
+from reid.utils.environment import check_compiler, choose_device, choose_precision
 from reid.utils.errors import InputError
 from reid.utils.registry import Registry
 from reid.utils.seeding import derive_seed, fixed_torch_rng
@@ -202,6 +202,9 @@ def build_trainer(cfg: CfgNode, logger: logging.Logger) -> Trainer:
     pids = sorted(label_of_pid(data.train))
     model = build_model(cfg, len(pids), pretrained=True)
     s = cfg.SOLVER
+    if s.COMPILE:
+        check_compiler(device)
+        model.compile()
     groups = parameter_groups(
         model, s.BASE_LR, s.WEIGHT_DECAY, s.BIAS_LR_FACTOR, s.WEIGHT_DECAY_BIAS
     )
@@ -238,6 +241,7 @@ def build_trainer(cfg: CfgNode, logger: logging.Logger) -> Trainer:
         max_epochs=s.MAX_EPOCHS,
         precision=choose_precision(s.PRECISION, device),
         clip_norm=s.CLIP_NORM,
+        accumulate=s.ACCUMULATE,
         eval_period=s.EVAL_PERIOD,
         checkpoint_period=s.CHECKPOINT_PERIOD,
         log_period=s.LOG_PERIOD,

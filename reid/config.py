@@ -92,7 +92,9 @@ def default_cfg() -> CfgNode:
     c.SOLVER.MIN_LR_FACTOR = 0.0  # cosine: last rate / BASE_LR
     c.SOLVER.WARMUP_EPOCHS = 10
     c.SOLVER.WARMUP_FACTOR = 0.01  # rate before the first epoch / BASE_LR
-    c.SOLVER.PRECISION = "fp32"  # fp32, bf16, fp16, auto (bf16 where the device has it)
+    c.SOLVER.PRECISION = "auto"  # fp32, bf16, fp16, auto (bf16 where the device has it)
+    c.SOLVER.ACCUMULATE = 1  # batches whose mean gradient makes one update
+    c.SOLVER.COMPILE = False  # torch.compile the model
     c.SOLVER.DETERMINISTIC = True  # the same bits each time on CUDA too, at some cost in speed
     c.SOLVER.CLIP_NORM = 0.0  # largest norm of the whole gradient; 0 = off
     c.SOLVER.VAL_FRACTION = 0.0  # share of train identities held out to pick the best; 0 = test set
@@ -143,6 +145,7 @@ BOUNDS: dict[str, tuple[float, float | None]] = {
     "DATALOADER.NUM_WORKERS": (0, None),
     "SOLVER.MAX_EPOCHS": (1, None),
     "SOLVER.IMS_PER_BATCH": (1, None),
+    "SOLVER.ACCUMULATE": (1, None),
     "SOLVER.BASE_LR": (0, None),
     "SOLVER.WEIGHT_DECAY": (0, None),
     "SOLVER.WEIGHT_DECAY_BIAS": (0, None),

@@ -13,11 +13,11 @@ from reid.utils.errors import unknown
 
 Groups = list[dict[str, Any]]
 
-# name -> (parameter groups, momentum) -> optimizer
+# name -> (parameter groups, momentum) -> optimizer. Fused: one kernel reads each parameter once.
 OPTIMIZERS: dict[str, Callable[[Groups, float], Optimizer]] = {
-    "adam": lambda groups, momentum: torch.optim.Adam(groups),
-    "adamw": lambda groups, momentum: torch.optim.AdamW(groups),
-    "sgd": lambda groups, momentum: torch.optim.SGD(groups, lr=0.0, momentum=momentum),
+    "adam": lambda groups, momentum: torch.optim.Adam(groups, fused=True),
+    "adamw": lambda groups, momentum: torch.optim.AdamW(groups, fused=True),
+    "sgd": lambda groups, momentum: torch.optim.SGD(groups, lr=0.0, momentum=momentum, fused=True),
 }
 
 

@@ -15,8 +15,8 @@ class Progress:
         logger: Gets the plain lines.
         epoch: 1-based.
         max_epochs: Of the run.
-        steps: Steps in this epoch.
-        period: Steps between readings; the engine reads loss values (and so waits for the device)
+        steps: Batches in this epoch.
+        period: Batches between readings; the engine reads loss values (and so waits for the device)
             only then.
     """
 
@@ -29,13 +29,14 @@ class Progress:
         self.title = f"epoch {epoch}/{max_epochs}"
         self.bar = tqdm(total=steps, desc=self.title, leave=False) if sys.stderr.isatty() else None
 
-    def advance(self, images: int) -> bool:
-        """Counts one step; returns True where a reading is due."""
-        self.step += 1
+    def advance(self, steps: int, images: int) -> bool:
+        """Counts steps; returns True where a reading is due."""
+        due = self.step // self.period < (self.step + steps) // self.period
+        self.step += steps
         self.images += images
         if self.bar is not None:
-            self.bar.update()
-        return self.step % self.period == 0 and self.step < self.steps
+            self.bar.update(steps)
+        return due and self.step < self.steps
 
     @property
     def images_per_second(self) -> float:

@@ -1,9 +1,10 @@
 """The training loop."""
 
+import itertools
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,8 @@ class Trainer:
         max_epochs: Length of the run.
         precision: Autocast dtype; None is fp32.
         clip_norm: Largest norm of the whole gradient; 0 is off.
+        accumulate: Batches whose mean gradient makes one update; the last update of an epoch takes
+            what is left.
         eval_period: Epochs between evaluations; 0 is after the last only.
         checkpoint_period: Epochs between saves of last.pth.
         log_period: Steps between readings of the loss.
@@ -71,6 +74,7 @@ class Trainer:
     max_epochs: int
     precision: torch.dtype | None = None
     clip_norm: float = 0.0
+    accumulate: int = 1
     eval_period: int = 10
     checkpoint_period: int = 1
     log_period: int = 20
@@ -119,33 +123,41 @@ class Trainer:
         self.criterion.train()
         meter = Meter(self.device)
         progress = Progress(self.logger, epoch, self.max_epochs, len(self.loader), self.log_period)
-        for batch in self.loader:
-            meter.add(*self.step(batch))
-            if progress.advance(len(batch.images)):
+        for batches in grouped(self.loader, self.accumulate):
+            self.optimizer.zero_grad(set_to_none=True)
+            for batch in batches:
+                meter.add(*self.backward(batch, 1 / len(batches)))
+            self.update()
+            if progress.advance(len(batches), sum(len(batch.labels) for batch in batches)):
                 progress.show(meter.read(epoch))
         progress.close()
         speed = {"images_per_second": progress.images_per_second}
         return {**meter.read(epoch), **speed, "train_seconds": time.perf_counter() - progress.start}
 
-    def step(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor, int]:
-        """Makes one update; returns (loss parts, number of right labels, batch size), unread.
+    def backward(self, batch: Batch, share: float = 1.0) -> tuple[dict[str, Tensor], Tensor, int]:
+        """Adds ``share`` of a batch's gradient to what the parameters hold.
 
         Nothing here waits for the device: values stay tensors until the meter reads them.
+
+        Returns:
+            (loss parts, number of right labels, batch size), unread.
         """
         images = to_unit(batch.images.to(self.device, non_blocking=True))
         labels = batch.labels.to(self.device, non_blocking=True)
-        self.optimizer.zero_grad(set_to_none=True)
         with torch.autocast(self.device.type, self.precision, enabled=self.precision is not None):
             output = self.model(images.contiguous(memory_format=torch.channels_last))
         losses = self.criterion(output, labels)
-        self.scaler.scale(losses["total"]).backward()
+        self.scaler.scale(losses["total"] * share).backward()
+        right = (output.logits.detach().argmax(1) == labels).sum()
+        return {name: loss.detach() for name, loss in losses.items()}, right, len(labels)
+
+    def update(self) -> None:
+        """Makes one step along the gradient that the parameters hold."""
         if self.clip_norm:
             self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        right = (output.logits.detach().argmax(1) == labels).sum()
-        return {name: loss.detach() for name, loss in losses.items()}, right, len(labels)
 
     def save(self, improved: bool) -> None:
         """Writes last.pth, and best.pth (weights without optimizer state) where it is one."""
@@ -186,6 +198,13 @@ class Trainer:
     def _draw_pictures(self, board: SummaryWriter, epoch: int) -> None:
         for name, picture in first_batch_pictures(self.model, self.loader, self.device):
             board.add_image(name, picture, epoch)
+
+
+def grouped(loader: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
+    """Yields lists of ``size`` batches, the last one shorter where they do not come out even."""
+    batches = iter(loader)
+    while group := list(itertools.islice(batches, size)):
+        yield group
 
 
 class Meter:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import platform
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,15 +38,27 @@ def choose_device(name: str) -> torch.device:
 def choose_precision(name: str, device: torch.device) -> torch.dtype | None:
     """Returns the autocast dtype of "fp32" (None), "bf16", "fp16" or "auto".
 
-    "auto" is bf16 where the device computes it in hardware, otherwise fp32: emulation is slower.
+    "auto" is bf16 where the device computes it in hardware: emulation is slower. Otherwise it is
+    fp16 on CUDA, whose tensor cores have it, and fp32 on the CPU.
     """
     if name != "auto":
         return PRECISIONS[name]
     if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else None
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if native else torch.float16
     # No public query says whether the CPU multiplies bf16 natively; its flags do.
     flags = _cpu_flags()
     return torch.bfloat16 if {"avx512_bf16", "amx_bf16", "bf16"} & flags else None
+
+
+def check_compiler(device: torch.device) -> None:
+    """Raises InputError if torch.compile has no compiler for code on this device."""
+    names = [os.environ.get("CXX", ""), "g++", "clang++", "c++", "cl"]
+    if device.type == "cpu" and not any(shutil.which(name) for name in names if name):
+        raise InputError(
+            "SOLVER.COMPILE on a CPU needs a C++ compiler, and none is found; install g++, name one"
+            " in CXX, or set SOLVER.COMPILE False"
+        )
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from reid.data.sampler import Draw, ShuffleSampler
 from reid.engine.checkpoint import load
 from reid.engine.optim import Schedule, build_optimizer, parameter_groups
-from reid.engine.trainer import Trainer
+from reid.engine.trainer import Trainer, grouped
 from reid.losses import LOSSES, Criterion
 from reid.utils.batch import Batch
 from reid.utils.errors import InputError
@@ -92,7 +92,8 @@ def test_every_parameter_moves_and_the_loss_falls(
 def test_one_step_is_plain_gradient_descent(tmp_path: Path) -> None:
     run, twin = trainer(tmp_path), trainer(tmp_path).model
     batch = next(iter(run.loader))
-    run.step(batch)
+    run.backward(batch)
+    run.update()
     output = twin(batch.images.float() / 255)
     loss = nn.functional.cross_entropy(output.logits, batch.labels, label_smoothing=0.1)
     loss.backward()
@@ -100,10 +101,28 @@ def test_one_step_is_plain_gradient_descent(tmp_path: Path) -> None:
         assert torch.allclose(ours, theirs - 0.5 * theirs.grad, atol=1e-7)
 
 
+def test_two_accumulated_batches_make_the_step_of_one_twice_as_large(tmp_path: Path) -> None:
+    halves, whole = trainer(tmp_path / "a", accumulate=2), trainer(tmp_path / "b")
+    halves.train_epoch(1)  # 8 images in batches of 4
+    both = Batch(*(torch.cat(fields) for fields in zip(*halves.loader, strict=True)))
+    whole.model.train()
+    whole.backward(both)
+    whole.update()
+    for ours, theirs in zip(halves.model.parameters(), whole.model.parameters(), strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-7)
+
+
+def test_what_is_left_of_an_epoch_makes_an_update_of_its_own() -> None:
+    batch = Batch(*torch.zeros(5, 1))
+    assert [len(group) for group in grouped([batch] * 7, 3)] == [3, 3, 1]
+    assert list(grouped([], 3)) == []
+
+
 def test_the_gradient_is_clipped_to_its_norm(tmp_path: Path) -> None:
     run = trainer(tmp_path, clip_norm=0.01)
     before = torch.cat([p.detach().flatten() for p in run.model.parameters()])
-    run.step(next(iter(run.loader)))
+    run.backward(next(iter(run.loader)))
+    run.update()
     after = torch.cat([p.detach().flatten() for p in run.model.parameters()])
     assert float((after - before).norm()) == pytest.approx(0.5 * 0.01, rel=1e-3)
 
