@@ -1,0 +1,221 @@
+"""Times training: the loader alone, the step alone, the whole loop, each against a plain way.
+
+    python scripts/bench_train.py --config-file configs/market_lfm.yml       # minutes on 2 cores
+    python scripts/bench_train.py --config-file configs/synthetic_lfm.yml    # a minute on 2 cores
+
+The plain way is that of most frameworks: images decoded and augmented one by one in worker
+processes, fp32, NCHW, an optimizer that is not fused, the loss read at every step. Images are
+noise in Market-like JPEG files (64 pixels wide, 128 high) in a temporary folder, weights are
+random. Rates are medians over steps; a loader's is per second of CPU time, all threads counted.
+"""
+
+import argparse
+import logging
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils.flop_counter import FlopCounterMode
+from yacs.config import CfgNode
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from reid import build
+from reid.config import load_cfg
+from reid.engine.optim import parameter_groups
+from reid.engine.trainer import Trainer
+from reid.utils.batch import Batch, to_unit
+from reid.utils.environment import choose_device, describe, deterministic
+
+PLAIN = ["SOLVER.PRECISION", "fp32", "SOLVER.COMPILE", "False", "DATALOADER.CACHE", "none"]
+CAMERAS = 6
+Step = Callable[[Batch], object]
+
+
+def write_images(root: Path, num_ids: int, each: int, seed: int = 0) -> None:
+    """Writes a Market-1501 folder of noise, smooth enough to compress as photographs do."""
+    rng = np.random.default_rng(seed)
+    for split, first in (("bounding_box_train", 1), ("query", 9000), ("bounding_box_test", 9000)):
+        folder = root / "market1501" / split
+        folder.mkdir(parents=True)
+        for pid in range(first, first + (num_ids if first == 1 else 1)):
+            for i in range(each if first == 1 else 2):
+                coarse = Image.fromarray(rng.integers(0, 256, (16, 8, 3), dtype=np.uint8))
+                name = f"{pid:04}_c{i % CAMERAS + 1}s1_{i:06}_00.jpg"
+                coarse.resize((64, 128), Image.Resampling.BICUBIC).save(folder / name, quality=90)
+
+
+def build_run(args: argparse.Namespace, root: Path, more: Sequence[str]) -> tuple[CfgNode, Trainer]:
+    """Builds a run on the noise, as tools/train.py would."""
+    fixed = ["MODEL.PRETRAIN_CHOICE", "none", "DATASETS.NAMES", "market1501"]
+    places = ["DATASETS.ROOT_DIR", str(root), "OUTPUT_DIR", str(root / "run")]
+    cfg = load_cfg(args.config_file, [*fixed, *places, *args.overrides, *more])
+    quiet = logging.getLogger("bench")
+    quiet.addHandler(logging.NullHandler())
+    quiet.propagate = False
+    trainer = build.build_trainer(cfg, quiet)
+    trainer.model.train()
+    trainer.criterion.train()
+    return cfg, trainer
+
+
+def our_step(trainer: Trainer) -> Step:
+    """Returns the trainer's own update."""
+
+    def step(batch: Batch) -> None:
+        trainer.optimizer.zero_grad(set_to_none=True)
+        trainer.backward(batch)
+        trainer.update()
+
+    return step
+
+
+def plain_step(cfg: CfgNode, trainer: Trainer) -> Step:
+    """Returns the same update the plain way."""
+    model = trainer.model.to(memory_format=torch.contiguous_format)
+    groups = parameter_groups(model, cfg.SOLVER.BASE_LR, cfg.SOLVER.WEIGHT_DECAY)
+    optimizer = torch.optim.Adam(groups, fused=False)
+
+    def step(batch: Batch) -> None:
+        images = to_unit(batch.images.contiguous()).to(trainer.device)
+        loss = trainer.criterion(model(images), batch.labels.to(trainer.device))["total"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        loss.item()
+
+    return step
+
+
+def wait(device: torch.device) -> None:
+    """Waits for the device."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def step_rate(step: Step, batches: Iterable[Batch], device: torch.device, skip: int = 1) -> float:
+    """Returns images a second: the batch over the median time between steps."""
+    marks, size = [], 0
+    for batch in batches:
+        step(batch)
+        wait(device)
+        marks.append(time.perf_counter())
+        size = len(batch.labels)
+    return size / statistics.median(np.diff(marks)[skip:].tolist())
+
+
+def loader_rate(batches: Iterable[Batch]) -> float:
+    """Returns images a second of CPU time, without the first batch."""
+    loader = iter(batches)
+    next(loader)
+    start, images = time.process_time(), 0
+    for batch in loader:
+        images += len(batch.labels)
+    return images / (time.process_time() - start)
+
+
+def cycle(trainer: Trainer, steps: int) -> Iterable[Batch]:
+    """Yields ``steps`` batches over as many epochs as that takes."""
+    epoch = 0
+    while True:
+        epoch += 1
+        trainer.sampler.set_epoch(epoch)
+        for batch in trainer.loader:
+            yield batch
+            steps -= 1
+            if steps == 0:
+                return
+
+
+def peak_flops(dtype: torch.dtype, device: torch.device) -> float:
+    """Measures the best rate of a square matrix product, operations a second."""
+    size = 8192 if device.type == "cuda" else 2048
+    a = torch.randn(size, size, device=device).to(dtype)
+    times = []
+    for _ in range(6):
+        start = time.perf_counter()
+        a @ a
+        wait(device)
+        times.append(time.perf_counter() - start)
+    return 2 * size**3 / min(times)
+
+
+def flops_per_image(trainer: Trainer, batch: Batch) -> float:
+    """Counts the operations of one forward and backward pass."""
+    with FlopCounterMode(display=False) as counter:
+        trainer.backward(batch)
+    return counter.get_total_flops() / len(batch.labels)
+
+
+def show(name: str, ours: float, plain: float | None = None, of: str = "plain") -> None:
+    """Prints a rate, and its ratio to another."""
+    ratio = f"{ours / plain:8.2f} x {of} ({plain:.1f})" if plain else ""
+    print(f"{name:<42}{ours:10.1f} images/s {ratio}", flush=True)
+
+
+def bench(args: argparse.Namespace, root: Path) -> None:
+    """Runs every comparison and prints it."""
+    cfg, ours = build_run(args, root, [])
+    plain_cfg, plain = build_run(args, root, PLAIN)
+    device, batch = ours.device, next(iter(cycle(ours, 1)))
+    print(describe(device))
+    print(
+        f"{cfg.MODEL.BACKBONE.NAME} {tuple(cfg.INPUT.SIZE_TRAIN)}, batch {len(batch.labels)},"
+        f" {ours.precision or torch.float32}, {cfg.MODEL.REGULARIZER.NAME}"
+    )
+    single = [*PLAIN, "DATALOADER.NUM_WORKERS", "0"]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    image_by_image = loader_rate(cycle(build_run(args, root, single)[1], 1 + args.loader_steps))
+    show("loader, a core", loader_rate(cycle(ours, 1 + 10 * args.loader_steps)), image_by_image)
+    torch.set_num_threads(threads)
+
+    fast, slow = our_step(ours), plain_step(plain_cfg, plain)
+    fixed = [batch] * (2 + args.steps)
+    slow_alone = step_rate(slow, fixed, device)
+    alone = step_rate(fast, fixed, device)
+    show("step on one batch", alone, slow_alone)
+    loop = step_rate(fast, cycle(ours, 2 + args.steps), device)
+    show("whole loop", loop, step_rate(slow, cycle(plain, 2 + args.steps), device))
+    show("whole loop", loop, alone, "step")
+
+    without = build_run(args, root, ["MODEL.REGULARIZER.NAME", "none"])[1]
+    show("step, regularizer off", step_rate(our_step(without), fixed, device), alone, "with it")
+    rate, peak = (
+        alone * flops_per_image(ours, batch),
+        peak_flops(ours.precision or torch.float32, device),
+    )
+    print(f"{rate / 1e12:.3f} of {peak / 1e12:.3f} TFLOP/s of a matrix product: {rate / peak:.0%}")
+    if device.type == "cuda":
+        print(
+            f"peak memory on the device {torch.cuda.max_memory_allocated(device) / 2**30:.2f} GiB"
+        )
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"peak resident memory {memory:.2f} GiB")
+
+
+def main() -> None:
+    """Reads the arguments and runs the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--config-file", required=True)
+    parser.add_argument("--steps", type=int, default=5, help="timed steps of each kind")
+    parser.add_argument("--loader-steps", type=int, default=10, help="timed batches of the loader")
+    parser.add_argument("overrides", nargs="*", metavar="KEY VALUE")
+    args = parser.parse_intermixed_args()
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        write_images(root, num_ids=100, each=8)
+        device = choose_device(load_cfg(args.config_file, args.overrides).MODEL.DEVICE)
+        with deterministic(device, load_cfg(args.config_file, args.overrides).SOLVER.DETERMINISTIC):
+            bench(args, root)
+
+
+if __name__ == "__main__":
+    main()
