@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from reid.evaluation.distance import squared_norms
 from reid.evaluation.loops import compiled_loops
+from reid.utils.errors import InputError
 
 BLOCK = 2048  # rows per block: 64 MiB of distances; smaller ones spend more on starting threads
 SPARE = 4  # candidates beyond the k-th: float64 has the last word on who is in
@@ -45,10 +46,19 @@ def nearest(features: Tensor, k: int, block: int = 0) -> Neighbors:
         features: (N, D) finite, N >= k.
         k: Neighbours per row.
         block: Rows per block; 0 is :data:`BLOCK`.
+
+    Raises:
+        InputError: For features whose squared lengths overflow.
     """
     size = len(features)
     step = block or BLOCK
     norms = squared_norms(features)
+    if not bool(norms.isfinite().all()):
+        row = int((~norms.isfinite()).nonzero()[0])
+        raise InputError(
+            f"the squared length of feature {row} is beyond {norms.dtype}; divide features by their"
+            " lengths"
+        )
     listed = min(k + SPARE, size)
     best = Neighbors(
         torch.zeros((size, listed), dtype=torch.int64, device=features.device),

@@ -4,6 +4,7 @@ import torch
 
 from reid.evaluation import loops
 from reid.evaluation.neighbors import nearest
+from reid.utils.errors import InputError
 
 
 @pytest.fixture(params=["tensors", "compiled"], autouse=True)
@@ -71,3 +72,10 @@ def test_blocks_wider_than_the_registers(dtype):
     dist = all_distances(features.astype(np.float64))
     np.testing.assert_array_equal(found.index, np.argsort(dist, axis=1)[:, :10])
     np.testing.assert_allclose(found.farthest, dist.max(axis=1), rtol=1e-5)
+
+
+def test_features_whose_lengths_overflow_are_named():
+    features = torch.ones(5, 3)
+    features[3] = 1e20
+    with pytest.raises(InputError, match=r"squared length of feature 3 is beyond torch.float32"):
+        nearest(features, 2)
