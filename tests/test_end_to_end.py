@@ -295,6 +295,15 @@ def test_a_duke_folder_trains_with_center_loss_on_a_validation_split(
     assert [tuple(value.shape) for value in centers.values()] == [(6, 512)]  # 8 ids less 2 held out
 
 
+@pytest.mark.slow
+def test_a_compiled_run_trains_and_tests(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    compiled = ["SOLVER.COMPILE", True, "SOLVER.MAX_EPOCHS", 3, "SOLVER.ACCUMULATE", 2]
+    run("train.py", *lfm(data, out, *compiled))
+    assert rows(out)[-1]["loss_ce"] < rows(out)[0]["loss_ce"]
+    run("test.py", *lfm(data, tmp_path / "tested", "TEST.WEIGHT", out / "last.pth"))
+
+
 def test_the_package_imports_from_anywhere(tmp_path: Path) -> None:
     code = "import reid.evaluation, reid.modeling; print(reid.__version__)"
     done = subprocess.run(

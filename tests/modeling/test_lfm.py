@@ -290,10 +290,12 @@ def test_compiled_masking_equals_the_eager_one(backend: str) -> None:
 def test_cuda_masks_what_the_cpu_masks_without_waiting(fill: str) -> None:
     x = torch.randn(16, 64, 32, 16)
     expected = lfm(5, p=0.5, fill=fill)(x)
-    on_cuda, module = x.cuda(), lfm(5, p=0.5, fill=fill)
+    on_cuda, module = x.cuda().requires_grad_(), lfm(5, p=0.5, fill=fill)
+    upstream = torch.ones_like(on_cuda)
     torch.cuda.set_sync_debug_mode("error")
     try:
         out = module(on_cuda)
+        out.backward(upstream)
     finally:
         torch.cuda.set_sync_debug_mode("default")
     torch.testing.assert_close(out.cpu(), expected, rtol=1e-5, atol=1e-6)
