@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from reid.data.records import Records
 from reid.data.sampler import Draw, PlanSampler
+from reid.data.transforms import opened
 from reid.utils.batch import Batch
 from reid.utils.errors import InputError
 
@@ -39,11 +40,8 @@ class ImageDataset(Dataset[Batch]):
         """Returns one element as a Batch without its first dimension."""
         index, seed = draw
         record = self.records[index]
-        try:
-            with Image.open(record.path) as image:
-                pixels = self.transform(image, np.random.default_rng(seed))
-        except (UnidentifiedImageError, OSError) as error:
-            raise InputError(f"{record.path}: cannot be read as an image ({error})") from error
+        with opened(record.path) as image:
+            pixels = self.transform(image, np.random.default_rng(seed))
         label = self.label_of.get(record.pid, -1)
         numbers = torch.tensor([label, record.pid, record.camid, index])
         return Batch(pixels, *numbers.unbind())
