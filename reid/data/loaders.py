@@ -1,7 +1,8 @@
 """Records to batches."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,6 +17,13 @@ from reid.utils.batch import Batch
 from reid.utils.errors import InputError
 
 Transform = Callable[[Image.Image, np.random.Generator], Tensor]
+
+
+class Plan(Protocol):
+    """The batches of a pass: a sampler, or a list."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[list[Draw]]: ...
 
 
 class ImageDataset(Dataset[Batch]):
@@ -73,16 +81,21 @@ def train_loader(
     )
 
 
+def in_order(count: int, batch_size: int) -> list[list[Draw]]:
+    """Plans batches that hold each of ``count`` images once, in order."""
+    if batch_size < 1:
+        raise InputError(f"TEST.IMS_PER_BATCH must be at least 1, got {batch_size}")
+    draws = [(index, 0) for index in range(count)]
+    return [draws[i : i + batch_size] for i in range(0, count, batch_size)]
+
+
 def eval_loader(
     dataset: ImageDataset, batch_size: int, num_workers: int, pin_memory: bool
 ) -> DataLoader[Batch]:
     """Builds a loader that yields every record once, in order."""
-    if batch_size < 1:
-        raise InputError(f"TEST.IMS_PER_BATCH must be at least 1, got {batch_size}")
-    draws = [(index, 0) for index in range(len(dataset))]
     return DataLoader(
         dataset,
-        batch_sampler=[draws[i : i + batch_size] for i in range(0, len(draws), batch_size)],
+        batch_sampler=in_order(len(dataset), batch_size),
         num_workers=usable_workers(num_workers),
         pin_memory=pin_memory,
         generator=torch.Generator().manual_seed(0),
