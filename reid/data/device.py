@@ -14,7 +14,7 @@ class DeviceAugmenter:
     """Takes raw images to a device and augments them there, beside the work of other streams.
 
     Args:
-        device: Where to; the CPU does it too, slower than :func:`reid.data.pixels.fill_batch`.
+        device: Where to; the CPU does it too, slower than :func:`reid.data.host.fill_batch`.
         padding: Pixels of black on each side before the crop.
         fill: (3,) uint8 of the erased rectangle.
     """

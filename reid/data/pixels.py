@@ -1,4 +1,4 @@
-"""What augmentation does to one image: plain steps, and the same in few passes for a batch.
+"""What augmentation does to one image, step after step: the reference of what batches do.
 
 Colours are computed in whole numbers, so that numpy, torch and CUDA agree to the bit. The formulas
 that numpy arrays and tensors share are written once; both have the operators.
@@ -7,7 +7,6 @@ that numpy arrays and tensors share are written once; both have the operators.
 from typing import TypeVar
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from reid.data.augment import NEUTRAL, NO_BOX, ONE, Augmentation, Box
@@ -86,47 +85,3 @@ def cut(image: UInt8Image, box: Box) -> UInt8Image:
     """Returns a view of a rectangle."""
     top, left, height, width = box
     return image[top : top + height, left : left + width]
-
-
-def mirror(image: UInt8Image) -> UInt8Image:
-    """Flips left and right; torch's loop takes a third of the time of numpy's."""
-    return torch.from_numpy(image).flip(1).numpy()
-
-
-def put_window(out: UInt8Image, image: UInt8Image, down: int, right: int) -> None:
-    """Writes the window that begins (down, right) of the image's corner; black beyond its edge."""
-    height, width = image.shape[:2]
-    top, bottom = max(0, -down), max(0, height - max(0, down))
-    begin, end = max(0, -right), max(0, width - max(0, right))
-    if top >= bottom or begin >= end:
-        out[...] = 0
-        return
-    out[:top] = 0
-    out[bottom:] = 0
-    out[top:bottom, :begin] = 0
-    out[top:bottom, end:] = 0
-    out[top:bottom, begin:end] = image[top + down : bottom + down, begin + right : end + right]
-
-
-def fill_batch(
-    out: np.ndarray,
-    images: list[UInt8Image],
-    todo: list[Augmentation],
-    padding: int,
-    filled: UInt8Image,
-) -> None:
-    """Does what :func:`apply` says, straight into a batch.
-
-    Args:
-        out: (B, H, W, 3) uint8, overwritten.
-        images: B images, not changed.
-        todo: What to do to each.
-        padding: Pixels of black on each side before the crop.
-        filled: (H, W, 3) of the colour of the erased rectangle.
-    """
-    for target, image, step in zip(out, images, todo, strict=True):
-        source = mirror(image) if step.flip else image
-        put_window(target, source, step.top - padding, step.left - padding)
-        recolor(target, step)
-        if step.erase != NO_BOX:
-            cut(target, step.erase)[...] = cut(filled, step.erase)

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from reid.data.augment import Augmentation
 from reid.data.device import DeviceAugmenter
+from reid.data.host import fill_batch
 from reid.data.loaders import Plan
-from reid.data.pixels import fill_batch
 from reid.data.prefetch import prefetch
 from reid.data.records import Records
 from reid.data.sampler import Draw

@@ -1,6 +1,8 @@
 """Forced parameters against torchvision; one image, a batch and tensors give the same bits."""
 
 import itertools
+import sys
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -11,7 +13,8 @@ from torchvision.transforms.v2 import functional as tv
 
 from reid.data.augment import NEUTRAL, NO_BOX, ONE, Augmentation, GrayscalePatch, Jitter
 from reid.data.device import DeviceAugmenter
-from reid.data.pixels import UInt8Image, apply, fill_batch, luma
+from reid.data.host import fast_recolor, fill_batch
+from reid.data.pixels import UInt8Image, apply, luma, recolor
 from reid.data.transforms import TrainTransform
 
 SIZE = (20, 12)
@@ -109,6 +112,18 @@ def test_steps_come_in_their_order() -> None:
     assert (done[:, rest] == gray[rest].to(torch.uint8)).all()
 
 
+def test_a_whole_palette_is_jittered_to_the_bit_by_compiled_loops() -> None:
+    # Every value of a channel beside many of the others, for factors to the very ends.
+    values = [np.arange(0, 256, step) for step in (16, 1, 8)]
+    palette = np.stack(np.meshgrid(*values), -1).astype(np.uint8).reshape(256, -1, 3)
+    for factors in itertools.product((0, 40000, 2 * ONE), repeat=3):
+        todo = PLAIN._replace(factors=factors, patch=(100, 7, 50, 400))
+        plain, fast = palette.copy(), palette.copy()
+        recolor(plain, todo)
+        fast_recolor()(fast, todo)
+        assert np.array_equal(fast, plain), factors
+
+
 def combinations() -> list[Augmentation]:
     switches = (
         (False, True),
@@ -127,7 +142,17 @@ def one_by_one(images: list[UInt8Image], todo: list[Augmentation]) -> np.ndarray
     return np.stack([apply(i, t, PADDING, FILL) for i, t in zip(images, todo, strict=True)])
 
 
-def test_every_combination_is_the_same_to_the_bit_in_a_batch_and_in_tensors() -> None:
+@pytest.fixture(params=["compiled", "without numba"])
+def colors_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    if request.param == "without numba":
+        monkeypatch.setitem(sys.modules, "reid.data.compiled", None)
+    fast_recolor.cache_clear()
+    yield request.param
+    fast_recolor.cache_clear()
+
+
+def test_every_combination_is_the_same_to_the_bit_in_a_batch_and_in_tensors(colors_by: str) -> None:
+    assert (fast_recolor() is recolor) == (colors_by == "without numba")
     todo = combinations()
     images = [image(seed) for seed in range(len(todo))]
     before = [pixels.copy() for pixels in images]
@@ -151,6 +176,10 @@ def test_what_is_drawn_is_applied_alike_whatever_the_size(padding: int) -> None:
     expected = np.stack(
         [apply(i, t, padding, transform.fill) for i, t in zip(images, todo, strict=True)]
     )
+    out, filled = np.empty_like(expected), np.empty_like(expected[0])
+    filled[...] = transform.fill
+    fill_batch(out, images, todo, padding, filled)
+    assert np.array_equal(out, expected)
     augment = DeviceAugmenter(torch.device("cpu"), padding, transform.fill)
     assert np.array_equal(augment(torch.from_numpy(np.stack(images)), todo).numpy(), expected)
 
