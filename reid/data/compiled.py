@@ -69,8 +69,12 @@ def _saturate(image: np.ndarray, share: np.ndarray, gray: np.ndarray, rest: int)
 @compiled
 def _gray(image: np.ndarray, top: int, left: int, height: int, width: int) -> None:
     """Grays a rectangle in place."""
-    for y in range(top, top + height):
-        row = image[y]
-        for x in range(left, left + width):
+    box = image[top : top + height, left : left + width]
+    for y in range(height):
+        row = box[y]
+        for x in range(width):
             r, g, b = np.int32(row[x, 0]), np.int32(row[x, 1]), np.int32(row[x, 2])
-            row[x, :] = np.uint8((19595 * r + 38470 * g + 7471 * b + 32768) >> 16)
+            own = np.uint8((19595 * r + 38470 * g + 7471 * b + 32768) >> 16)
+            row[x, 0] = own
+            row[x, 1] = own
+            row[x, 2] = own
