@@ -103,12 +103,16 @@ def test_a_change_of_bytes_at_the_same_time_is_noticed(paths: list[Path], tmp_pa
     assert np.array_equal(on_disk(paths, file), by_hand(paths))
 
 
-@pytest.mark.parametrize("left", [0, 5, 16 * 8 * 3 * 4, -1, -20])
-def test_a_file_that_was_cut_off_is_made_anew(paths: list[Path], tmp_path: Path, left: int) -> None:
+@pytest.mark.parametrize(
+    "left", [slice(0), slice(5), slice(16 * 8 * 3 * 4), slice(-1), slice(-20), slice(100, None)]
+)
+def test_a_file_that_is_not_whole_is_made_anew(
+    paths: list[Path], tmp_path: Path, left: slice
+) -> None:
     file = tmp_path / "train.rows"
     on_disk(paths, file)
     whole = file.read_bytes()
-    file.write_bytes(whole[:left])
+    file.write_bytes(whole[left])
     assert rows_of(file, SIZE) == {}
     assert np.array_equal(on_disk(paths, file), by_hand(paths))
     assert file.read_bytes() == whole
