@@ -5,15 +5,22 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from tabulate import tabulate
 from torch import nn
-from torch.utils.data import DataLoader
 from yacs.config import CfgNode
 
 from reid.config import difference, dump, parse_dump
+from reid.data.augment import GrayscalePatch, Jitter
 from reid.data.datasets import DATASETS, PUBLISHED
-from reid.data.loaders import ImageDataset, eval_loader, train_loader
+from reid.data.loaders import (
+    ImageDataset,
+    eval_loader,
+    in_order,
+    train_loader,
+    usable_workers,
+)
 from reid.data.records import (
     Records,
     Splits,
@@ -22,6 +29,8 @@ from reid.data.records import (
     label_of_pid,
 )
 from reid.data.sampler import PKSampler, PlanSampler, ShuffleSampler
+from reid.data.store import store_in_memory, store_on_disk
+from reid.data.store_loader import StoreLoader
 from reid.data.transforms import TestTransform, TrainTransform
 from reid.engine import checkpoint as ckpt
 from reid.engine.optim import Schedule, build_optimizer, parameter_groups
@@ -32,7 +41,7 @@ from reid.evaluation.retrieval import Expansion, ReRanking, Retrieval
 from reid.losses import LOSSES, Criterion
 from reid.modeling import BACKBONES, HEADS, REGULARIZERS, ReIDModel
 from reid.modeling.backbones.pretrained import load_pretrained
-from reid.utils.batch import Batch
+from reid.utils.batch import BatchLoader
 from reid.utils.environment import check_compiler, choose_device, choose_precision
 from reid.utils.errors import InputError
 from reid.utils.registry import Registry
@@ -88,41 +97,88 @@ def split_validation(cfg: CfgNode, splits: Splits, logger: logging.Logger) -> Sp
     return cut
 
 
+def build_transform(cfg: CfgNode) -> TrainTransform:
+    """Builds the augmentation of INPUT.*."""
+    c = cfg.INPUT
+    jitter = Jitter(c.JITTER_PROB, c.JITTER)
+    patch = GrayscalePatch(c.GRAYSCALE_PATCH_PROB, c.GRAYSCALE_PATCH_AREA, c.GRAYSCALE_PATCH_ASPECT)
+    erasing = (c.ERASING_PROB, c.ERASING_AREA, c.ERASING_ASPECT, c.ERASING_FILL)
+    try:
+        return TrainTransform(c.SIZE_TRAIN, c.FLIP_PROB, c.PADDING, *erasing, jitter, patch)
+    except InputError as error:
+        raise InputError(f"INPUT: {error}") from error
+
+
 def build_train_loader(
     cfg: CfgNode, records: Records, device: torch.device
-) -> tuple[DataLoader[Batch], PlanSampler]:
+) -> tuple[BatchLoader, PlanSampler]:
     """Builds the loader of the training split and the sampler that plans its epochs."""
     label_of = label_of_pid(records)
     labels = [label_of[record.pid] for record in records]
-    c, seed, batch = cfg.INPUT, derive_seed(cfg.SEED, _SAMPLER), cfg.SOLVER.IMS_PER_BATCH
+    seed, batch = derive_seed(cfg.SEED, _SAMPLER), cfg.SOLVER.IMS_PER_BATCH
     sampler: PlanSampler
     if cfg.DATALOADER.SAMPLER == "pk":
         k = cfg.DATALOADER.NUM_INSTANCES
         sampler = PKSampler(labels, batch // k, k, seed)
     else:
         sampler = ShuffleSampler(len(labels), batch, seed)
-    try:
-        transform = TrainTransform(
-            c.SIZE_TRAIN,
-            c.FLIP_PROB,
-            c.PADDING,
-            c.ERASING_PROB,
-            c.ERASING_AREA,
-            c.ERASING_ASPECT,
-            c.ERASING_FILL,
+    transform, on_device = build_transform(cfg), augments_on_device(cfg, device)
+    if cfg.DATALOADER.CACHE == "none":
+        dataset = ImageDataset(records, transform, label_of)
+        pin = device.type == "cuda"
+        return train_loader(dataset, sampler, cfg.DATALOADER.NUM_WORKERS, pin), sampler
+    pixels = build_store(cfg, records, cfg.INPUT.SIZE_TRAIN, "train")
+    return StoreLoader(pixels, records, sampler, device, label_of, transform, on_device), sampler
+
+
+def augments_on_device(cfg: CfgNode, device: torch.device) -> bool:
+    """Says whether INPUT.DEVICE puts augmentation on the GPU of the model."""
+    wanted = cfg.INPUT.DEVICE
+    if wanted == "cuda" and device.type != "cuda":
+        raise InputError(
+            f"INPUT.DEVICE is cuda, but the model is on the {device.type}; set INPUT.DEVICE auto"
         )
-    except InputError as error:
-        raise InputError(f"INPUT: {error}") from error
-    dataset = ImageDataset(records, transform, label_of)
-    pin = device.type == "cuda"
-    return train_loader(dataset, sampler, cfg.DATALOADER.NUM_WORKERS, pin), sampler
+    return wanted != "cpu" and device.type == "cuda"
 
 
-def build_eval_loader(cfg: CfgNode, records: Records, device: torch.device) -> DataLoader[Batch]:
-    """Builds a loader that yields every record once, in order."""
-    dataset = ImageDataset(records, TestTransform(cfg.INPUT.SIZE_TEST))
-    workers, pin = cfg.DATALOADER.NUM_WORKERS, device.type == "cuda"
-    return eval_loader(dataset, cfg.TEST.IMS_PER_BATCH, workers, pin)
+def build_store(cfg: CfgNode, records: Records, size: tuple[int, int], split: str) -> np.ndarray:
+    """Decodes a split as DATALOADER.CACHE says; (N, H, W, 3) uint8."""
+    paths = [record.path for record in records]
+    threads = usable_workers(cfg.DATALOADER.NUM_WORKERS)
+    if cfg.DATALOADER.CACHE == "ram":
+        return store_in_memory(paths, size, threads, split)
+    file = Path(cfg.OUTPUT_DIR) / "cache" / f"{split}_{size[0]}x{size[1]}.rows"
+    return store_on_disk(paths, size, threads, split, file)
+
+
+def build_eval_loader(
+    cfg: CfgNode, records: Records, device: torch.device, split: str, once: bool
+) -> BatchLoader:
+    """Builds a loader that yields every record once, in order.
+
+    Args:
+        cfg: The config.
+        records: Of the split.
+        device: Of the model.
+        split: What the records are called.
+        once: Whether there will be one pass only: memory then is not filled for nothing.
+    """
+    size, batch, cache = cfg.INPUT.SIZE_TEST, cfg.TEST.IMS_PER_BATCH, cfg.DATALOADER.CACHE
+    if cache == "none" or (cache == "ram" and once):
+        dataset = ImageDataset(records, TestTransform(size))
+        return eval_loader(dataset, batch, cfg.DATALOADER.NUM_WORKERS, device.type == "cuda")
+    pixels = build_store(cfg, records, TestTransform(size).size, split)
+    return StoreLoader(pixels, records, in_order(len(records), batch), device)
+
+
+def build_eval_loaders(
+    cfg: CfgNode, splits: Splits, device: torch.device, once: bool
+) -> tuple[BatchLoader, BatchLoader]:
+    """Builds the loaders of query and gallery; see :func:`build_eval_loader`."""
+    return (
+        build_eval_loader(cfg, splits.query, device, "query", once),
+        build_eval_loader(cfg, splits.gallery, device, "gallery", once),
+    )
 
 
 def build_model(cfg: CfgNode, num_classes: int, pretrained: bool) -> ReIDModel:
@@ -188,9 +244,7 @@ def evaluate(
 ) -> TestResult:
     """Ranks the gallery of ``splits`` for its query."""
     device = choose_device(cfg.MODEL.DEVICE)
-    query, gallery = (
-        build_eval_loader(cfg, part, device) for part in (splits.query, splits.gallery)
-    )
+    query, gallery = build_eval_loaders(cfg, splits, device, once=True)
     return evaluate_retrieval(embed, query, gallery, device, how, save)
 
 
@@ -218,10 +272,12 @@ def build_trainer(cfg: CfgNode, logger: logging.Logger) -> Trainer:
         s.MIN_LR_FACTOR,
     )
     embed = build_embedding(cfg, model)
+    once = not 0 < s.EVAL_PERIOD < s.MAX_EPOCHS
+    query, gallery = build_eval_loaders(cfg, data, device, once)
 
     def summary() -> dict[str, float]:
         how = Retrieval(cfg.TEST.METRIC, cfg.TEST.CHUNK)
-        ranking = evaluate(cfg, embed, data, how).rankings["plain"]
+        ranking = evaluate_retrieval(embed, query, gallery, device, how).rankings["plain"]
         return {name: ranking.summary()[name] for name in ("mAP", "rank1")}
 
     return Trainer(
@@ -255,6 +311,8 @@ _FREE_ON_RESUME = (
     "MODEL.DEVICE",
     "DATASETS.ROOT_DIR",
     "DATALOADER.NUM_WORKERS",
+    "DATALOADER.CACHE",
+    "INPUT.DEVICE",
     "SOLVER.EVAL_PERIOD",
     "SOLVER.CHECKPOINT_PERIOD",
     "SOLVER.LOG_PERIOD",

@@ -65,6 +65,11 @@ def default_cfg() -> CfgNode:
     c.INPUT.ERASING_AREA = (0.02, 0.4)  # share of the image
     c.INPUT.ERASING_ASPECT = (0.3, 1 / 0.3)  # height / width
     c.INPUT.ERASING_FILL = (0.485, 0.456, 0.406)  # RGB in [0, 1]
+    c.INPUT.JITTER_PROB, c.INPUT.JITTER = 0.0, (0.15, 0.15, 0.1)  # brightness, contrast, saturation
+    c.INPUT.GRAYSCALE_PATCH_PROB = 0.0
+    c.INPUT.GRAYSCALE_PATCH_AREA = (0.02, 0.4)  # share of the image
+    c.INPUT.GRAYSCALE_PATCH_ASPECT = (0.3, 1 / 0.3)  # height / width
+    c.INPUT.DEVICE = "auto"  # that augments: auto (where the model is), cpu, cuda
 
     c.DATASETS = CfgNode()
     c.DATASETS.NAMES = ("market1501",)
@@ -74,6 +79,7 @@ def default_cfg() -> CfgNode:
 
     c.DATALOADER = CfgNode()
     c.DATALOADER.NUM_WORKERS = 4
+    c.DATALOADER.CACHE = "ram"  # decoded images: none, ram, disk (OUTPUT_DIR/cache)
     c.DATALOADER.SAMPLER = "pk"  # pk, shuffle
     c.DATALOADER.NUM_INSTANCES = 4  # K; P = IMS_PER_BATCH / K
 
@@ -128,6 +134,8 @@ def choices() -> dict[str, list[str]]:
         "MODEL.REGULARIZER.NAME": ["none", *REGULARIZERS.names()],
         "MODEL.PRETRAIN_CHOICE": ["imagenet", "path", "none"],
         "DATASETS.NAMES": DATASETS.names(),
+        "INPUT.DEVICE": ["auto", "cpu", "cuda"],
+        "DATALOADER.CACHE": ["none", "ram", "disk"],
         "DATALOADER.SAMPLER": ["pk", "shuffle"],
         "SOLVER.OPTIMIZER_NAME": sorted(OPTIMIZERS),
         "SOLVER.SCHEDULE": sorted(SCHEDULES),
@@ -374,6 +382,11 @@ def _check_together(cfg: CfgNode) -> None:
         raise InputError(
             "LOSS.NAMES has triplet, but DATALOADER.SAMPLER shuffle seldom puts two images of an"
             " identity into a batch; set DATALOADER.SAMPLER pk or leave triplet out"
+        )
+    if cfg.INPUT.DEVICE == "cuda" and cfg.DATALOADER.CACHE == "none":
+        raise InputError(
+            "INPUT.DEVICE cuda augments decoded images, but DATALOADER.CACHE is none; set it to ram"
+            " or disk, or INPUT.DEVICE auto"
         )
     if list(cfg.SOLVER.STEPS) != sorted(set(cfg.SOLVER.STEPS)):
         raise InputError(f"SOLVER.STEPS must rise, got {cfg.SOLVER.STEPS}")

@@ -209,6 +209,7 @@ def test_a_key_without_value_is_an_error(empty: Path) -> None:
         (["SOLVER.IMS_PER_BATCH", "65"], "must be a multiple"),
         (["DATALOADER.SAMPLER", "shuffle"], "leave triplet out"),
         (["SOLVER.STEPS", "(70, 40)"], "must rise"),
+        (["INPUT.DEVICE", "cuda", "DATALOADER.CACHE", "none"], "DATALOADER.CACHE is none; set it"),
         (["MODEL.PRETRAIN_PATH", "r50.pth"], "PRETRAIN_CHOICE path"),
         (["DATASETS.NAMES", "('market1501', 'dukemtmc')"], "one data set a run"),
     ],

@@ -106,10 +106,13 @@ def test_training_learns(trained: Path) -> None:
 
 
 def test_a_killed_run_resumes_to_the_bit(data: Path, trained: Path, tmp_path: Path) -> None:
+    # Each image decoded anew, then from a cache on disk; the whole run had it in memory.
     out = tmp_path / "killed"
     args = lfm(data, out, "SOLVER.MAX_EPOCHS", 4)
     process = subprocess.Popen(
-        command("train.py", *args), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command("train.py", *args, "DATALOADER.CACHE", "none"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + 200
     while not (out / "last.pth").exists() and time.monotonic() < deadline:
@@ -118,7 +121,9 @@ def test_a_killed_run_resumes_to_the_bit(data: Path, trained: Path, tmp_path: Pa
     process.wait()
     reached = torch.load(out / "last.pth", weights_only=True)["epoch"]
     assert 1 <= reached < 4, "the run was over before it could be killed"
-    run("train.py", *args, "--resume")
+    run("train.py", *args, "DATALOADER.CACHE", "disk", "--resume")
+    found = {path.name for path in (out / "cache").glob("*.rows")}
+    assert found == {f"{split}_64x32.rows" for split in ("train", "query", "gallery")}
     left, right = weights(out), weights(trained)
     assert left.keys() == right.keys()
     assert [key for key in left if not torch.equal(left[key], right[key])] == []
@@ -240,6 +245,9 @@ def test_references_and_the_table(data: Path, trained: Path, tmp_path: Path) -> 
         ("train.py", ["DATALOADER.NUM_INSTANCES", 1], ["NUM_INSTANCES is 1", "at least 2"]),
         ("train.py", ["MODEL.REGULARIZER.LFM.P", 1.5], ["MODEL.REGULARIZER.LFM", "1.5"]),
         ("train.py", ["MODEL.REGULARIZER.STAGES", "['conv9']"], ["conv9", "layer1"]),
+        ("train.py", ["INPUT.DEVICE", "cuda", "MODEL.DEVICE", "cpu"], ["INPUT.DEVICE is cuda"]),
+        ("train.py", ["DATALOADER.CACHE", "rma"], ["DATALOADER.CACHE", "did you mean 'ram'?"]),
+        ("train.py", ["INPUT.JITTER", "(0.1,2,0.1)"], ["INPUT: jitter must be three values"]),
         ("train.py", ["DATASETS.NAMES", "market1501"], ["Market-1501: no folder with"]),
         ("test.py", [], ["TEST.WEIGHT is empty"]),
         ("test.py", ["--features", "gone.npz"], ["gone.npz does not exist"]),

@@ -1,20 +1,29 @@
 """Records to batches."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from reid.data.records import Records
 from reid.data.sampler import Draw, PlanSampler
+from reid.data.transforms import opened
 from reid.utils.batch import Batch
 from reid.utils.errors import InputError
 
 Transform = Callable[[Image.Image, np.random.Generator], Tensor]
+
+
+class Plan(Protocol):
+    """The batches of a pass: a sampler, or a list."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[list[Draw]]: ...
 
 
 class ImageDataset(Dataset[Batch]):
@@ -39,11 +48,8 @@ class ImageDataset(Dataset[Batch]):
         """Returns one element as a Batch without its first dimension."""
         index, seed = draw
         record = self.records[index]
-        try:
-            with Image.open(record.path) as image:
-                pixels = self.transform(image, np.random.default_rng(seed))
-        except (UnidentifiedImageError, OSError) as error:
-            raise InputError(f"{record.path}: cannot be read as an image ({error})") from error
+        with opened(record.path) as image:
+            pixels = self.transform(image, np.random.default_rng(seed))
         label = self.label_of.get(record.pid, -1)
         numbers = torch.tensor([label, record.pid, record.camid, index])
         return Batch(pixels, *numbers.unbind())
@@ -75,16 +81,21 @@ def train_loader(
     )
 
 
+def in_order(count: int, batch_size: int) -> list[list[Draw]]:
+    """Plans batches that hold each of ``count`` images once, in order."""
+    if batch_size < 1:
+        raise InputError(f"TEST.IMS_PER_BATCH must be at least 1, got {batch_size}")
+    draws = [(index, 0) for index in range(count)]
+    return [draws[i : i + batch_size] for i in range(0, count, batch_size)]
+
+
 def eval_loader(
     dataset: ImageDataset, batch_size: int, num_workers: int, pin_memory: bool
 ) -> DataLoader[Batch]:
     """Builds a loader that yields every record once, in order."""
-    if batch_size < 1:
-        raise InputError(f"TEST.IMS_PER_BATCH must be at least 1, got {batch_size}")
-    draws = [(index, 0) for index in range(len(dataset))]
     return DataLoader(
         dataset,
-        batch_sampler=[draws[i : i + batch_size] for i in range(0, len(draws), batch_size)],
+        batch_sampler=in_order(len(dataset), batch_size),
         num_workers=usable_workers(num_workers),
         pin_memory=pin_memory,
         generator=torch.Generator().manual_seed(0),

@@ -4,20 +4,45 @@ Normalization is the model's first layer, so that an attack's eps and an erased 
 for every model.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from reid.data.augment import (
+    NEUTRAL,
+    NO_BOX,
+    NO_JITTER,
+    NO_PATCH,
+    Augmentation,
+    GrayscalePatch,
+    Jitter,
+    check_jitter,
+    check_prob,
+    check_rectangle,
+    draw_factors,
+    draw_rectangle,
+)
+from reid.data.pixels import UInt8Image, apply
 from reid.utils.errors import InputError
-
-UInt8Image = np.ndarray  # (H, W, 3) uint8
 
 
 def _to_tensor(image: UInt8Image) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """Opens an image to be decoded in the block; raises InputError that names a broken one."""
+    try:
+        with Image.open(path) as image:
+            yield image
+    except (UnidentifiedImageError, OSError) as error:
+        raise InputError(f"{path}: cannot be read as an image ({error})") from error
 
 
 def resize(image: Image.Image, size: tuple[int, int]) -> UInt8Image:
@@ -29,38 +54,8 @@ def resize(image: Image.Image, size: tuple[int, int]) -> UInt8Image:
     return np.asarray(image)
 
 
-def pad_and_crop(image: UInt8Image, padding: int, top: int, left: int) -> UInt8Image:
-    """Pads with black on all sides and cuts a window of the old size at (top, left)."""
-    height, width = image.shape[:2]
-    padded = np.pad(image, ((padding, padding), (padding, padding), (0, 0)))
-    return padded[top : top + height, left : left + width]
-
-
-def draw_rectangle(
-    rng: np.random.Generator,
-    size: tuple[int, int],
-    area: tuple[float, float],
-    aspect: tuple[float, float],
-) -> tuple[int, int, int, int] | None:
-    """Draws (top, left, height, width) of a rectangle inside ``size``, or None after 100 misfits.
-
-    Share of the area ~ U(area), height / width ~ U(aspect): the ratio itself is uniform.
-    Source: Zhong et al., "Random Erasing Data Augmentation", arXiv:1708.04896, algorithm 1.
-    """
-    rows, columns = size
-    for _ in range(100):
-        target = rng.uniform(*area) * rows * columns
-        ratio = rng.uniform(*aspect)
-        height, width = round((target * ratio) ** 0.5), round((target / ratio) ** 0.5)
-        if height < rows and width < columns:
-            top = int(rng.integers(rows - height + 1))
-            left = int(rng.integers(columns - width + 1))
-            return top, left, height, width
-    return None
-
-
 class TrainTransform:
-    """Resize, flip, pad and crop, random erasing, in this order.
+    """Resize, flip, pad and crop, colour jitter, grayscale patch, random erasing, in this order.
 
     Args:
         size: (height, width) in pixels.
@@ -70,6 +65,8 @@ class TrainTransform:
         erasing_area: Share of the image, (least, most).
         erasing_aspect: Height / width, (least, most).
         erasing_fill: RGB in [0, 1].
+        jitter: Off unless its ``prob`` is set.
+        patch: Off unless its ``prob`` is set.
 
     Raises:
         InputError: If a probability, area or fill is out of range.
@@ -84,38 +81,44 @@ class TrainTransform:
         erasing_area: tuple[float, float] = (0.02, 0.4),
         erasing_aspect: tuple[float, float] = (0.3, 1 / 0.3),
         erasing_fill: Sequence[float] = (0.485, 0.456, 0.406),
+        jitter: Jitter = NO_JITTER,
+        patch: GrayscalePatch = NO_PATCH,
     ) -> None:
         _check_size(size)
-        for name, prob in (("flip_prob", flip_prob), ("erasing_prob", erasing_prob)):
-            if not 0 <= prob <= 1:
-                raise InputError(f"{name} must be in [0, 1], got {prob}")
+        check_prob("flip_prob", flip_prob)
         if padding < 0:
             raise InputError(f"padding must not be negative, got {padding}")
-        if not 0 < erasing_area[0] <= erasing_area[1] <= 1:
-            raise InputError(f"erasing_area must be 0 < least <= most <= 1, got {erasing_area}")
-        if not 0 < erasing_aspect[0] <= erasing_aspect[1]:
-            raise InputError(f"erasing_aspect must be 0 < least <= most, got {erasing_aspect}")
+        check_rectangle("erasing", erasing_prob, erasing_area, erasing_aspect)
         if len(erasing_fill) != 3 or not all(0 <= value <= 1 for value in erasing_fill):
             raise InputError(f"erasing_fill must be three values in [0, 1], got {erasing_fill}")
+        check_jitter(jitter)
+        check_rectangle("grayscale_patch", *patch)
         self.size, self.flip_prob, self.padding = size, flip_prob, padding
         self.erasing_prob, self.area, self.aspect = erasing_prob, erasing_area, erasing_aspect
         self.fill = np.round(np.asarray(erasing_fill) * 255).astype(np.uint8)
+        self.jitter, self.patch = jitter, patch
+
+    def draw(self, rng: np.random.Generator) -> Augmentation:
+        """Draws what is done to one image.
+
+        The later augmentations draw last, so that turning one on leaves the others as they were.
+        """
+        flip, top, left, erase = rng.random() < self.flip_prob, 0, 0, NO_BOX
+        if self.padding:
+            top, left = rng.integers(2 * self.padding + 1, size=2).tolist()
+        if rng.random() < self.erasing_prob:
+            erase = draw_rectangle(rng, self.size, self.area, self.aspect) or NO_BOX
+        factors, patch = NEUTRAL, NO_BOX
+        if self.jitter.prob and rng.random() < self.jitter.prob:
+            factors = draw_factors(rng, self.jitter.most)
+        if self.patch.prob and rng.random() < self.patch.prob:
+            patch = draw_rectangle(rng, self.size, self.patch.area, self.patch.aspect) or NO_BOX
+        return Augmentation(flip, top, left, erase, factors, patch)
 
     def __call__(self, image: Image.Image, rng: np.random.Generator) -> Tensor:
         """Returns (3, H, W) uint8."""
         pixels = resize(image, self.size)
-        if rng.random() < self.flip_prob:
-            pixels = pixels[:, ::-1]
-        if self.padding:
-            top, left = rng.integers(2 * self.padding + 1, size=2).tolist()
-            pixels = pad_and_crop(pixels, self.padding, top, left)
-        if rng.random() < self.erasing_prob:
-            box = draw_rectangle(rng, self.size, self.area, self.aspect)
-            if box is not None:
-                top, left, height, width = box
-                pixels = pixels.copy()
-                pixels[top : top + height, left : left + width] = self.fill
-        return _to_tensor(pixels)
+        return _to_tensor(apply(pixels, self.draw(rng), self.padding, self.fill))
 
 
 class TestTransform:

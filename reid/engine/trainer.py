@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 
 from reid.data.sampler import PlanSampler
@@ -20,7 +19,7 @@ from reid.engine import checkpoint as ckpt
 from reid.engine.optim import Schedule
 from reid.engine.pictures import first_batch_pictures
 from reid.engine.progress import Progress
-from reid.utils.batch import Batch, to_unit
+from reid.utils.batch import Batch, BatchLoader, to_unit
 from reid.utils.errors import InputError
 from reid.utils.logs import MetricsLog, make_dir
 from reid.utils.seeding import derive_seed
@@ -62,7 +61,7 @@ class Trainer:
     criterion: nn.Module
     optimizer: Optimizer
     schedule: Schedule
-    loader: DataLoader[Batch]
+    loader: BatchLoader
     sampler: PlanSampler
     evaluate: Callable[[], Mapping[str, float]]
     logger: logging.Logger

@@ -1,6 +1,7 @@
 """What a loader hands to the engine and to the evaluator."""
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
@@ -23,6 +24,13 @@ class Batch(NamedTuple):
     pids: Tensor
     camids: Tensor
     indices: Tensor
+
+
+class BatchLoader(Protocol):
+    """What a pass over a split is made from; each ``iter`` begins a new pass."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Batch]: ...
 
 
 def to_unit(images: Tensor) -> Tensor:

@@ -6,7 +6,8 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
-from reid.data.transforms import TestTransform, TrainTransform, draw_rectangle
+from reid.data.augment import draw_rectangle
+from reid.data.transforms import TestTransform, TrainTransform
 from reid.utils.errors import InputError
 
 SIZE = (32, 16)

@@ -1,0 +1,56 @@
+"""Work done ahead of time by one background thread."""
+
+import queue
+import threading
+from collections.abc import Generator, Iterable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class _End:
+    """Ends the queue; carries what the thread raised, if anything."""
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.error = error
+
+
+def prefetch(items: Iterable[T], depth: int) -> Generator[T, None, None]:
+    """Yields the items in order while a thread makes up to ``depth`` of the next ones.
+
+    What the thread raises is raised here. A consumer that stops early (or is dropped) stops the
+    thread, and gets control back when it has ended.
+    """
+    ready: queue.Queue[T | _End] = queue.Queue(depth)
+    stopped = threading.Event()
+
+    def work() -> None:
+        try:
+            for item in items:
+                if stopped.is_set():
+                    return
+                ready.put(item)
+            ready.put(_End())
+        except BaseException as error:
+            ready.put(_End(error))
+
+    thread = threading.Thread(target=work, name="reid-prefetch", daemon=True)
+    thread.start()
+    try:
+        while not isinstance(item := ready.get(), _End):
+            yield item
+        if item.error is not None:
+            raise item.error
+    finally:
+        stopped.set()
+        while thread.is_alive():  # it may wait for a place
+            _drain(ready)
+            thread.join(0.01)
+
+
+def _drain(ready: "queue.Queue[T]") -> None:
+    try:
+        while True:
+            ready.get_nowait()
+    except queue.Empty:
+        pass

@@ -1,0 +1,52 @@
+"""How many bytes are free, and whether something fits."""
+
+import os
+import shutil
+from pathlib import Path
+
+MEMINFO, CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
+
+
+def free_memory(meminfo: Path = MEMINFO, cgroup: Path = CGROUP) -> int:
+    """Returns the bytes of memory that this process may still take.
+
+    What Linux calls available (file caches count, as they can be dropped), or less where the
+    process runs in a control group, as containers do, that has less left.
+
+    Args:
+        meminfo: Where Linux tells it.
+        cgroup: Where a control group (version 2) tells its limit and use.
+    """
+    return min(_available(meminfo), _left_in_group(cgroup))
+
+
+def free_disk(folder: Path) -> int:
+    """Returns the bytes free on the disk of a folder that exists."""
+    return shutil.disk_usage(folder).free
+
+
+def as_gib(count: int) -> str:
+    """Writes a number of bytes for a reader: ``1.18 GiB``, ``3.2 MiB``."""
+    return f"{count / 2**30:.2f} GiB" if count >= 2**29 else f"{count / 2**20:.1f} MiB"
+
+
+def _available(meminfo: Path) -> int:
+    try:
+        for line in meminfo.read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    # Not Linux: an upper bound is all that the standard library knows.
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _left_in_group(cgroup: Path) -> int:
+    try:
+        limit = (cgroup / "memory.max").read_text(encoding="ascii").strip()
+        used = int((cgroup / "memory.current").read_text(encoding="ascii"))
+        facts = (cgroup / "memory.stat").read_text(encoding="ascii").split()
+        droppable = int(facts[facts.index("inactive_file") + 1])
+        return 2**63 if limit == "max" else max(0, int(limit) - used + droppable)
+    except (OSError, ValueError):  # no control group, or one of version 1
+        return 2**63
