@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 from yacs.config import CfgNode
 
-from reid.config import difference, dump, parse_dump
+from reid.config import difference, dump, leaves, parse_dump
 from reid.data.datasets import DATASETS, PUBLISHED
 from reid.data.loaders import ImageDataset, eval_loader, train_loader
 from reid.data.records import (
@@ -24,6 +24,7 @@ from reid.data.records import (
 from reid.data.sampler import PKSampler, PlanSampler, ShuffleSampler
 from reid.data.transforms import TestTransform, TrainTransform
 from reid.engine import checkpoint as ckpt
+from reid.engine import parallel
 from reid.engine.optim import Schedule, build_optimizer, parameter_groups
 from reid.engine.tester import TestResult, evaluate_retrieval
 from reid.engine.trainer import Trainer
@@ -32,6 +33,7 @@ from reid.evaluation.retrieval import Expansion, ReRanking, Retrieval
 from reid.losses import LOSSES, Criterion
 from reid.modeling import BACKBONES, HEADS, REGULARIZERS, ReIDModel
 from reid.modeling.backbones.pretrained import load_pretrained
+from reid.utils import distributed
 from reid.utils.batch import Batch
 from reid.utils.environment import choose_device, choose_precision
 from reid.utils.errors import InputError
@@ -61,7 +63,11 @@ def load_splits(cfg: CfgNode, train: bool, logger: logging.Logger) -> Splits:
     """Loads the data set and logs its counts beside the published ones."""
     name = cfg.DATASETS.NAMES[0]
     root = Path(cfg.DATASETS.ROOT_DIR).expanduser()
-    splits: Splits = make(DATASETS, name, cfg.DATASETS, "DATASETS", root=root, train=train)
+    splits: Splits = distributed.in_turn(
+        lambda: make(DATASETS, name, cfg.DATASETS, "DATASETS", root=root, train=train)
+    )
+    found = [(r.path.name, r.pid, r.camid) for part in splits for r in part]
+    distributed.check_same(f"data set {name}", repr(found))
     rows, warnings = describe_counts(splits, PUBLISHED.get(name))
     headers = ("split", "images", "ids", "cameras", "published")
     logger.info(f"data set {name}\n{tabulate(rows, headers)}")
@@ -95,12 +101,13 @@ def build_train_loader(
     label_of = label_of_pid(records)
     labels = [label_of[record.pid] for record in records]
     c, seed, batch = cfg.INPUT, derive_seed(cfg.SEED, _SAMPLER), cfg.SOLVER.IMS_PER_BATCH
+    place = (distributed.rank(), distributed.world_size())
     sampler: PlanSampler
     if cfg.DATALOADER.SAMPLER == "pk":
         k = cfg.DATALOADER.NUM_INSTANCES
-        sampler = PKSampler(labels, batch // k, k, seed)
+        sampler = PKSampler(labels, batch // k, k, seed, *place)
     else:
-        sampler = ShuffleSampler(len(labels), batch, seed)
+        sampler = ShuffleSampler(len(labels), batch, seed, *place)
     try:
         transform = TrainTransform(
             c.SIZE_TRAIN,
@@ -138,7 +145,8 @@ def build_model(cfg: CfgNode, num_classes: int, pretrained: bool) -> ReIDModel:
     with fixed_torch_rng(derive_seed(cfg.SEED, _INIT)):
         backbone = make(BACKBONES, m.BACKBONE.NAME, m.BACKBONE, "MODEL.BACKBONE")
         if pretrained:
-            load_pretrained(backbone, m.BACKBONE.NAME, m.PRETRAIN_CHOICE, m.PRETRAIN_PATH)
+            source = (m.BACKBONE.NAME, m.PRETRAIN_CHOICE, m.PRETRAIN_PATH)
+            distributed.in_turn(lambda: load_pretrained(backbone, *source))
         facts = {"feat_dim": backbone.feat_dim, "num_classes": num_classes}
         head = make(HEADS, m.HEAD.NAME, m.HEAD, "MODEL.HEAD", **facts)
         stages = r.STAGES if r.NAME != "none" else ()
@@ -186,11 +194,13 @@ def evaluate(
     how: Retrieval,
     save: Path | None = None,
 ) -> TestResult:
-    """Ranks the gallery of ``splits`` for its query."""
+    """Ranks the gallery of ``splits`` for its query; each process extracts a part of both."""
     device = choose_device(cfg.MODEL.DEVICE)
-    query, gallery = (
-        build_eval_loader(cfg, part, device) for part in (splits.query, splits.gallery)
-    )
+    shares = [
+        tuple(distributed.share(part, cfg.TEST.IMS_PER_BATCH))
+        for part in (splits.query, splits.gallery)
+    ]
+    query, gallery = (build_eval_loader(cfg, share, device) for share in shares)
     return evaluate_retrieval(embed, query, gallery, device, how, save)
 
 
@@ -201,6 +211,8 @@ def build_trainer(cfg: CfgNode, logger: logging.Logger) -> Trainer:
     loader, sampler = build_train_loader(cfg, data.train, device)
     pids = sorted(label_of_pid(data.train))
     model = build_model(cfg, len(pids), pretrained=True)
+    if cfg.MODEL.SYNC_BN:
+        parallel.sync_batch_norm(model, device)
     s = cfg.SOLVER
     groups = parameter_groups(
         model, s.BASE_LR, s.WEIGHT_DECAY, s.BIAS_LR_FACTOR, s.WEIGHT_DECAY_BIAS
@@ -218,8 +230,10 @@ def build_trainer(cfg: CfgNode, logger: logging.Logger) -> Trainer:
 
     def summary() -> dict[str, float]:
         how = Retrieval(cfg.TEST.METRIC, cfg.TEST.CHUNK)
-        ranking = evaluate(cfg, embed, data, how).rankings["plain"]
-        return {name: ranking.summary()[name] for name in ("mAP", "rank1")}
+        ranking = evaluate(cfg, embed, data, how).rankings.get("plain")
+        names = ("mAP", "rank1")
+        values = [0.0 if ranking is None else ranking.summary()[name] for name in names]
+        return dict(zip(names, distributed.from_main(values), strict=True))
 
     return Trainer(
         model=model,
@@ -255,8 +269,16 @@ _FREE_ON_RESUME = (
     "SOLVER.CHECKPOINT_PERIOD",
     "SOLVER.LOG_PERIOD",
 )
+# What may differ between the machines of one run.
+_OWN_TO_A_MACHINE = ("DATASETS.ROOT_DIR", "MODEL.PRETRAIN_PATH", "DATALOADER.NUM_WORKERS")
 # What the weights of a checkpoint mean nothing without.
 _FIXED_AT_TEST = ("MODEL.BACKBONE.", "MODEL.HEAD.", "INPUT.PIXEL_")
+
+
+def check_alike(cfg: CfgNode) -> None:
+    """Raises InputError if the processes of this run were given different configs."""
+    shared = [(k, v) for k, v in leaves(cfg) if k not in _OWN_TO_A_MACHINE]
+    distributed.check_same("the config", repr(shared))
 
 
 def check_resumable(cfg: CfgNode, path: Path, logger: logging.Logger) -> None:

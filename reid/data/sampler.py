@@ -1,7 +1,7 @@
 """Which images make which batch: one plan per (seed, epoch), the same in every process.
 
-A step of all processes together is planned as one batch, and each takes its part of it: with B images
-each, two processes see what one process with 2 B images sees.
+A step of all processes together is planned as one batch, and each takes its part of it: two
+processes with B images each see what one process with 2 B images sees.
 
 Samplers yield lists of ``(index, seed)``: the seed drives that one draw's augmentation. It hangs on
 the run's seed, the epoch and the place in the plan alone, so the number of workers does not change

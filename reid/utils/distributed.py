@@ -3,8 +3,8 @@
 Without a :func:`reid.utils.session.session` of several processes every function here does what is
 right for one process alone, and nothing is sent. Only tensors travel, never pickled objects.
 
-Tensors on the CPU go through gloo and those on CUDA through NCCL, so that waiting for a number never
-waits for a device.
+Tensors on the CPU go through gloo and those on CUDA through NCCL, so that waiting for a number
+never waits for a device.
 """
 
 import os
@@ -142,8 +142,8 @@ def check_same(what: str, text: str) -> None:
     odd = [other for other, theirs in enumerate(codes) if theirs != codes[0]]
     if odd:
         raise InputError(
-            f"{what}: process {odd[0]} of {len(codes)} has another one than process 0; every machine"
-            " needs the same command, the same data and, to resume, the same OUTPUT_DIR"
+            f"{what}: process {odd[0]} of {len(codes)} has another one than process 0; every"
+            " machine needs the same command, the same data and, to resume, the same OUTPUT_DIR"
         )
 
 

@@ -116,6 +116,6 @@ def describe(device: torch.device) -> str:
     return (
         f"reid {reid.__version__} ({git_commit()}), Python {platform.python_version()},"
         f" torch {torch.__version__}, numpy {np.__version__},"
-        f" device {device} ({name}), {torch.get_num_threads()} threads,"
-        f" {distributed.world_size()} processes"
+        f" device {device} ({name}), {torch.get_num_threads()} threads"
+        + (f", {distributed.world_size()} processes" if distributed.active() else "")
     )

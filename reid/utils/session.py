@@ -8,7 +8,9 @@ from datetime import timedelta
 
 import torch
 from torch import distributed as dist
+from torch.distributed import Store
 from torch.distributed.elastic.multiprocessing.errors import get_error_handler
+from torch.distributed.rendezvous import rendezvous
 
 from reid.utils.errors import InputError
 
@@ -44,9 +46,9 @@ def session() -> Iterator[None]:
     dist.destroy_process_group()
 
 
-def _join() -> tuple[dist.Store, int]:
+def _join() -> tuple[Store, int]:
     try:
-        store, rank, size = next(iter(dist.rendezvous("env://", timeout=_PATIENCE)))
+        store, rank, size = next(iter(rendezvous("env://", timeout=_PATIENCE)))
     except ValueError as error:
         raise InputError(
             f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but {error}; start several processes with"
@@ -68,7 +70,7 @@ def _tell_torchrun(error: BaseException) -> None:
         get_error_handler().record_exception(error)
 
 
-def _who_failed_first(store: dist.Store, rank: int) -> int:
+def _who_failed_first(store: Store, rank: int) -> int:
     try:
         if store.add(_FAILED, 1) == 1:
             store.set(f"{_FAILED}/rank", str(rank))
