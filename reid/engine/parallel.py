@@ -1,6 +1,6 @@
 """A model in many processes: averaged gradients, and one set of running statistics."""
 
-import warnings
+import inspect
 from collections.abc import Collection
 from typing import Any
 
@@ -34,7 +34,9 @@ def wrap(model: nn.Module, read: Collection[str]) -> nn.Module:
     """Returns what to call in training: in one process ``model`` itself.
 
     Afterwards all processes have the weights of the first, and every backward pass leaves the mean
-    of their gradients. ``model`` stays the one to save, to reseed and to evaluate.
+    of their gradients. ``model`` stays the one to save, to reseed and to evaluate. Wrap it anew for
+    each epoch: DDP regroups the gradients after its first step, so that a run that goes on from a
+    checkpoint would add them up in another order than one that never stopped.
 
     Args:
         model: Gives a named tuple of tensors.
@@ -42,12 +44,13 @@ def wrap(model: nn.Module, read: Collection[str]) -> nn.Module:
     """
     if not distributed.active():
         return model
-    # Looking for unused parameters also keeps DDP from regrouping gradients after its first step:
-    # a resumed run would sum in another order than one that never stopped. It warns of its cost.
-    warnings.filterwarnings("ignore", "find_unused_parameters=True was specified")
-    return DistributedDataParallel(
-        _Read(model, read), broadcast_buffers=False, find_unused_parameters=True
-    )
+    # Newer versions of torch deprecate the name that older ones know.
+    known = inspect.signature(DistributedDataParallel).parameters
+    new, old = "forward_sync_buffers", "broadcast_buffers"
+    settings: dict[str, Any] = {new if new in known else old: False}
+    # Every parameter has its part in the logits; looking for unused ones has a price.
+    settings["find_unused_parameters"] = "logits" not in read
+    return DistributedDataParallel(_Read(model, read), **settings)
 
 
 def agree_on_statistics(model: nn.Module) -> None:

@@ -84,7 +84,7 @@ class Trainer:
     def __post_init__(self) -> None:
         fp16 = self.precision is torch.float16
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=fp16)
-        self.network = parallel.wrap(self.model, self.criterion.consumes.values())
+        self.network: Any = self.model  # what a step calls
 
     def fit(self) -> None:
         """Trains from the epoch reached to ``max_epochs``."""
@@ -116,6 +116,7 @@ class Trainer:
         Raises:
             InputError: If a loss is not finite; nothing is saved after that.
         """
+        self.network = parallel.wrap(self.model, self.criterion.consumes.values())
         self.model.train()
         self.criterion.train()
         meter = Meter(self.device)

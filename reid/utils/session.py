@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import torch
 from torch import distributed as dist
-from torch.distributed import Store
+from torch.distributed.distributed_c10d import Store
 from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 from torch.distributed.rendezvous import rendezvous
 
