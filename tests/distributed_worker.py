@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
@@ -16,6 +17,8 @@ from reid.engine.trainer import Trainer
 from reid.losses import LOSSES, Criterion
 from reid.utils import cli, distributed
 from reid.utils.batch import Batch
+from reid.utils.environment import choose_device
+from reid.utils.errors import InputError
 
 IDS = 9
 FEAT = torch.randn(8, 6, generator=torch.Generator().manual_seed(3))
@@ -35,14 +38,17 @@ class Output(NamedTuple):
 
 
 class Network(nn.Module):
-    """Without batch normalization, which sees the batch of its own process only."""
+    """Parity is without batch normalization, which sees the batch of its own process only."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, norm: type[nn.Module] = nn.LayerNorm) -> None:
         super().__init__()
-        self.body = nn.Sequential(nn.Linear(width, 40), nn.LayerNorm(40), nn.Linear(40, 5))
+        self.body = nn.Sequential(nn.Linear(width, 40), norm(40), nn.Linear(40, 5))
         self.classifier = nn.Linear(5, IDS)
         self.regularizers = nn.ModuleDict()
-        self.reseed = lambda seed: None
+        self.seeds: list[int] = []
+
+    def reseed(self, seed: int) -> None:
+        self.seeds.append(seed)
 
     def forward(self, images: Tensor) -> Output:
         feat = self.body(images.flatten(1))
@@ -59,11 +65,13 @@ class Noise(Dataset[Batch]):
         return Batch(image, *torch.tensor([index // 3, index // 3, 0, index]).unbind())
 
 
-def trainer(folder: Path, num_ids: int, epochs: int = 2) -> Trainer:
+def trainer(
+    folder: Path, num_ids: int, epochs: int = 2, norm: type[nn.Module] = nn.LayerNorm
+) -> Trainer:
     torch.manual_seed(0)
     labels = [index // 3 for index in range(3 * IDS)]
     place = (distributed.rank(), distributed.world_size())
-    sampler, network = PKSampler(labels, num_ids, 2, 1, *place), Network(24)
+    sampler, network = PKSampler(labels, num_ids, 2, 1, *place), Network(24, norm)
     losses = {name: LOSS[name]() for name in ("ce", "triplet", "center")}
     return Trainer(
         model=network,
@@ -90,8 +98,8 @@ def gradients(name: str) -> tuple[list[Tensor | None], Tensor]:
     torch.manual_seed(1)
     network, loss = Network(6), LOSS[name]()
     feat, labels = (torch.stack(list(distributed.share(x))) for x in (FEAT, LABELS))
-    output = parallel.wrap(network, [loss.consumes])(feat)
-    value = loss(getattr(output, loss.consumes), labels)
+    wrapped = parallel.wrap(network, [loss.consumes])
+    value = loss(getattr(wrapped(feat), loss.consumes), labels)
     value.backward()
     value = value.detach()
     distributed.average(value)
@@ -106,6 +114,20 @@ def uneven() -> dict[str, Tensor]:
     return {"rows": distributed.gather_rows(rows), "shares": distributed.gather_rows(shares)}
 
 
+def refusals() -> list[str]:
+    messages = []
+    for attempt in (
+        lambda: parallel.sync_batch_norm(Network(3), torch.device("cpu")),
+        lambda: distributed.check_same("the number", str(distributed.rank())),
+        lambda: choose_device("cuda:7"),
+    ):
+        with pytest.raises(InputError) as caught:
+            attempt()
+        messages.append(str(caught.value))
+    distributed.check_same("the text", "the same in all")
+    return messages
+
+
 def main() -> None:
     task, folder = sys.argv[1], Path(sys.argv[2])
     result: dict[str, object] = {}
@@ -116,14 +138,16 @@ def main() -> None:
             "weights": run.model.state_dict(),
             "centers": run.criterion.state_dict(),
             "gradients": {name: gradients(name) for name in LOSS},
+            "seeds": run.model.seeds,
             "uneven": uneven(),
+            "refusals": refusals(),
         }
     else:
-        whole = trainer(folder / "whole", 2)
+        whole = trainer(folder / "whole", 2, norm=nn.BatchNorm1d)
         whole.fit()
-        trainer(folder / "parts", 2, epochs=1).fit()
+        trainer(folder / "parts", 2, epochs=1, norm=nn.BatchNorm1d).fit()
         distributed.from_main([0])  # the file is there
-        again = trainer(folder / "parts", 2)
+        again = trainer(folder / "parts", 2, norm=nn.BatchNorm1d)
         again.resume(folder / "parts/last.pth")
         again.fit()
         result = {"whole": whole.model.state_dict(), "again": again.model.state_dict()}

@@ -1,6 +1,7 @@
 """The plan of an epoch, checked by counting."""
 
 from collections import Counter
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -74,14 +75,14 @@ def test_no_two_draws_share_an_augmentation_seed() -> None:
 
 @pytest.mark.parametrize("world", [2, 3])
 def test_processes_see_together_what_one_sees_with_as_many_times_the_batch(world: int) -> None:
-    pairs = [
-        (PKSampler(LABELS, 3 * world, 4, 5), [PKSampler(LABELS, 3, 4, 5, r, world) for r in range(world)]),
-        (ShuffleSampler(80, 6 * world, 5), [ShuffleSampler(80, 6, 5, r, world) for r in range(world)]),
-    ]  # fmt: skip
+    ranks = range(world)
+    pk = [PKSampler(LABELS, 3, 4, 5, rank, world) for rank in ranks]
+    shuffled = [ShuffleSampler(80, 6, 5, rank, world) for rank in ranks]
+    pairs = (PKSampler(LABELS, 3 * world, 4, 5), pk), (ShuffleSampler(80, 6 * world, 5), shuffled)
     for whole, parts in pairs:
         for sampler in (whole, *parts):
             sampler.set_epoch(2)
-        joined = [sum(batches, []) for batches in zip(*parts, strict=True)]
+        joined = [list(chain(*batches)) for batches in zip(*parts, strict=True)]
         assert joined == list(whole)
 
 
