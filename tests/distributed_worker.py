@@ -111,7 +111,14 @@ def uneven() -> dict[str, Tensor]:
     rank = distributed.rank()
     rows = torch.full((3 * rank, 2), float(rank)) if rank else torch.zeros(0, 0)
     shares = torch.tensor(list(distributed.share(range(11), 4)), dtype=torch.int64)
-    return {"rows": distributed.gather_rows(rows), "shares": distributed.gather_rows(shares)}
+    norm = nn.BatchNorm1d(2)
+    norm.running_mean.fill_(rank)
+    parallel.agree_on_statistics(norm)
+    return {
+        "rows": distributed.gather_rows(rows),
+        "shares": distributed.gather_rows(shares),
+        "statistics": norm.running_mean,
+    }
 
 
 def refusals() -> list[str]:

@@ -82,6 +82,7 @@ def test_uneven_parts_are_joined_in_order_without_padding(worked: list[dict]) ->
     for process in worked:
         assert process["uneven"]["rows"].tolist() == [[1.0, 1.0]] * 3
         assert process["uneven"]["shares"].tolist() == list(range(11))
+        assert process["uneven"]["statistics"].tolist() == [0.5, 0.5]
 
 
 def test_the_processes_mask_differently_and_the_first_as_one_alone(
@@ -104,10 +105,11 @@ def test_what_cannot_be_is_refused_in_every_process(worked: list[dict]) -> None:
 
 def test_three_processes_resume_to_the_bit(tmp_path: Path) -> None:
     torchrun(3, ROOT / "tests/distributed_worker.py", "resume", tmp_path)
-    for rank in range(3):
-        found = torch.load(tmp_path / f"process{rank}.pt", weights_only=True)
-        whole, again = found["whole"], found["again"]
-        assert [key for key in whole if not torch.equal(whole[key], again[key])] == []
+    found = [torch.load(tmp_path / f"process{rank}.pt", weights_only=True) for rank in range(3)]
+    first = found[0]["whole"]
+    assert first["body.1.running_mean"].any()
+    for state in (process[name] for process in found for name in ("whole", "again")):
+        assert [key for key in first if not torch.equal(first[key], state[key])] == []
 
 
 @pytest.fixture(scope="module")
@@ -183,19 +185,45 @@ def test_a_broken_image_in_one_process_ends_all_with_its_name(
     assert "process 1 ends" not in done.stderr
 
 
-def test_machines_with_different_commands_are_told_so(data: Path, tmp_path: Path) -> None:
+STUCK = """
+import time
+from reid.utils import cli, distributed
+from reid.utils.errors import InputError
+def main():
+    if distributed.rank() == 1:
+        raise InputError("one went wrong")
+    time.sleep(500)
+cli.run(main)
+"""
+
+
+def together(lines: list[list[str]]) -> tuple[str, list[int]]:
+    """Starts one process a line without torchrun, as on machines of their own."""
     here = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     processes = [
         subprocess.Popen(
-            command("train.py", *pair(data, tmp_path, "SOLVER.BASE_LR", rate)),
+            line,
             env={**environment(), **here, "RANK": str(rank), "LOCAL_RANK": "0"},
             stderr=subprocess.PIPE,
             text=True,
         )
-        for rank, rate in enumerate((0.1, 0.2))
+        for rank, line in enumerate(lines)
     ]
     said = "".join(process.communicate(timeout=100)[1] for process in processes)
-    assert {process.returncode for process in processes} <= {1, 2}
+    return said, [process.returncode for process in processes]
+
+
+def test_a_process_that_waits_on_another_machine_ends_too() -> None:
+    said, codes = together([[sys.executable, "-c", STUCK]] * 2)
+    assert codes == [1, 2]
+    assert said.splitlines() == ["process 0 ends: process 1 failed", "error: one went wrong"]
+
+
+def test_machines_with_different_commands_are_told_so(data: Path, tmp_path: Path) -> None:
+    rates = (0.1, 0.2)
+    lines = [command("train.py", *pair(data, tmp_path, "SOLVER.BASE_LR", r)) for r in rates]
+    said, codes = together(lines)
+    assert sorted(codes) == [1, 2]
     assert said.count("error: ") == 1
     assert "the config: process 1 of 2 has another one than process 0" in said
 
