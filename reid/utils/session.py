@@ -42,6 +42,8 @@ def session() -> Iterator[None]:
         yield
     except (Exception, SystemExit, KeyboardInterrupt) as error:
         over.set()
+        if isinstance(error, SystemExit) and not error.code:  # --help
+            raise
         culprit = _who_failed_first(store, rank)
         if culprit == rank:
             _tell_torchrun(error)
