@@ -11,7 +11,7 @@ from tabulate import tabulate
 from torch import nn
 from yacs.config import CfgNode
 
-from reid.config import difference, dump, parse_dump
+from reid.config import difference, dump, leaves, parse_dump
 from reid.data.augment import GrayscalePatch, Jitter
 from reid.data.datasets import DATASETS, PUBLISHED
 from reid.data.loaders import (
@@ -33,6 +33,7 @@ from reid.data.store import store_in_memory, store_on_disk
 from reid.data.store_loader import StoreLoader
 from reid.data.transforms import TestTransform, TrainTransform
 from reid.engine import checkpoint as ckpt
+from reid.engine import parallel
 from reid.engine.optim import Schedule, build_optimizer, parameter_groups
 from reid.engine.tester import TestResult, evaluate_retrieval
 from reid.engine.trainer import Trainer
@@ -41,6 +42,7 @@ from reid.evaluation.retrieval import Expansion, ReRanking, Retrieval
 from reid.losses import LOSSES, Criterion
 from reid.modeling import BACKBONES, HEADS, REGULARIZERS, ReIDModel
 from reid.modeling.backbones.pretrained import load_pretrained
+from reid.utils import distributed
 from reid.utils.batch import BatchLoader
 from reid.utils.environment import check_compiler, choose_device, choose_precision
 from reid.utils.errors import InputError
@@ -70,7 +72,11 @@ def load_splits(cfg: CfgNode, train: bool, logger: logging.Logger) -> Splits:
     """Loads the data set and logs its counts beside the published ones."""
     name = cfg.DATASETS.NAMES[0]
     root = Path(cfg.DATASETS.ROOT_DIR).expanduser()
-    splits: Splits = make(DATASETS, name, cfg.DATASETS, "DATASETS", root=root, train=train)
+    splits: Splits = distributed.in_turn(
+        lambda: make(DATASETS, name, cfg.DATASETS, "DATASETS", root=root, train=train)
+    )
+    found = [(r.path.name, r.pid, r.camid) for part in splits for r in part]
+    distributed.check_same(f"data set {name}", repr(found))
     rows, warnings = describe_counts(splits, PUBLISHED.get(name))
     headers = ("split", "images", "ids", "cameras", "published")
     logger.info(f"data set {name}\n{tabulate(rows, headers)}")
@@ -116,12 +122,13 @@ def build_train_loader(
     label_of = label_of_pid(records)
     labels = [label_of[record.pid] for record in records]
     seed, batch = derive_seed(cfg.SEED, _SAMPLER), cfg.SOLVER.IMS_PER_BATCH
+    place = (distributed.rank(), distributed.world_size())
     sampler: PlanSampler
     if cfg.DATALOADER.SAMPLER == "pk":
         k = cfg.DATALOADER.NUM_INSTANCES
-        sampler = PKSampler(labels, batch // k, k, seed)
+        sampler = PKSampler(labels, batch // k, k, seed, *place)
     else:
-        sampler = ShuffleSampler(len(labels), batch, seed)
+        sampler = ShuffleSampler(len(labels), batch, seed, *place)
     transform, on_device = build_transform(cfg), augments_on_device(cfg, device)
     if cfg.DATALOADER.CACHE == "none":
         dataset = ImageDataset(records, transform, label_of)
@@ -142,10 +149,13 @@ def augments_on_device(cfg: CfgNode, device: torch.device) -> bool:
 
 
 def build_store(cfg: CfgNode, records: Records, size: tuple[int, int], split: str) -> np.ndarray:
-    """Decodes a split as DATALOADER.CACHE says; (N, H, W, 3) uint8."""
+    """Decodes a split as DATALOADER.CACHE says; (N, H, W, 3) uint8.
+
+    Several processes share the pages of one file, so that a machine holds each image once.
+    """
     paths = [record.path for record in records]
     threads = usable_workers(cfg.DATALOADER.NUM_WORKERS)
-    if cfg.DATALOADER.CACHE == "ram":
+    if cfg.DATALOADER.CACHE == "ram" and not distributed.active():
         return store_in_memory(paths, size, threads, split)
     file = Path(cfg.OUTPUT_DIR) / "cache" / f"{split}_{size[0]}x{size[1]}.rows"
     return store_on_disk(paths, size, threads, split, file)
@@ -154,21 +164,22 @@ def build_store(cfg: CfgNode, records: Records, size: tuple[int, int], split: st
 def build_eval_loader(
     cfg: CfgNode, records: Records, device: torch.device, split: str, once: bool
 ) -> BatchLoader:
-    """Builds a loader that yields every record once, in order.
+    """Builds a loader that yields this process's part of the records, in order.
 
     Args:
         cfg: The config.
-        records: Of the split.
+        records: Of the split, for all processes.
         device: Of the model.
         split: What the records are called.
         once: Whether there will be one pass only: memory then is not filled for nothing.
     """
-    size, batch, cache = cfg.INPUT.SIZE_TEST, cfg.TEST.IMS_PER_BATCH, cfg.DATALOADER.CACHE
+    size, cache = cfg.INPUT.SIZE_TEST, cfg.DATALOADER.CACHE
+    plan = distributed.share(in_order(len(records), cfg.TEST.IMS_PER_BATCH))
     if cache == "none" or (cache == "ram" and once):
         dataset = ImageDataset(records, TestTransform(size))
-        return eval_loader(dataset, batch, cfg.DATALOADER.NUM_WORKERS, device.type == "cuda")
+        return eval_loader(dataset, plan, cfg.DATALOADER.NUM_WORKERS, device.type == "cuda")
     pixels = build_store(cfg, records, TestTransform(size).size, split)
-    return StoreLoader(pixels, records, in_order(len(records), batch), device)
+    return StoreLoader(pixels, records, plan, device)
 
 
 def build_eval_loaders(
@@ -194,7 +205,8 @@ def build_model(cfg: CfgNode, num_classes: int, pretrained: bool) -> ReIDModel:
     with fixed_torch_rng(derive_seed(cfg.SEED, _INIT)):
         backbone = make(BACKBONES, m.BACKBONE.NAME, m.BACKBONE, "MODEL.BACKBONE")
         if pretrained:
-            load_pretrained(backbone, m.BACKBONE.NAME, m.PRETRAIN_CHOICE, m.PRETRAIN_PATH)
+            source = (m.BACKBONE.NAME, m.PRETRAIN_CHOICE, m.PRETRAIN_PATH)
+            distributed.in_turn(lambda: load_pretrained(backbone, *source))
         facts = {"feat_dim": backbone.feat_dim, "num_classes": num_classes}
         head = make(HEADS, m.HEAD.NAME, m.HEAD, "MODEL.HEAD", **facts)
         stages = r.STAGES if r.NAME != "none" else ()
@@ -242,7 +254,7 @@ def evaluate(
     how: Retrieval,
     save: Path | None = None,
 ) -> TestResult:
-    """Ranks the gallery of ``splits`` for its query."""
+    """Ranks the gallery of ``splits`` for its query; each process extracts a part of both."""
     device = choose_device(cfg.MODEL.DEVICE)
     query, gallery = build_eval_loaders(cfg, splits, device, once=True)
     return evaluate_retrieval(embed, query, gallery, device, how, save)
@@ -255,6 +267,8 @@ def build_trainer(cfg: CfgNode, logger: logging.Logger) -> Trainer:
     loader, sampler = build_train_loader(cfg, data.train, device)
     pids = sorted(label_of_pid(data.train))
     model = build_model(cfg, len(pids), pretrained=True)
+    if cfg.MODEL.SYNC_BN:
+        parallel.sync_batch_norm(model, device)
     s = cfg.SOLVER
     if s.COMPILE:
         check_compiler(device)
@@ -277,8 +291,10 @@ def build_trainer(cfg: CfgNode, logger: logging.Logger) -> Trainer:
 
     def summary() -> dict[str, float]:
         how = Retrieval(cfg.TEST.METRIC, cfg.TEST.CHUNK)
-        ranking = evaluate_retrieval(embed, query, gallery, device, how).rankings["plain"]
-        return {name: ranking.summary()[name] for name in ("mAP", "rank1")}
+        ranking = evaluate_retrieval(embed, query, gallery, device, how).rankings.get("plain")
+        names = ("mAP", "rank1")
+        values = [0.0 if ranking is None else ranking.summary()[name] for name in names]
+        return dict(zip(names, distributed.from_main(values), strict=True))
 
     return Trainer(
         model=model,
@@ -317,8 +333,16 @@ _FREE_ON_RESUME = (
     "SOLVER.CHECKPOINT_PERIOD",
     "SOLVER.LOG_PERIOD",
 )
+# What may differ between the machines of one run.
+_OWN_TO_A_MACHINE = ("DATASETS.ROOT_DIR", "MODEL.PRETRAIN_PATH", "DATALOADER.NUM_WORKERS")
 # What the weights of a checkpoint mean nothing without.
 _FIXED_AT_TEST = ("MODEL.BACKBONE.", "MODEL.HEAD.", "INPUT.PIXEL_")
+
+
+def check_alike(cfg: CfgNode) -> None:
+    """Raises InputError if the processes of this run were given different configs."""
+    shared = [(k, v) for k, v in leaves(cfg) if k not in _OWN_TO_A_MACHINE]
+    distributed.check_same("the config", repr(shared))
 
 
 def check_resumable(cfg: CfgNode, path: Path, logger: logging.Logger) -> None:

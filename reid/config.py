@@ -48,6 +48,7 @@ def default_cfg() -> CfgNode:
 
     c.MODEL = CfgNode()
     c.MODEL.DEVICE = "auto"  # auto (cuda if there is one), cpu, cuda, cuda:1
+    c.MODEL.SYNC_BN = False  # batch normalization over the batch of all processes; CUDA
     c.MODEL.PRETRAIN_CHOICE = "imagenet"  # imagenet (by torchvision), path, none
     c.MODEL.PRETRAIN_PATH = ""  # with PRETRAIN_CHOICE path: a torchvision state dict
     c.MODEL.BACKBONE = CfgNode({"NAME": "resnet50", **_nodes(BACKBONES)})

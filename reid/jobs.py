@@ -13,6 +13,7 @@ from reid.data.records import Splits
 from reid.engine.tester import HEADERS, TestResult, rank_features, write_results
 from reid.engine.trainer import LAST, Trainer
 from reid.evaluation.files import load_features
+from reid.utils import distributed
 from reid.utils.environment import choose_device, describe, deterministic, git_commit
 from reid.utils.errors import InputError
 from reid.utils.logs import get_logger, make_dir, write_text
@@ -30,8 +31,10 @@ def train(cfg: CfgNode, resume: bool = False) -> Trainer:
     Raises:
         InputError: If OUTPUT_DIR holds a run and ``resume`` is False, or holds another run.
     """
+    build.check_alike(cfg)
     output = Path(cfg.OUTPUT_DIR)
     last = output / LAST
+    distributed.check_same(f"the file {last}", str(last.exists()))
     if last.exists() and not resume:
         raise InputError(
             f"{output} already holds a run; go on with --resume, or set another OUTPUT_DIR"
@@ -45,8 +48,10 @@ def train(cfg: CfgNode, resume: bool = False) -> Trainer:
     trainer = build.build_trainer(cfg, logger)
     if last.exists():
         trainer.resume(last)
+        distributed.check_same(f"the file {last}", str(trainer.epoch))
         logger.info(f"resumed {last}: {trainer.epoch} of {trainer.max_epochs} epochs are done")
-    write_text(output / "config.yml", dump(cfg))
+    if distributed.is_main():
+        write_text(output / "config.yml", dump(cfg))
     with deterministic(trainer.device, cfg.SOLVER.DETERMINISTIC):
         trainer.fit()
     best = trainer.best
@@ -55,7 +60,11 @@ def train(cfg: CfgNode, resume: bool = False) -> Trainer:
 
 
 def test(cfg: CfgNode, weight: Path) -> TestResult:
-    """Evaluates the checkpoint ``weight``; writes metrics.json and ranking.npz to OUTPUT_DIR."""
+    """Evaluates the checkpoint ``weight``; writes metrics.json and ranking.npz to OUTPUT_DIR.
+
+    Of several processes the first one writes and has the rankings.
+    """
+    build.check_alike(cfg)
     logger = get_logger(make_dir(Path(cfg.OUTPUT_DIR)), "test")
     logger.info(describe(choose_device(cfg.MODEL.DEVICE)))
     model = build.load_trained(cfg, weight, logger)
@@ -65,13 +74,24 @@ def test(cfg: CfgNode, weight: Path) -> TestResult:
 
 
 def test_reference(cfg: CfgNode, name: str, embed: nn.Module) -> TestResult:
-    """Evaluates an embedding that needs no checkpoint, as :func:`test` does."""
+    """Evaluates an embedding that needs no checkpoint, as :func:`test` does.
+
+    Raises:
+        InputError: In several processes: one that draws at random would draw the same in each.
+    """
+    if distributed.active():
+        raise InputError("a reference is evaluated by one process; start it without torchrun")
     logger = get_logger(make_dir(Path(cfg.OUTPUT_DIR)), "test")
     return _evaluate(cfg, embed, build.load_splits(cfg, False, logger), {"reference": name})
 
 
 def test_features(cfg: CfgNode, path: Path) -> TestResult:
-    """Evaluates saved features as :func:`test` does; needs neither model nor images."""
+    """Evaluates saved features as :func:`test` does; needs neither model nor images.
+
+    Of several processes the first one does it alone.
+    """
+    if not distributed.is_main():
+        return TestResult()
     output = make_dir(Path(cfg.OUTPUT_DIR))
     logger = get_logger(output, "test")
     device = choose_device(cfg.MODEL.DEVICE)
@@ -87,6 +107,8 @@ def _evaluate(cfg: CfgNode, embed: nn.Module, splits: Splits, facts: dict[str, s
     how = build.build_retrieval(cfg, len(splits.query), len(splits.gallery))
     save = Path(cfg.OUTPUT_DIR) / FEATURES if cfg.TEST.SAVE_FEATURES else None
     result = build.evaluate(cfg, embed, splits, how, save)
+    if not distributed.is_main():
+        return result
     if save is not None:
         get_logger(Path(cfg.OUTPUT_DIR), "test").info(f"features written: {save}")
     _report(cfg, result, len(splits.gallery), {**facts, "dataset": cfg.DATASETS.NAMES[0]})

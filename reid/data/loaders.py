@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from reid.data.records import Records
 from reid.data.sampler import Draw, PlanSampler
 from reid.data.transforms import opened
+from reid.utils import distributed
 from reid.utils.batch import Batch
 from reid.utils.errors import InputError
 
@@ -56,13 +57,13 @@ class ImageDataset(Dataset[Batch]):
 
 
 def usable_workers(wanted: int) -> int:
-    """Returns ``wanted``, or the number of cores this process may use if that is fewer.
+    """Returns ``wanted``, or this process's share of the cores it may use if that is fewer.
 
     More would only wait for each other, and how many there are changes no result.
     """
     affinity = getattr(os, "sched_getaffinity", None)  # Linux only
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return min(wanted, cores)
+    return min(wanted, max(1, cores // distributed.local_world_size()))
 
 
 def train_loader(
@@ -90,12 +91,12 @@ def in_order(count: int, batch_size: int) -> list[list[Draw]]:
 
 
 def eval_loader(
-    dataset: ImageDataset, batch_size: int, num_workers: int, pin_memory: bool
+    dataset: ImageDataset, plan: Plan, num_workers: int, pin_memory: bool
 ) -> DataLoader[Batch]:
-    """Builds a loader that yields every record once, in order."""
+    """Builds a loader of the batches of ``plan``; see :func:`in_order`."""
     return DataLoader(
         dataset,
-        batch_sampler=in_order(len(dataset), batch_size),
+        batch_sampler=plan,
         num_workers=usable_workers(num_workers),
         pin_memory=pin_memory,
         generator=torch.Generator().manual_seed(0),

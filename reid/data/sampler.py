@@ -1,8 +1,11 @@
-"""Which images make which batch: one plan per (seed, epoch), the same on every rank.
+"""Which images make which batch: one plan per (seed, epoch), the same in every process.
+
+A step of all processes together is planned as one batch, and each takes its part of it: two
+processes with B images each see what one process with 2 B images sees.
 
 Samplers yield lists of ``(index, seed)``: the seed drives that one draw's augmentation. It hangs on
-the run's seed, the epoch and the place in the plan alone, so neither the number of workers nor the
-number of ranks changes what an image looks like.
+the run's seed, the epoch and the place in the plan alone, so the number of workers does not change
+what an image looks like.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,10 +21,9 @@ _PLAN, _AUGMENT = 0, 1
 
 
 class PlanSampler(Sampler[list[Draw]]):
-    """Deals the batches of an epoch's plan to ranks; subclasses say what the plan is.
+    """Deals the batches of an epoch's plan to processes; subclasses say what the plan is.
 
-    Rank r takes batches r, r + world_size, ...; what does not fill a step of all ranks is dropped,
-    so that every rank makes the same number of steps.
+    Process r takes the r-th of ``world_size`` equal parts of each batch.
     """
 
     def __init__(self, seed: int, rank: int = 0, world_size: int = 1) -> None:
@@ -29,20 +31,21 @@ class PlanSampler(Sampler[list[Draw]]):
         self.set_epoch(1)
 
     def plan(self, rng: np.random.Generator) -> list[list[int]]:
-        """Returns the epoch's batches of record indices for all ranks together."""
+        """Returns the epoch's batches of record indices, each for all processes together."""
         raise NotImplementedError
 
     def set_epoch(self, epoch: int) -> None:
         """Draws the plan of a (1-based) epoch; the loader's next pass yields it."""
         batches = self.plan(np.random.default_rng(derive_seed(self.seed, epoch, _PLAN)))
-        batches = batches[: len(batches) // self.world_size * self.world_size]
-        if not batches:
-            raise InputError(f"an epoch has no full batch for each of {self.world_size} processes")
         seeds = iter(
             derive_seeds(self.seed, epoch, _AUGMENT, count=sum(map(len, batches))).tolist()
         )
         dealt = [[(index, next(seeds)) for index in batch] for batch in batches]
-        self._batches = dealt[self.rank :: self.world_size]
+        self._batches = [self._part(batch) for batch in dealt]
+
+    def _part(self, batch: list[Draw]) -> list[Draw]:
+        size = len(batch) // self.world_size
+        return batch[self.rank * size : (self.rank + 1) * size]
 
     def __iter__(self) -> Iterator[list[Draw]]:
         return iter(self._batches)
@@ -65,14 +68,14 @@ class PKSampler(PlanSampler):
 
     Args:
         labels: (N,) label or pid of each record.
-        num_ids: P, identities per batch and process.
+        num_ids: P, identities per batch and process; those of a step are distinct.
         num_instances: K, images per identity.
         seed: Of the run.
         rank: Of this process.
         world_size: Number of processes.
 
     Raises:
-        InputError: If K < 2, or there are fewer identities than P.
+        InputError: If K < 2, or there are fewer identities than P in all processes together.
     """
 
     def __init__(
@@ -87,22 +90,22 @@ class PKSampler(PlanSampler):
         self._groups_of: dict[int, list[int]] = {}
         for index, label in enumerate(labels):
             self._groups_of.setdefault(label, []).append(index)
-        self.num_ids, self.num_instances = num_ids, num_instances
+        self.num_ids, self.num_instances = num_ids * world_size, num_instances
         if num_instances < 2:
             raise InputError(
                 f"DATALOADER.NUM_INSTANCES is {num_instances}: the triplet loss needs at least 2"
                 " images of an identity; or set DATALOADER.SAMPLER shuffle"
             )
-        if not 1 <= num_ids <= len(self._groups_of):
+        if not 1 <= self.num_ids <= len(self._groups_of):
             raise InputError(
-                f"a batch of P = {num_ids} identities cannot be made: the training set has"
-                f" {len(self._groups_of)}; lower SOLVER.IMS_PER_BATCH (P x K) or raise"
-                " DATALOADER.NUM_INSTANCES (K)"
+                f"a batch of P = {num_ids} identities{_in_each_of(world_size)} cannot be made: the"
+                f" training set has {len(self._groups_of)}; lower SOLVER.IMS_PER_BATCH (P x K) or"
+                " raise DATALOADER.NUM_INSTANCES (K)"
             )
         super().__init__(seed, rank, world_size)
 
     def plan(self, rng: np.random.Generator) -> list[list[int]]:
-        """Returns batches of P * K indices, K after K of one identity."""
+        """Returns batches of P * K indices a process, K after K of one identity."""
         groups = {label: self._cut(rng, images) for label, images in self._groups_of.items()}
         labels = np.array(sorted(groups))
         left = np.array([len(groups[label]) for label in labels.tolist()])
@@ -149,21 +152,26 @@ class ShuffleSampler(PlanSampler):
         world_size: Number of processes.
 
     Raises:
-        InputError: If N is below the batch size.
+        InputError: If N is below the batch size of all processes together.
     """
 
     def __init__(
         self, num_images: int, batch_size: int, seed: int, rank: int = 0, world_size: int = 1
     ) -> None:
-        if not 1 <= batch_size <= num_images:
+        if not 1 <= batch_size * world_size <= num_images:
             raise InputError(
-                f"SOLVER.IMS_PER_BATCH is {batch_size}, the training set has {num_images} images"
+                f"SOLVER.IMS_PER_BATCH is {batch_size}{_in_each_of(world_size)}, the training set"
+                f" has {num_images} images"
             )
-        self.num_images, self.batch_size = num_images, batch_size
+        self.num_images, self.batch_size = num_images, batch_size * world_size
         super().__init__(seed, rank, world_size)
 
     def plan(self, rng: np.random.Generator) -> list[list[int]]:
-        """Returns batches of ``batch_size`` indices."""
+        """Returns batches of ``batch_size`` indices a process."""
         order = rng.permutation(self.num_images)
         full = self.num_images // self.batch_size
         return [b.tolist() for b in order[: full * self.batch_size].reshape(full, -1)]
+
+
+def _in_each_of(world_size: int) -> str:
+    return f" in each of {world_size} processes" if world_size > 1 else ""

@@ -13,9 +13,10 @@ import torch
 from torch import nn
 
 from reid.evaluation import Ranking
-from reid.evaluation.features import Features, extract
+from reid.evaluation.features import Features, extract, gathered
 from reid.evaluation.files import save_features
 from reid.evaluation.retrieval import Retrieval
+from reid.utils import distributed
 from reid.utils.batch import Batch
 from reid.utils.logs import write_text, write_whole
 
@@ -49,17 +50,21 @@ def evaluate_retrieval(
 ) -> TestResult:
     """Ranks the gallery for every query.
 
+    Of several processes the first one ranks what all have extracted; the others get no rankings.
+
     Args:
         embed: (B, 3, H, W) in [0, 1] -> (B, D).
-        query: Loader of the query split.
-        gallery: Loader of the gallery split.
+        query: Loader of the query split, or of this process's part of it.
+        gallery: The same of the gallery split.
         device: Where ``embed`` lives.
         how: What rankings to make.
         save: A file that gets the features; see :func:`reid.evaluation.files.load_features`.
     """
     start = time.perf_counter()
-    q, g = extract(embed, query, device), extract(embed, gallery, device)
+    q, g = (gathered(extract(embed, loader, device)) for loader in (query, gallery))
     spent = _since(start)
+    if not distributed.is_main():
+        return TestResult()
     if save is not None:
         save_features(save, q, g)
     result = rank_features(q, g, how)

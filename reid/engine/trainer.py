@@ -12,16 +12,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.utils.tensorboard import SummaryWriter
 
 from reid.data.sampler import PlanSampler
 from reid.engine import checkpoint as ckpt
+from reid.engine import parallel
+from reid.engine.journal import Journal, journal
 from reid.engine.optim import Schedule
 from reid.engine.pictures import first_batch_pictures
 from reid.engine.progress import Progress
+from reid.losses import Criterion
+from reid.utils import distributed
 from reid.utils.batch import Batch, BatchLoader, to_unit
 from reid.utils.errors import InputError
-from reid.utils.logs import MetricsLog, make_dir
 from reid.utils.seeding import derive_seed
 
 LAST, BEST = "last.pth", "best.pth"
@@ -33,6 +35,8 @@ _RESEED = 2  # keeps the regularizers' draws apart from the sampler's (0 and 1)
 class Trainer:
     """One run: model, data, optimizer and where it writes.
 
+    Of several processes each has one, with its own part of every batch; the first one writes.
+
     Attributes:
         model: With ``reseed(seed)``; already on ``device``.
         criterion: (output, labels) -> named parts and "total".
@@ -40,7 +44,7 @@ class Trainer:
         schedule: Learning rate of each epoch.
         loader: Yields Batch; follows ``sampler``.
         sampler: Told the epoch before each pass.
-        evaluate: () -> metrics as fractions, with "mAP".
+        evaluate: () -> metrics as fractions, with "mAP"; the same in all processes.
         logger: Gets the run's lines.
         output_dir: Gets last.pth, best.pth, metrics.jsonl and TensorBoard's events.
         config: The resolved config as YAML text, stored in each checkpoint.
@@ -58,7 +62,7 @@ class Trainer:
     """
 
     model: Any
-    criterion: nn.Module
+    criterion: Criterion
     optimizer: Optimizer
     schedule: Schedule
     loader: BatchLoader
@@ -83,21 +87,20 @@ class Trainer:
     def __post_init__(self) -> None:
         fp16 = self.precision is torch.float16
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=fp16)
+        self.network: Any = self.model  # what a step calls
 
     def fit(self) -> None:
         """Trains from the epoch reached to ``max_epochs``."""
-        metrics = MetricsLog(make_dir(self.output_dir) / "metrics.jsonl", self.epoch)
-        with SummaryWriter(
-            str(self.output_dir / "tensorboard"), purge_step=self.epoch + 1
-        ) as board:
+        with journal(self.output_dir, self.epoch) as book:
             for epoch in range(self.epoch + 1, self.max_epochs + 1):
                 rate = self.schedule.apply(self.optimizer, epoch)
                 self.sampler.set_epoch(epoch)
-                if epoch <= PICTURED_EPOCHS:
-                    self._draw_pictures(board, epoch)
-                self.model.reseed(derive_seed(self.seed, epoch, _RESEED))
+                if epoch <= PICTURED_EPOCHS and distributed.is_main():
+                    self._draw_pictures(book, epoch)
+                self.model.reseed(self._mask_seed(epoch))
                 row = {"epoch": epoch, "lr": rate, **self.train_epoch(epoch)}
                 self.epoch = epoch
+                parallel.agree_on_statistics(self.model)
                 if self._due(self.eval_period):
                     row |= self.evaluate()
                 self._report(row)
@@ -106,11 +109,9 @@ class Trainer:
                     self.best = {"mAP": row["mAP"], "epoch": epoch}
                 # The row goes first: a run killed before the save drops it and writes it anew, one
                 # killed after the save would never write it.
-                metrics.write(row)
+                book.write(row)
                 if improved or self._due(self.checkpoint_period):
                     self.save(improved)
-                for name, value in row.items():
-                    board.add_scalar(name, value, epoch)
 
     def train_epoch(self, epoch: int) -> dict[str, float]:
         """Makes one pass over the loader; returns mean losses, accuracy and speed.
@@ -118,16 +119,19 @@ class Trainer:
         Raises:
             InputError: If a loss is not finite; nothing is saved after that.
         """
+        self.network = parallel.wrap(self.model, self.criterion.consumes.values())
         self.model.train()
         self.criterion.train()
         meter = Meter(self.device)
         progress = Progress(self.logger, epoch, self.max_epochs, len(self.loader), self.log_period)
         for batches in grouped(self.loader, self.accumulate):
             self.optimizer.zero_grad(set_to_none=True)
-            for batch in batches:
-                meter.add(*self.backward(batch, 1 / len(batches)))
+            for left, batch in zip(range(len(batches))[::-1], batches, strict=True):
+                with parallel.no_talk(self.network, left > 0):
+                    meter.add(*self.backward(batch, 1 / len(batches)))
             self.update()
-            if progress.advance(len(batches), sum(len(batch.labels) for batch in batches)):
+            images = sum(len(batch.labels) for batch in batches) * distributed.world_size()
+            if progress.advance(len(batches), images):
                 progress.show(meter.read(epoch))
         progress.close()
         speed = {"images_per_second": progress.images_per_second}
@@ -144,7 +148,7 @@ class Trainer:
         images = to_unit(batch.images.to(self.device, non_blocking=True))
         labels = batch.labels.to(self.device, non_blocking=True)
         with torch.autocast(self.device.type, self.precision, enabled=self.precision is not None):
-            output = self.model(images.contiguous(memory_format=torch.channels_last))
+            output = self.network(images.contiguous(memory_format=torch.channels_last))
         losses = self.criterion(output, labels)
         self.scaler.scale(losses["total"] * share).backward()
         right = (output.logits.detach().argmax(1) == labels).sum()
@@ -160,7 +164,10 @@ class Trainer:
 
     def save(self, improved: bool) -> None:
         """Writes last.pth, and best.pth (weights without optimizer state) where it is one."""
+        if not distributed.is_main():
+            return
         state = {
+            "world_size": distributed.world_size(),
             "best": self.best,
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
@@ -175,12 +182,22 @@ class Trainer:
         """Takes up the state of last.pth: the run goes on as if it had not stopped.
 
         Random numbers need no state: they are derived from (seed, epoch).
+
+        Raises:
+            InputError: Weights only, other identities, or another number of processes: their
+                batches, statistics and masks would be others.
         """
         state = ckpt.load(path)
         if "optimizer" not in state:
             raise InputError(f"{path} holds weights only; resume from {LAST}")
         if state["pids"] != self.pids:
             raise InputError(f"{path} was trained on other identities than this data set holds")
+        then, now = state.get("world_size", 1), distributed.world_size()
+        if then != now:
+            raise InputError(
+                f"{path} was trained by {then} processes, this is a run of {now}, and so another"
+                f" run; start {then}, or give it an OUTPUT_DIR of its own"
+            )
         ckpt.load_model(self.model, state, path)
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
@@ -190,13 +207,17 @@ class Trainer:
     def _due(self, period: int) -> bool:
         return self.epoch == self.max_epochs or (period > 0 and self.epoch % period == 0)
 
+    def _mask_seed(self, epoch: int) -> int:
+        own = [rank] if (rank := distributed.rank()) else []  # each process masks in its own way
+        return derive_seed(self.seed, epoch, _RESEED, *own)
+
     def _report(self, row: Mapping[str, float]) -> None:
         parts = " ".join(f"{k} {v:.4g}" for k, v in row.items() if k != "epoch")
         self.logger.info(f"epoch {self.epoch}/{self.max_epochs} done: {parts}")
 
-    def _draw_pictures(self, board: SummaryWriter, epoch: int) -> None:
+    def _draw_pictures(self, book: Journal, epoch: int) -> None:
         for name, picture in first_batch_pictures(self.model, self.loader, self.device):
-            board.add_image(name, picture, epoch)
+            book.draw(name, picture, epoch)
 
 
 def grouped(loader: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
@@ -208,6 +229,8 @@ def grouped(loader: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
 
 class Meter:
     """Sums losses and hits on the device; reading them is the only wait.
+
+    What is read is the mean over all processes, which therefore read at the same steps.
 
     Args:
         device: Of the sums.
@@ -228,11 +251,13 @@ class Meter:
 
     def read(self, epoch: int) -> dict[str, float]:
         """Returns the means since the epoch began; raises InputError that names one not finite."""
-        means = {f"loss_{name}": float(value) / self.steps for name, value in self.sums.items()}
+        sums = torch.stack([value.double() for value in (*self.sums.values(), self.right)])
+        *losses, right = (distributed.total(sums) / distributed.world_size()).tolist()
+        means = {f"loss_{k}": loss / self.steps for k, loss in zip(self.sums, losses, strict=True)}
         for name, value in means.items():
             if not math.isfinite(value):
                 raise InputError(
                     f"{name} became {value} in epoch {epoch}, by step {self.steps}: the training"
                     " diverged; lower SOLVER.BASE_LR, set SOLVER.CLIP_NORM or SOLVER.PRECISION fp32"
                 )
-        return {**means, "accuracy": int(self.right) / self.images}
+        return {**means, "accuracy": right / self.images}

@@ -1,24 +1,13 @@
 """Loops that numba compiles; imported only where there is enough work to pay for loading it."""
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
-from numba import njit
+
+from reid.utils.compiling import compiled
 
 WIDE = 128  # distances compared at a time, without a branch, so that they fill vector registers
 
 
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compiles on the first call and keeps the machine code for the next process."""
-    how: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
-    try:
-        return njit(cache=True, **how)(function)
-    except RuntimeError:  # neither the package nor the home folder can be written to
-        return njit(**how)(function)
-
-
-@_compiled
+@compiled
 def _place(value: np.ndarray, column: np.ndarray, dist: float, g: int) -> int:
     """Returns how many of the matches, sorted by (value, column), come before (dist, g)."""
     low, high = 0, len(value)
@@ -31,7 +20,7 @@ def _place(value: np.ndarray, column: np.ndarray, dist: float, g: int) -> int:
     return low
 
 
-@_compiled
+@compiled
 def _scan(row: np.ndarray, value: np.ndarray, column: np.ndarray, count: np.ndarray) -> bool:
     """Counts the gallery rows by their place among the matches; says if all are finite."""
     largest, farthest = row.dtype.type(np.inf), row.dtype.type(-np.inf)
@@ -57,7 +46,7 @@ def _scan(row: np.ndarray, value: np.ndarray, column: np.ndarray, count: np.ndar
     return True
 
 
-@_compiled
+@compiled
 def count_ranks(
     dist: np.ndarray,
     begin: np.ndarray,
@@ -83,7 +72,7 @@ def count_ranks(
     return -1
 
 
-@_compiled
+@compiled
 def _insert(sqdist: np.ndarray, index: np.ndarray, dist: float, row: int) -> None:
     """Puts a row into an ascending list, whose last entry falls out."""
     place = len(sqdist) - 1
@@ -93,7 +82,7 @@ def _insert(sqdist: np.ndarray, index: np.ndarray, dist: float, row: int) -> Non
     sqdist[place], index[place] = dist, row
 
 
-@_compiled
+@compiled
 def offer_columns(
     product: np.ndarray,
     row_norm: np.ndarray,
@@ -139,7 +128,7 @@ def offer_columns(
         farthest[r] = far + norm
 
 
-@_compiled
+@compiled
 def offer_rows(
     product: np.ndarray,
     row_norm: np.ndarray,

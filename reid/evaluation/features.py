@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from reid.utils import distributed
 from reid.utils.batch import Batch, to_unit
 from reid.utils.errors import InputError
 
@@ -109,5 +110,14 @@ def extract(
                 feats.append(embed(images.contiguous(memory_format=torch.channels_last)))
             pids.append(batch.pids)
             camids.append(batch.camids)
+    if not feats:  # a process without a share
+        return Features(torch.zeros(0, 0, device=device), *np.zeros((2, 0), np.int64))
     # Joined outside inference mode, so that callers may use the result like any tensor.
     return Features(torch.cat(feats), torch.cat(pids).numpy(), torch.cat(camids).numpy())
+
+
+def gathered(part: Features) -> Features:
+    """Joins the parts of all processes in the order of their ranks; all get the whole."""
+    pids, camids = (torch.from_numpy(ids) for ids in (part.pids, part.camids))
+    feats, pids, camids = (distributed.gather_rows(rows) for rows in (part.feats, pids, camids))
+    return Features(feats, pids.numpy(), camids.numpy())

@@ -1,9 +1,10 @@
 """Compact classes."""
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 
 from reid.losses.registry import LOSSES
+from reid.utils import distributed
 from reid.utils.errors import InputError
 
 
@@ -49,7 +50,5 @@ class CenterLoss(nn.Module):
         descent = torch.zeros_like(self.centers).index_add_(
             0, labels, offset, alpha=2 / len(labels)
         )
-        if distributed.is_available() and distributed.is_initialized():
-            distributed.all_reduce(descent)
-            descent /= distributed.get_world_size()
+        distributed.average(descent)
         self.centers.add_(descent, alpha=self.lr)

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reid.losses.registry import LOSSES
+from reid.utils import distributed
 from reid.utils.errors import InputError
 
 
@@ -19,15 +20,19 @@ class BatchHardTriplet(nn.Module):
     Args:
         margin: Gap in units of Euclidean distance; the soft margin has none and ignores it.
         soft_margin: log(1 + exp(d_pos - d_neg)) instead of max(0, d_pos - d_neg + margin).
+        gather: Seek the pairs among the features of all processes, not only of this one; the mean
+            over processes is then the loss of their batches taken as one.
     """
 
     consumes = "feat"
 
-    def __init__(self, margin: float = 0.3, soft_margin: bool = False) -> None:
+    def __init__(
+        self, margin: float = 0.3, soft_margin: bool = False, gather: bool = False
+    ) -> None:
         super().__init__()
         if not 0 <= margin < float("inf"):
             raise InputError(f"triplet: margin is a distance >= 0, not {margin}")
-        self.margin, self.soft_margin = margin, soft_margin
+        self.margin, self.soft_margin, self.gather = margin, soft_margin, gather
 
     def forward(self, feat: Tensor, labels: Tensor) -> Tensor:
         """Returns the mean over anchors, fp32.
@@ -37,27 +42,41 @@ class BatchHardTriplet(nn.Module):
             labels: (B,) int64.
         """
         feat = feat.float()
-        positive, negative, valid = hardest_pairs(feat.detach(), labels)
+        others, ids = feat, labels
+        if self.gather:
+            others, ids = (distributed.all_gather_with_grad(x) for x in (feat, labels))
+        positive, negative, valid = hardest_pairs(feat.detach(), labels, others.detach(), ids)
         # index_select, not feat[positive]: the gradient of the latter adds repeated rows up in the
         # order in which threads come, and no two runs are alike.
         # vector_norm has gradient 0 at 0, where the square root's would be infinite.
-        d_pos = torch.linalg.vector_norm(feat - feat.index_select(0, positive), dim=1)
-        d_neg = torch.linalg.vector_norm(feat - feat.index_select(0, negative), dim=1)
+        d_pos = torch.linalg.vector_norm(feat - others.index_select(0, positive), dim=1)
+        d_neg = torch.linalg.vector_norm(feat - others.index_select(0, negative), dim=1)
         gap = d_pos - d_neg
         cost = F.softplus(gap) if self.soft_margin else F.relu(gap + self.margin)
-        return torch.where(valid, cost, 0).sum() / valid.sum().clamp(min=1)
+        anchors, parts = valid.sum(), 1
+        if self.gather:  # one part of a mean over the anchors of all
+            anchors, parts = distributed.total(anchors), distributed.world_size()
+        return torch.where(valid, cost, 0).sum() * parts / anchors.clamp(min=1)
 
 
-def hardest_pairs(feat: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Finds for each of (B, D) features its farthest positive and its nearest negative.
+def hardest_pairs(
+    feat: Tensor, labels: Tensor, others: Tensor, ids: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Finds for each feature its farthest positive and its nearest negative.
+
+    Args:
+        feat: (B, D).
+        labels: (B,) int64.
+        others: (N, D), where to look; the rows of ``feat`` are among them.
+        ids: (N,) int64, their labels.
 
     Returns:
-        positive, negative: (B,) int64 positions in the batch.
+        positive, negative: (B,) int64 positions in ``others``.
         valid: (B,) bool, whether the anchor has both; otherwise the positions mean nothing.
     """
     # Differences, not the expanded square: near pairs decide, and there the latter cancels.
-    dist = torch.cdist(feat, feat, compute_mode="donot_use_mm_for_euclid_dist")  # (B, B)
-    same = labels.unsqueeze(0) == labels.unsqueeze(1)
+    dist = torch.cdist(feat, others, compute_mode="donot_use_mm_for_euclid_dist")  # (B, N)
+    same = labels.unsqueeze(1) == ids.unsqueeze(0)
     # The anchor itself, at distance 0, is the farthest only where all positives are equal to it.
     positive = torch.where(same, dist, -torch.inf).argmax(1)
     negative = torch.where(~same, dist, torch.inf).argmin(1)

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 
 from reid.utils.errors import InputError
+from reid.utils.session import session
 
 
 def config_parser(description: str, required: bool = True) -> argparse.ArgumentParser:
@@ -28,10 +29,12 @@ def config_parser(description: str, required: bool = True) -> argparse.ArgumentP
 def run(main: Callable[[], None]) -> None:
     """Runs a tool: InputError becomes one line on stderr and exit code 2, Ctrl-C exit code 130.
 
-    Anything else is a bug and keeps its traceback.
+    Anything else is a bug and keeps its traceback. Under torchrun the tool runs as one of many
+    processes, see :func:`reid.utils.session.session`.
     """
     try:
-        main()
+        with session():
+            main()
     except InputError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)  # noqa: T201
         sys.exit(2)

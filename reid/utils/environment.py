@@ -12,15 +12,21 @@ import numpy as np
 import torch
 
 import reid
+from reid.utils import distributed
 from reid.utils.errors import InputError
 
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def choose_device(name: str) -> torch.device:
-    """Turns "auto" (CUDA if there is one), "cpu", "cuda" or "cuda:1" into a device."""
+    """Turns "auto" (CUDA if there is one), "cpu", "cuda" or "cuda:1" into a device.
+
+    Of several processes on a machine each gets the CUDA device of its own number.
+    """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if distributed.active() and name.startswith("cuda"):
+        name = _own_device(name)
     try:
         device = torch.device(name)
     except RuntimeError as error:
@@ -30,9 +36,19 @@ def choose_device(name: str) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise InputError(
             f"MODEL.DEVICE '{name}', but torch sees {torch.cuda.device_count()} CUDA devices;"
-            " set MODEL.DEVICE cpu or auto"
+            " set MODEL.DEVICE cpu or auto, and start no more processes than devices"
         )
     return device
+
+
+def _own_device(name: str) -> str:
+    own = f"cuda:{distributed.local_rank()}"
+    if name not in ("cuda", own):
+        raise InputError(
+            f"MODEL.DEVICE '{name}' is one device, and there are {distributed.world_size()}"
+            " processes; set MODEL.DEVICE cuda or auto"
+        )
+    return own
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype | None:
@@ -114,4 +130,5 @@ def describe(device: torch.device) -> str:
         f"reid {reid.__version__} ({git_commit()}), Python {platform.python_version()},"
         f" torch {torch.__version__}, numpy {np.__version__},"
         f" device {device} ({name}), {torch.get_num_threads()} threads"
+        + (f", {distributed.world_size()} processes" if distributed.active() else "")
     )

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from reid.utils import distributed
 from reid.utils.errors import InputError
 
 
@@ -23,13 +24,19 @@ def make_dir(path: Path) -> Path:
 
 
 def get_logger(output_dir: Path, name: str) -> logging.Logger:
-    """Returns a logger to stdout and, appending, to ``output_dir/<name>.log``."""
+    """Returns a logger to stdout and, appending, to ``output_dir/<name>.log``.
+
+    Of several processes only the first one is heard.
+    """
     logger = logging.getLogger(f"reid.{name}")
     logger.setLevel(logging.INFO)
     logger.propagate = False
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
         handler.close()
+    if not distributed.is_main():
+        logger.addHandler(logging.NullHandler())
+        return logger
     for handler in (
         logging.StreamHandler(sys.stdout),
         logging.FileHandler(output_dir / f"{name}.log", encoding="utf-8"),

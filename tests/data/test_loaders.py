@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from reid.data.loaders import ImageDataset, eval_loader, train_loader, usable_workers
+from reid.data.loaders import ImageDataset, eval_loader, in_order, train_loader, usable_workers
 from reid.data.records import ImageRecord
 from reid.data.sampler import PKSampler
 from reid.data.transforms import TestTransform, TrainTransform
@@ -29,7 +29,7 @@ def records(tmp_path: Path) -> tuple[ImageRecord, ...]:
 
 def test_a_batch_says_what_it_holds(records: tuple[ImageRecord, ...]) -> None:
     dataset = ImageDataset(records, TestTransform(SIZE), {3: 0, 5: 1, 9: 2})
-    batch = next(iter(eval_loader(dataset, 12, 0, False)))
+    batch = next(iter(eval_loader(dataset, in_order(12, 12), 0, False)))
     assert batch.images.dtype == torch.uint8
     assert batch.images.shape == (12, 3, *SIZE)
     assert batch.images[:, 0, 0, 0].tolist() == batch.pids.tolist() == [3] * 4 + [5] * 4 + [9] * 4
@@ -42,7 +42,9 @@ def test_a_batch_says_what_it_holds(records: tuple[ImageRecord, ...]) -> None:
 def test_evaluation_sees_every_image_once_in_order(
     records: tuple[ImageRecord, ...], batch_size: int
 ) -> None:
-    loader = eval_loader(ImageDataset(records, TestTransform(SIZE)), batch_size, 0, False)
+    loader = eval_loader(
+        ImageDataset(records, TestTransform(SIZE)), in_order(len(records), batch_size), 0, False
+    )
     batches = list(loader)
     assert torch.cat([b.indices for b in batches]).tolist() == list(range(12))
     assert all((b.labels == -1).all() for b in batches)

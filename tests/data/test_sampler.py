@@ -1,6 +1,7 @@
 """The plan of an epoch, checked by counting."""
 
 from collections import Counter
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -72,12 +73,24 @@ def test_no_two_draws_share_an_augmentation_seed() -> None:
     assert len(set(seeds)) == len(seeds)
 
 
-def test_ranks_deal_out_one_plan_in_equal_parts() -> None:
-    whole = list(PKSampler(LABELS, 3, 4, 5))
-    parts = [list(PKSampler(LABELS, 3, 4, 5, rank, 2)) for rank in range(2)]
-    assert len(parts[0]) == len(parts[1]) == len(whole) // 2
-    dealt = [batch for pair in zip(*parts, strict=True) for batch in pair]
-    assert dealt == whole[: len(dealt)]
+@pytest.mark.parametrize("world", [2, 3])
+def test_processes_see_together_what_one_sees_with_as_many_times_the_batch(world: int) -> None:
+    ranks = range(world)
+    pk = [PKSampler(LABELS, 3, 4, 5, rank, world) for rank in ranks]
+    shuffled = [ShuffleSampler(80, 6, 5, rank, world) for rank in ranks]
+    pairs = (PKSampler(LABELS, 3 * world, 4, 5), pk), (ShuffleSampler(80, 6 * world, 5), shuffled)
+    for whole, parts in pairs:
+        for sampler in (whole, *parts):
+            sampler.set_epoch(2)
+        joined = [list(chain(*batches)) for batches in zip(*parts, strict=True)]
+        assert joined == list(whole)
+
+
+def test_the_identities_of_a_step_are_distinct_over_all_processes() -> None:
+    parts = [PKSampler(LABELS, 3, 4, 5, rank, 3) for rank in range(3)]
+    for batches in zip(*map(indices, parts), strict=True):
+        assert [sorted(Counter(LABELS[i] for i in b).values()) for b in batches] == [[4, 4, 4]] * 3
+        assert len({LABELS[i] for batch in batches for i in batch}) == 9
 
 
 def test_global_random_state_is_not_moved() -> None:
@@ -97,9 +110,11 @@ def test_impossible_batches_are_errors_not_hangs(
         PKSampler(LABELS, num_ids, num_instances, seed=0)
 
 
-def test_more_processes_than_batches_is_an_error() -> None:
-    with pytest.raises(InputError, match="no full batch"):
-        PKSampler([0, 0, 1, 1], 2, 2, seed=0, rank=0, world_size=2)
+def test_too_few_identities_or_images_for_all_processes_is_an_error() -> None:
+    with pytest.raises(InputError, match="P = 4 identities in each of 3 processes cannot be made"):
+        PKSampler(LABELS, 4, 4, seed=0, rank=0, world_size=3)
+    with pytest.raises(InputError, match="is 6 in each of 2 processes, the training set has 11"):
+        ShuffleSampler(11, 6, seed=0, rank=0, world_size=2)
 
 
 def test_shuffling_serves_each_image_once_in_full_batches() -> None:

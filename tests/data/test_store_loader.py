@@ -84,7 +84,11 @@ def test_evaluation_sees_every_image_once_in_order(
 ) -> None:
     pixels = store(records, "disk", tmp_path)
     loader = StoreLoader(pixels, records, in_order(len(records), batch_size), CPU)
-    expected = list(eval_loader(ImageDataset(records, TestTransform(SIZE)), batch_size, 0, False))
+    expected = list(
+        eval_loader(
+            ImageDataset(records, TestTransform(SIZE)), in_order(len(records), batch_size), 0, False
+        )
+    )
     assert same(list(loader), expected)
     assert same(list(loader), expected)  # a second pass
 

@@ -1,0 +1,98 @@
+"""A model in many processes: averaged gradients, and one set of running statistics."""
+
+import inspect
+from collections.abc import Collection
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from reid.utils import distributed
+from reid.utils.errors import InputError
+
+
+class _Read(nn.Module):
+    """Cuts what no loss reads off the graph: its parameters get no gradient, and DDP waits for one.
+
+    Args:
+        model: Gives a named tuple of tensors.
+        read: Fields that losses read.
+    """
+
+    def __init__(self, model: nn.Module, read: Collection[str]) -> None:
+        super().__init__()
+        self.model, self.read = model, frozenset(read)
+
+    def forward(self, images: Tensor) -> Any:
+        output = self.model(images)
+        unread = {k: v.detach() for k, v in output._asdict().items() if k not in self.read}
+        return output._replace(**unread)
+
+
+def wrap(model: nn.Module, read: Collection[str]) -> nn.Module:
+    """Returns what to call in training: in one process ``model`` itself.
+
+    Afterwards all processes have the weights of the first, and every backward pass leaves the mean
+    of their gradients. ``model`` stays the one to save, to reseed and to evaluate. Wrap it anew for
+    each epoch: DDP regroups the gradients after its first step, so that a run that goes on from a
+    checkpoint would add them up in another order than one that never stopped.
+
+    Args:
+        model: Gives a named tuple of tensors.
+        read: Fields of it that losses read.
+    """
+    if not distributed.active():
+        return model
+    # Newer versions of torch deprecate the name that older ones know.
+    known = inspect.signature(DistributedDataParallel).parameters
+    new, old = "forward_sync_buffers", "broadcast_buffers"
+    settings: dict[str, Any] = {new if new in known else old: False}
+    # Every parameter has its part in the logits; looking for unused ones has a price.
+    settings["find_unused_parameters"] = "logits" not in read
+    return DistributedDataParallel(_Read(model, read), **settings)
+
+
+def no_talk(network: nn.Module, wanted: bool = True) -> AbstractContextManager[object]:
+    """Keeps gradients to this process in the block: the backward pass after it averages the sum.
+
+    Args:
+        network: From :func:`wrap`.
+        wanted: False changes nothing.
+    """
+    if wanted and isinstance(network, DistributedDataParallel):
+        return network.no_sync()
+    return nullcontext()
+
+
+def agree_on_statistics(model: nn.Module) -> None:
+    """Sets the running statistics of every process to their mean over all.
+
+    Batch normalization sees its own process's batches. Once an epoch, before the model is evaluated
+    and saved, this makes one model of what the processes hold.
+    """
+    parameters = dict(model.named_parameters())
+    state = model.state_dict()
+    statistics = [state[k] for k in state if k not in parameters and state[k].is_floating_point()]
+    distributed.average(*statistics)
+
+
+def sync_batch_norm(model: nn.Module, device: torch.device) -> None:
+    """Makes batch normalization use the batch of all processes; in one process it does already.
+
+    Args:
+        model: Is changed in place; parameters and keys of the state dict stay.
+        device: Of the model.
+
+    Raises:
+        InputError: Several processes on the CPU, for which torch has none.
+    """
+    if not distributed.active():
+        return
+    if device.type != "cuda":
+        raise InputError(
+            "MODEL.SYNC_BN True: torch synchronizes batch normalization on CUDA only; set"
+            " MODEL.SYNC_BN False, or MODEL.DEVICE cuda"
+        )
+    nn.SyncBatchNorm.convert_sync_batchnorm(model)

@@ -1,0 +1,165 @@
+"""What each of several processes does in tests/test_distributed.py, and one does alone."""
+
+import logging
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from reid.data.sampler import Draw, PKSampler
+from reid.engine import parallel
+from reid.engine.optim import Schedule, build_optimizer, parameter_groups
+from reid.engine.trainer import Trainer
+from reid.losses import LOSSES, Criterion
+from reid.utils import cli, distributed
+from reid.utils.batch import Batch
+from reid.utils.environment import choose_device
+from reid.utils.errors import InputError
+
+IDS = 9
+FEAT = torch.randn(8, 6, generator=torch.Generator().manual_seed(3))
+# Identity 0 is in both halves; 2 and 3 have one image, so their anchors are left out of the mean.
+LABELS = torch.tensor([0, 0, 1, 1, 0, 0, 2, 3])
+LOSS = {
+    "ce": lambda: LOSSES["ce"](),
+    "triplet": lambda: LOSSES["triplet"](gather=True),
+    "soft": lambda: LOSSES["triplet"](soft_margin=True, gather=True),
+    "center": lambda: LOSSES["center"](num_classes=IDS, feat_dim=5),
+}
+
+
+class Output(NamedTuple):
+    feat: Tensor
+    logits: Tensor
+
+
+class Network(nn.Module):
+    """Parity is without batch normalization, which sees the batch of its own process only."""
+
+    def __init__(self, width: int, norm: type[nn.Module] = nn.LayerNorm) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(width, 40), norm(40), nn.Linear(40, 5))
+        self.classifier = nn.Linear(5, IDS)
+        self.regularizers = nn.ModuleDict()
+        self.seeds: list[int] = []
+
+    def reseed(self, seed: int) -> None:
+        self.seeds.append(seed)
+
+    def forward(self, images: Tensor) -> Output:
+        feat = self.body(images.flatten(1))
+        return Output(feat, self.classifier(feat))
+
+
+class Noise(Dataset[Batch]):
+    """Pictures that hang on index and augmentation seed; three of each identity."""
+
+    def __getitem__(self, draw: Draw) -> Batch:
+        index, seed = draw
+        dice = torch.Generator().manual_seed(index + seed % 7)
+        image = torch.randint(256, (3, 4, 2), generator=dice, dtype=torch.uint8)
+        return Batch(image, *torch.tensor([index // 3, index // 3, 0, index]).unbind())
+
+
+def trainer(
+    folder: Path, num_ids: int, epochs: int = 2, norm: type[nn.Module] = nn.LayerNorm
+) -> Trainer:
+    torch.manual_seed(0)
+    labels = [index // 3 for index in range(3 * IDS)]
+    place = (distributed.rank(), distributed.world_size())
+    sampler, network = PKSampler(labels, num_ids, 2, 1, *place), Network(24, norm)
+    losses = {name: LOSS[name]() for name in ("ce", "triplet", "center")}
+    return Trainer(
+        model=network,
+        criterion=Criterion(losses, [1.0, 1.0, 0.01]),
+        optimizer=build_optimizer("adam", parameter_groups(network, 0.01, 1e-3)),
+        schedule=Schedule("multistep", 2),
+        loader=DataLoader(Noise(), batch_sampler=sampler),
+        sampler=sampler,
+        evaluate=lambda: {"mAP": 0.5},
+        logger=logging.getLogger("test"),
+        output_dir=folder,
+        config="SEED: 0\n",
+        pids=list(range(IDS)),
+        device=torch.device("cpu"),
+        seed=5,
+        max_epochs=epochs,
+        log_period=1,
+        clip_norm=0.5,
+    )
+
+
+def gradients(name: str) -> tuple[list[Tensor | None], Tensor]:
+    """Gradients and value of one loss on this process's part of the batch; the value averaged."""
+    torch.manual_seed(1)
+    network, loss = Network(6), LOSS[name]()
+    feat, labels = (torch.stack(list(distributed.share(x))) for x in (FEAT, LABELS))
+    wrapped = parallel.wrap(network, [loss.consumes])
+    value = loss(getattr(wrapped(feat), loss.consumes), labels)
+    value.backward()
+    value = value.detach()
+    distributed.average(value)
+    return [p.grad for p in network.parameters()], value
+
+
+def uneven() -> dict[str, Tensor]:
+    """Rows of which process r has 3 r, joined; and 11 items shared out in units of 4."""
+    rank = distributed.rank()
+    rows = torch.full((3 * rank, 2), float(rank)) if rank else torch.zeros(0, 0)
+    shares = torch.tensor(list(distributed.share(range(11), 4)), dtype=torch.int64)
+    norm = nn.BatchNorm1d(2)
+    norm.running_mean.fill_(rank)
+    parallel.agree_on_statistics(norm)
+    return {
+        "rows": distributed.gather_rows(rows),
+        "shares": distributed.gather_rows(shares),
+        "statistics": norm.running_mean,
+    }
+
+
+def refusals() -> list[str]:
+    messages = []
+    for attempt in (
+        lambda: parallel.sync_batch_norm(Network(3), torch.device("cpu")),
+        lambda: distributed.check_same("the number", str(distributed.rank())),
+        lambda: choose_device("cuda:7"),
+    ):
+        with pytest.raises(InputError) as caught:
+            attempt()
+        messages.append(str(caught.value))
+    distributed.check_same("the text", "the same in all")
+    return messages
+
+
+def main() -> None:
+    task, folder = sys.argv[1], Path(sys.argv[2])
+    result: dict[str, object] = {}
+    if task == "parity":
+        run = trainer(folder, num_ids=2)
+        run.fit()
+        result = {
+            "weights": run.model.state_dict(),
+            "centers": run.criterion.state_dict(),
+            "gradients": {name: gradients(name) for name in LOSS},
+            "seeds": run.model.seeds,
+            "uneven": uneven(),
+            "refusals": refusals(),
+        }
+    else:
+        whole = trainer(folder / "whole", 2, norm=nn.BatchNorm1d)
+        whole.fit()
+        trainer(folder / "parts", 2, epochs=1, norm=nn.BatchNorm1d).fit()
+        distributed.from_main([0])  # the file is there
+        again = trainer(folder / "parts", 2, norm=nn.BatchNorm1d)
+        again.resume(folder / "parts/last.pth")
+        again.fit()
+        result = {"whole": whole.model.state_dict(), "again": again.model.state_dict()}
+    torch.save(result, folder / f"process{distributed.rank()}.pt")
+
+
+if __name__ == "__main__":
+    cli.run(main)

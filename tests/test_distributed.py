@@ -1,0 +1,238 @@
+"""Several processes against one, by torchrun and gloo."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from distributed_worker import LOSS, gradients, trainer
+from PIL import Image
+from test_end_to_end import ROOT, command, lfm, rows, run, weights
+
+from reid.utils.errors import InputError
+from reid.utils.session import session
+
+Done = subprocess.CompletedProcess[str]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+
+
+def torchrun(processes: int, *args: object, code: int = 0) -> Done:
+    launcher = [sys.executable, "-m", "torch.distributed.run", f"--nproc_per_node={processes}"]
+    line = [*launcher, f"--master_port={free_port()}", *map(str, args)]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=200, env=environment())
+    assert (done.returncode != 0) == (code != 0), done.stdout + done.stderr
+    return done
+
+
+def tool(name: str) -> Path:
+    return ROOT / "tools" / name
+
+
+def errors(done: Done) -> list[str]:
+    return [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+
+
+@pytest.fixture(scope="module")
+def worked(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict]]:
+    folder = tmp_path_factory.mktemp("worked")
+    torchrun(2, ROOT / "tests/distributed_worker.py", "parity", folder)
+    return [torch.load(folder / f"process{rank}.pt", weights_only=True) for rank in (0, 1)]
+
+
+@pytest.mark.parametrize("name", LOSS)
+def test_the_gradient_of_two_halves_is_that_of_the_whole(worked: list[dict], name: str) -> None:
+    alone, value = gradients(name)
+    for process in worked:
+        theirs, their_value = process["gradients"][name]
+        torch.testing.assert_close(their_value, value)
+        torch.testing.assert_close(theirs, alone)
+    assert any(grad is not None and grad.any() for grad in alone)
+
+
+def test_two_processes_train_as_one_with_twice_the_batch(
+    worked: list[dict], tmp_path: Path
+) -> None:
+    alone = trainer(tmp_path, num_ids=4)
+    alone.fit()
+    start = trainer(tmp_path, num_ids=4).model.state_dict()
+    for process in worked:
+        torch.testing.assert_close(process["weights"], alone.model.state_dict())
+        torch.testing.assert_close(process["centers"], alone.criterion.state_dict())
+        assert all(not torch.equal(start[k], process["weights"][k]) for k in start)
+    for key, weight in worked[0]["weights"].items():
+        assert torch.equal(weight, worked[1]["weights"][key])
+
+
+def test_uneven_parts_are_joined_in_order_without_padding(worked: list[dict]) -> None:
+    for process in worked:
+        assert process["uneven"]["rows"].tolist() == [[1.0, 1.0]] * 3
+        assert process["uneven"]["shares"].tolist() == list(range(11))
+        assert process["uneven"]["statistics"].tolist() == [0.5, 0.5]
+
+
+def test_the_processes_mask_differently_and_the_first_as_one_alone(
+    worked: list[dict], tmp_path: Path
+) -> None:
+    alone = trainer(tmp_path, num_ids=4)
+    alone.fit()
+    first, second = (process["seeds"] for process in worked)
+    assert first == alone.model.seeds
+    assert not set(first) & set(second)
+
+
+def test_what_cannot_be_is_refused_in_every_process(worked: list[dict]) -> None:
+    for process in worked:
+        sync, same, device = process["refusals"]
+        assert "MODEL.SYNC_BN True: torch synchronizes batch normalization on CUDA only" in sync
+        assert "the number: process 1 of 2 has another one than process 0" in same
+        assert "MODEL.DEVICE 'cuda:7' is one device, and there are 2 processes" in device
+
+
+def test_three_processes_resume_to_the_bit(tmp_path: Path) -> None:
+    torchrun(3, ROOT / "tests/distributed_worker.py", "resume", tmp_path)
+    found = [torch.load(tmp_path / f"process{rank}.pt", weights_only=True) for rank in range(3)]
+    first = found[0]["whole"]
+    assert first["body.1.running_mean"].any()
+    for state in (process[name] for process in found for name in ("whole", "again")):
+        assert [key for key in first if not torch.equal(first[key], state[key])] == []
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("datasets")
+    run("make_synthetic.py", "--preset", "tiny", "--seed", 0, "--root", root)
+    return root
+
+
+def pair(data: Path, out: Path, *more: object) -> list[object]:
+    losses = ["LOSS.NAMES", "('ce','triplet','center')", "LOSS.WEIGHTS", "(1,1,0.0005)"]
+    settings = ["SOLVER.IMS_PER_BATCH", 8, "TEST.IMS_PER_BATCH", 20, "LOSS.TRIPLET.GATHER", True]
+    return [*lfm(data, out), *losses, *settings, *more]
+
+
+@pytest.fixture(scope="module")
+def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "pair"
+    done = torchrun(2, tool("train.py"), *pair(data, out, "SOLVER.MAX_EPOCHS", 1))
+    assert "warning" not in done.stderr.lower(), done.stderr
+    return out
+
+
+def test_one_process_logs_and_writes(trained: Path) -> None:
+    names = {path.name for path in trained.iterdir()}
+    expected = {"config.yml", "last.pth", "best.pth", "metrics.jsonl", "train.log", "tensorboard"}
+    assert names == expected
+    log = (trained / "train.log").read_text()
+    assert "2 processes" in log
+    assert log.count("epoch 1/1 done") == log.count("data set synthetic") == 1
+    assert [row["epoch"] for row in rows(trained)] == [1]
+    assert len(list((trained / "tensorboard").iterdir())) == 1
+    assert not [key for key in weights(trained) if key.startswith("module.")]
+
+
+def test_evaluation_is_the_same_to_the_bit(data: Path, trained: Path, tmp_path: Path) -> None:
+    # 18 query images are one batch: the first process has none of them.
+    settings = ["TEST.WEIGHT", trained / "last.pth", "TEST.SAVE_FEATURES", True]
+    folders = [tmp_path / "one", tmp_path / "two"]
+    run("test.py", *pair(data, folders[0], *settings))
+    torchrun(2, tool("test.py"), *pair(data, folders[1], *settings))
+    one, two = (json.loads((folder / "metrics.json").read_text()) for folder in folders)
+    own = {"seconds", "config_hash"}  # the latter hangs on OUTPUT_DIR
+    assert {k: v for k, v in one.items() if k not in own} == {
+        k: v for k, v in two.items() if k not in own
+    }
+    assert one["mAP"] == rows(trained)[-1]["mAP"]
+    for name in ("features.npz", "ranking.npz"):
+        left, right = (np.load(folder / name) for folder in folders)
+        assert left.files == right.files
+        assert all(np.array_equal(left[key], right[key]) for key in left.files)
+
+
+def test_a_run_of_two_is_not_resumed_by_one(data: Path, trained: Path) -> None:
+    before = (trained / "last.pth").read_bytes()
+    done = run("train.py", *pair(data, trained, "SOLVER.MAX_EPOCHS", 2, "--resume"), code=2)
+    assert "was trained by 2 processes, this is a run of 1" in errors(done)[0]
+    assert (trained / "last.pth").read_bytes() == before
+
+
+def test_a_broken_image_in_one_process_ends_all_with_its_name(
+    data: Path, trained: Path, tmp_path: Path
+) -> None:
+    home = tmp_path / "market1501"
+    shutil.copytree(next(data.glob("synthetic-tiny-*")), home)
+    broken = sorted((home / "bounding_box_test").glob("[0-9]*.jpg"))[-1]  # of the last process
+    Image.new("RGB", (8, 16)).save(home / "query/0001_c1s1_000001_01.jpg")
+    broken.write_bytes(b"no image")
+    args = pair(tmp_path, tmp_path / "out", "DATASETS.NAMES", "market1501")
+    done = torchrun(2, tool("test.py"), *args, "TEST.WEIGHT", trained / "last.pth", code=1)
+    assert f"{broken.name}: cannot be read as an image" in errors(done)[0]
+    assert len(errors(done)) == 1
+    assert "process 1 ends" not in done.stderr
+
+
+STUCK = """
+import time
+from reid.utils import cli, distributed
+from reid.utils.errors import InputError
+def main():
+    if distributed.rank() == 1:
+        raise InputError("one went wrong")
+    time.sleep(500)
+cli.run(main)
+"""
+
+
+def together(lines: list[list[str]]) -> tuple[str, list[int]]:
+    """Starts one process a line without torchrun, as on machines of their own."""
+    here = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    processes = [
+        subprocess.Popen(
+            line,
+            env={**environment(), **here, "RANK": str(rank), "LOCAL_RANK": "0"},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank, line in enumerate(lines)
+    ]
+    said = "".join(process.communicate(timeout=100)[1] for process in processes)
+    return said, [process.returncode for process in processes]
+
+
+def test_a_process_that_waits_on_another_machine_ends_too() -> None:
+    said, codes = together([[sys.executable, "-c", STUCK]] * 2)
+    assert codes == [1, 2]
+    assert said.splitlines() == ["process 0 ends: process 1 failed", "error: one went wrong"]
+
+
+def test_machines_with_different_commands_are_told_so(data: Path, tmp_path: Path) -> None:
+    rates = (0.1, 0.2)
+    lines = [command("train.py", *pair(data, tmp_path, "SOLVER.BASE_LR", r)) for r in rates]
+    said, codes = together(lines)
+    assert sorted(codes) == [1, 2]
+    assert said.count("error: ") == 1
+    assert "the config: process 1 of 2 has another one than process 0" in said
+
+
+def test_a_number_of_processes_without_torchrun_is_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(InputError, match="start several processes with torchrun"), session():
+        pytest.fail("there is nobody to join")
