@@ -10,13 +10,15 @@ random. Rates are medians over steps; a loader's is per second of CPU time, all 
 """
 
 import argparse
+import contextlib
 import logging
+import os
 import resource
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +123,22 @@ def loader_rate(batches: Iterable[Batch]) -> float:
     return images / (time.process_time() - start)
 
 
+@contextlib.contextmanager
+def one_core() -> Iterator[None]:
+    """Keeps the process, background threads too, on one core where the system allows it."""
+    threads, movable = torch.get_num_threads(), hasattr(os, "sched_setaffinity")
+    cores = os.sched_getaffinity(0) if movable else set()
+    torch.set_num_threads(1)
+    if movable:
+        os.sched_setaffinity(0, {min(cores)})
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        if movable:
+            os.sched_setaffinity(0, cores)
+
+
 def cycle(trainer: Trainer, steps: int) -> Iterable[Batch]:
     """Yields ``steps`` batches over as many epochs as that takes."""
     epoch = 0
@@ -170,12 +188,10 @@ def bench(args: argparse.Namespace, root: Path) -> None:
         f"{cfg.MODEL.BACKBONE.NAME} {tuple(cfg.INPUT.SIZE_TRAIN)}, batch {len(batch.labels)},"
         f" {ours.precision or torch.float32}, {cfg.MODEL.REGULARIZER.NAME}"
     )
-    single = [*PLAIN, "DATALOADER.NUM_WORKERS", "0"]
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    image_by_image = loader_rate(cycle(build_run(args, root, single)[1], 1 + args.loader_steps))
-    show("loader, a core", loader_rate(cycle(ours, 1 + 10 * args.loader_steps)), image_by_image)
-    torch.set_num_threads(threads)
+    single = build_run(args, root, [*PLAIN, "DATALOADER.NUM_WORKERS", "0"])[1]
+    with one_core():
+        plainly = loader_rate(cycle(single, 1 + args.loader_steps))
+        show("loader, a core", loader_rate(cycle(ours, 1 + 10 * args.loader_steps)), plainly)
 
     fast, slow = our_step(ours), plain_step(plain_cfg, plain)
     fixed = [batch] * (2 + args.steps)
