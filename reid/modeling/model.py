@@ -12,7 +12,10 @@ from reid.utils.seeding import derive_seed
 
 
 class Backbone(Protocol):
-    """What a backbone module offers besides being an ``nn.Module``."""
+    """What a backbone module offers besides being an ``nn.Module``.
+
+    ``fresh``, if it has that, names the stages whose output may be written to.
+    """
 
     stages: tuple[str, ...]
     feat_dim: int
@@ -79,6 +82,9 @@ class ReIDModel(nn.Module):
         self.backbone, self.head = backbone, head
         _check_stages(regularizers, cast(Backbone, backbone).stages)
         self.regularizers = nn.ModuleDict(regularizers)
+        for stage in getattr(backbone, "fresh", ()):
+            if hasattr(regularizers.get(stage), "in_place"):
+                regularizers[stage].in_place = True  # type: ignore[assignment]
         for name, values in (("pixel_mean", pixel_mean), ("pixel_std", pixel_std)):
             self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
 

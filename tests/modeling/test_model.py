@@ -168,3 +168,26 @@ def test_a_copy_of_the_model_masks_alike(images: Tensor) -> None:
     model.reseed(1)
     twin = copy.deepcopy(model)
     assert torch.equal(model(images).feat, twin(images).feat)
+
+
+@pytest.mark.parametrize("fill", ["uniform", "mean"])
+def test_masking_in_place_after_conv1_gives_the_bits_of_masking_a_copy(
+    images: Tensor, fill: str
+) -> None:
+    found = []
+    for in_place in (True, False):
+        torch.manual_seed(0)
+        model = build({"conv1": LocalFeatureMasking(p=0.9, fill=fill)}).train()
+        assert model.regularizers["conv1"].in_place is True
+        model.regularizers["conv1"].in_place = in_place
+        model.reseed(3)
+        with torch.autocast("cpu", torch.bfloat16):
+            out = model(images)
+        out.logits.square().sum().backward()
+        found.append([out.feat, *(p.grad for p in model.parameters() if p.grad is not None)])
+    assert all(map(torch.equal, *found))
+
+
+def test_a_map_that_others_hold_is_masked_as_a_copy() -> None:
+    model = build({"layer1": LocalFeatureMasking()})
+    assert model.regularizers["layer1"].in_place is False

@@ -22,6 +22,7 @@ class ResNet(nn.Module):
     """
 
     stages = ("conv1", "stem", "layer1", "layer2", "layer3", "layer4")
+    fresh = ("conv1",)  # whose output may be written to: a convolution runs backward without it
 
     def __init__(self, depth: int, last_stride: int = 1) -> None:
         super().__init__()

@@ -41,6 +41,7 @@ class LocalFeatureMasking(nn.Module):
     """
 
     spatial = True
+    in_place = False  # set where the map that comes in is nobody else's, which saves a copy
 
     def __init__(
         self,
@@ -66,7 +67,7 @@ class LocalFeatureMasking(nn.Module):
         self.dice.reseed(seed)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Masks x, (B, C, H, W) of any floating type, in training; x itself is never written to."""
+        """Masks x, (B, C, H, W) of any floating type, in training; writes to it if ``in_place``."""
         if not self.training:
             return x
         boxes = self.draw(*x.shape)
@@ -74,7 +75,8 @@ class LocalFeatureMasking(nn.Module):
             return x
         boxes = boxes.to(x.device)
         inside = boxes.inside(*x.shape[2:])
-        return overwrite(x, boxes.sample, boxes.channels, inside, self._values(x, boxes))
+        values = self._values(x, boxes)
+        return overwrite(x, boxes.sample, boxes.channels, inside, values, self.in_place)
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def draw(self, batch: int, channels: int, height: int, width: int) -> Boxes:

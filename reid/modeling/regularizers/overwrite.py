@@ -1,4 +1,4 @@
-"""Constant cells in a feature map, at the price of one copy forward and one backward."""
+"""Constant cells in a feature map, at the price of a copy backward and, if need be, forward."""
 
 from typing import Any
 
@@ -7,8 +7,15 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
 
-def overwrite(x: Tensor, sample: Tensor, channels: Tensor, inside: Tensor, value: Tensor) -> Tensor:
-    """Returns a copy of ``x`` with new values in some cells; no gradient flows into these.
+def overwrite(
+    x: Tensor,
+    sample: Tensor,
+    channels: Tensor,
+    inside: Tensor,
+    value: Tensor,
+    in_place: bool = False,
+) -> Tensor:
+    """Returns ``x`` with new values in some cells; no gradient flows into these.
 
     Args:
         x: (B, C, H, W); its memory format is kept.
@@ -16,8 +23,11 @@ def overwrite(x: Tensor, sample: Tensor, channels: Tensor, inside: Tensor, value
         channels: (n, k) int64, distinct within a row.
         inside: Cells to overwrite, bool, broadcasts to (n, k, H, W).
         value: What to write, broadcasts to (n, k, H, W); a constant to autograd.
+        in_place: Write into ``x`` instead of a copy; only where nothing else needs it as it was.
     """
-    out: Tensor = _Overwrite.apply(x, sample, channels, inside, value.to(x.dtype))
+    # A compiler keeps the order of reads and writes itself, and knows no mark_dirty.
+    write = _OverwriteInPlace if in_place and not torch.compiler.is_compiling() else _Overwrite
+    out: Tensor = write.apply(x, sample, channels, inside, value.to(x.dtype))
     return out
 
 
@@ -46,3 +56,18 @@ class _Overwrite(torch.autograd.Function):
         out, maps = grad.clone(), (sample.unsqueeze(1), channels)
         out[maps] = grad[maps].masked_fill_(inside, 0)
         return out, None, None, None, None
+
+
+class _OverwriteInPlace(_Overwrite):
+    @staticmethod
+    def forward(
+        x: Tensor, sample: Tensor, channels: Tensor, inside: Tensor, value: Tensor
+    ) -> Tensor:
+        maps = (sample.unsqueeze(1), channels)
+        x[maps] = torch.where(inside, value, x[maps])
+        return x
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        ctx.mark_dirty(inputs[0])
+        _Overwrite.setup_context(ctx, inputs, output)
