@@ -11,7 +11,7 @@ from tabulate import tabulate
 from torch import nn
 from yacs.config import CfgNode
 
-from reid.config import difference, dump, leaves, parse_dump
+from reid.config import default_cfg, difference, dump, leaves, parse_dump
 from reid.data.augment import GrayscalePatch, Jitter
 from reid.data.datasets import DATASETS, PUBLISHED
 from reid.data.loaders import (
@@ -351,8 +351,11 @@ def check_resumable(cfg: CfgNode, path: Path, logger: logging.Logger) -> None:
     A longer MAX_EPOCHS is allowed where the learning rate of past epochs does not hang on it.
     """
     saved = parse_dump(ckpt.load(path)["config"])
+    unset = dict(leaves(parse_dump(dump(default_cfg()))))
     longer = "SOLVER.MAX_EPOCHS" if cfg.SOLVER.SCHEDULE == "multistep" else ()
     for key, now, then in difference(parse_dump(dump(cfg)), saved):
+        if then is None and now == unset[key]:
+            continue  # a key younger than the checkpoint, at the default that does what was done
         if key.startswith(_FREE_ON_RESUME) or key == longer:
             logger.info(f"resuming with {key} {now}; the run began with {then}")
         else:

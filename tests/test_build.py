@@ -1,0 +1,44 @@
+"""Wiring that no end-to-end run reaches."""
+
+import logging
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+from reid import build
+from reid.config import dump, load_cfg
+from reid.engine import checkpoint
+from reid.utils.errors import InputError
+
+CONFIG = Path(__file__).parents[1] / "configs/market_lfm.yml"
+LOGGER = logging.getLogger("test")
+
+
+def saved(folder: Path, text: str) -> Path:
+    checkpoint.save(folder / "last.pth", nn.Linear(1, 1), 3, text, [1, 2], {})
+    return folder / "last.pth"
+
+
+def without(text: str, *keys: str) -> str:
+    lines = text.splitlines(keepends=True)
+    kept = [line for line in lines if not line.strip().startswith(tuple(f"{k}:" for k in keys))]
+    assert len(kept) == len(lines) - len(keys)
+    return "".join(kept)
+
+
+def test_a_key_younger_than_the_checkpoint_is_at_its_default(tmp_path: Path) -> None:
+    cfg = load_cfg(CONFIG)
+    path = saved(tmp_path, without(dump(cfg), "JITTER_PROB", "ACCUMULATE"))
+    build.check_resumable(cfg, path, LOGGER)
+    changed = load_cfg(CONFIG, ["SOLVER.ACCUMULATE", "2"])
+    with pytest.raises(InputError, match=r"SOLVER.ACCUMULATE None, this config says 2"):
+        build.check_resumable(changed, path, LOGGER)
+
+
+def test_another_setting_is_another_run_and_a_free_one_is_not(tmp_path: Path) -> None:
+    path = saved(tmp_path, dump(load_cfg(CONFIG)))
+    free = ["DATALOADER.CACHE", "disk", "MODEL.DEVICE", "cpu", "SOLVER.MAX_EPOCHS", "200"]
+    build.check_resumable(load_cfg(CONFIG, free), path, LOGGER)
+    with pytest.raises(InputError, match=r"trained with SEED 0, this config says 1"):
+        build.check_resumable(load_cfg(CONFIG, ["SEED", "1"]), path, LOGGER)
