@@ -102,15 +102,29 @@ def wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def step_rate(step: Step, batches: Iterable[Batch], device: torch.device, skip: int = 1) -> float:
-    """Returns images a second: the batch over the median time between steps."""
-    marks, size = [], 0
+def step_seconds(step: Step, batches: Iterable[Batch], device: torch.device) -> list[float]:
+    """Returns the seconds from the end of one step to that of the next, without the first two."""
+    marks = []
     for batch in batches:
         step(batch)
         wait(device)
         marks.append(time.perf_counter())
-        size = len(batch.labels)
-    return size / statistics.median(np.diff(marks)[skip:].tolist())
+    return np.diff(marks)[1:].tolist()
+
+
+def rates(
+    step: Step, trainer: Trainer, batch: Batch, steps: int, rounds: int = 2
+) -> tuple[float, float]:
+    """Returns images a second of the step on one batch and of the whole loop.
+
+    In turns, so that a machine that grows slower or faster does so for both.
+    """
+    alone, loop = [], []
+    for _ in range(rounds):
+        alone += step_seconds(step, [batch] * (2 + steps), trainer.device)
+        loop += step_seconds(step, cycle(trainer, 2 + steps), trainer.device)
+    size = len(batch.labels)
+    return size / statistics.median(alone), size / statistics.median(loop)
 
 
 def loader_rate(batches: Iterable[Batch]) -> float:
@@ -217,13 +231,10 @@ def bench(args: argparse.Namespace, root: Path) -> None:
         plainly = loader_rate(cycle(single, 1 + args.loader_steps))
         show("loader, a core", loader_rate(cycle(ours, 1 + 10 * args.loader_steps)), plainly)
 
-    fast, slow = our_step(ours), plain_step(plain_cfg, plain)
-    fixed = [batch] * (2 + args.steps)
-    slow_alone = step_rate(slow, fixed, device)
-    alone = step_rate(fast, fixed, device)
+    slow_alone, slow_loop = rates(plain_step(plain_cfg, plain), plain, batch, args.steps, rounds=1)
+    alone, loop = rates(our_step(ours), ours, batch, args.steps)
     show("step on one batch", alone, slow_alone)
-    loop = step_rate(fast, cycle(ours, 2 + args.steps), device)
-    show("whole loop", loop, step_rate(slow, cycle(plain, 2 + args.steps), device))
+    show("whole loop", loop, slow_loop)
     show("whole loop", loop, alone, "step")
 
     for stage in ours.model.regularizers:
