@@ -29,12 +29,14 @@ setup(
         "pillow>=10.0",
         "tqdm>=4.66",  # progress bars: terminal handling is not ours to write
         "tabulate>=0.9",  # aligned tables in logs, and the same rows as Markdown
+        "matplotlib>=3.8",  # robustness curves: drawing charts is not ours to write
         "numba>=0.60",  # compiles the loop that counts ranks; the package works, slower, without it
     ],
     extras_require={
         "dev": [
             "pytest>=8,<10",
             "hypothesis>=6.100",  # draws the sizes and ties that nobody thinks of
+            "torchattacks>=3.5",  # a second opinion on FGSM, BIM, MI-FGSM and PGD
             "ruff==0.17.6",  # pinned: a new linter version must not fail an old commit
             "mypy==2.4.1",
         ],

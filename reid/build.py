@@ -324,6 +324,7 @@ def build_trainer(cfg: CfgNode, logger: logging.Logger) -> Trainer:
 _FREE_ON_RESUME = (
     "OUTPUT_DIR",
     "TEST.",
+    "ATTACK.",
     "MODEL.DEVICE",
     "DATASETS.ROOT_DIR",
     "DATALOADER.NUM_WORKERS",

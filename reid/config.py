@@ -25,6 +25,10 @@ from reid.evaluation.ranking import CHUNK
 from reid.evaluation.retrieval import Expansion, ReRanking
 from reid.losses import LOSSES
 from reid.modeling import BACKBONES, HEADS, REGULARIZERS
+from reid.robustness.ball import NORMS
+from reid.robustness.corruptions import CORRUPTIONS
+from reid.robustness.objectives import OBJECTIVES
+from reid.robustness.optimizers import OPTIMIZERS as ATTACK_OPTIMIZERS
 from reid.utils.errors import InputError, suggest
 from reid.utils.registry import Registry
 
@@ -124,7 +128,30 @@ def default_cfg() -> CfgNode:
     c.TEST.RERANK = hyperparameters(ReRanking)
     c.TEST.AQE = CfgNode({"ENABLED": False, **hyperparameters(Expansion)})
     c.TEST.SAVE_FEATURES = False  # OUTPUT_DIR/features.npz, for test.py --features
+    c.ATTACK = _attack_section()
     return c
+
+
+def _attack_section() -> CfgNode:
+    a = CfgNode()
+    # presets (ama, cea, lta, odfa16, standard, strong), noise, or OPTIMIZER-OBJECTIVE
+    a.NAMES = ("noise", "fgsm-fna", "mi_fgsm-metric", "pgd-sma", "pgd-fna")
+    a.EPS_255 = ()  # budgets in levels of a pixel; () = a preset's own, else 2, 4, 8
+    a.SIDE = "query"  # which side is perturbed: query, gallery
+    a.NUM_QUERIES = 0  # evenly spaced part of the queries; 0 = all
+    a.IMS_PER_BATCH = 64
+    a.PRECISION = "fp32"
+    a.SIZE = (0, 0)  # height, width of the pixels that are attacked; 0, 0 = INPUT.SIZE_TEST
+    a.ON_GRID = True  # round attacked images to 8 bits
+    a.STEP_CURVE = ()  # numbers of steps at which iterated attacks are run besides
+    a.CORRUPTIONS = ()  # natural corruptions, or all
+    a.SEVERITIES = (1, 2, 3, 4, 5)
+    a.SANITY_QUERIES = 64  # that --sanity works on
+    a.SAVE_IMAGES = 0  # attacked images kept of each attack; -1 = all
+    a.SAVE_AS = "png"  # png, npz
+    for name, node in {**_nodes(ATTACK_OPTIMIZERS), **_nodes(OBJECTIVES)}.items():
+        a[name] = node
+    return a
 
 
 def choices() -> dict[str, list[str]]:
@@ -145,6 +172,12 @@ def choices() -> dict[str, list[str]]:
         "TEST.NECK_FEAT": ["after", "before"],
         "TEST.METRIC": sorted(METRICS),
         "LOSS.NAMES": LOSSES.names(),
+        "ATTACK.SIDE": ["query", "gallery"],
+        "ATTACK.PRECISION": ["fp32", "bf16", "fp16", "auto"],
+        "ATTACK.CORRUPTIONS": ["all", *CORRUPTIONS.names()],
+        "ATTACK.SAVE_AS": ["png", "npz"],
+        "ATTACK.PGD.NORM": sorted(NORMS),
+        "ATTACK.NOISE.NORM": sorted(NORMS),
     }
 
 
@@ -173,11 +206,31 @@ BOUNDS: dict[str, tuple[float, float | None]] = {
     "TEST.RERANK.K1": (1, None),
     "TEST.RERANK.K2": (1, None),
     "TEST.RERANK.LAMBDA_VALUE": (0, 1),
+    "ATTACK.EPS_255": (0, 255),
+    "ATTACK.NUM_QUERIES": (0, None),
+    "ATTACK.IMS_PER_BATCH": (1, None),
+    "ATTACK.SIZE": (0, None),
+    "ATTACK.STEP_CURVE": (1, None),
+    "ATTACK.SEVERITIES": (1, 5),
+    "ATTACK.SANITY_QUERIES": (2, None),
+    "ATTACK.SAVE_IMAGES": (-1, None),
 }
 
 
-# Tuples of any length; every other tuple keeps the length of its default.
-LISTS = {"DATASETS.NAMES", "LOSS.NAMES", "LOSS.WEIGHTS", "SOLVER.STEPS", "MODEL.REGULARIZER.STAGES"}
+# Tuples of any length, with an item that shows their type; every other tuple keeps the length of
+# its default.
+LISTS: dict[str, Any] = {
+    "DATASETS.NAMES": "",
+    "LOSS.NAMES": "",
+    "LOSS.WEIGHTS": 0.0,
+    "SOLVER.STEPS": 0,
+    "MODEL.REGULARIZER.STAGES": "",
+    "ATTACK.NAMES": "",
+    "ATTACK.EPS_255": 0.0,
+    "ATTACK.STEP_CURVE": 0,
+    "ATTACK.CORRUPTIONS": "",
+    "ATTACK.SEVERITIES": 0,
+}
 
 
 def load_cfg(path: str | Path | None, overrides: Sequence[str] = ()) -> CfgNode:
@@ -303,7 +356,7 @@ def _set(cfg: CfgNode, key: str, value: Any, source: str) -> None:
             f"{source}: {key} is a section, not a setting; it has {', '.join(sorted(default))}"
         )
     try:
-        value = _coerce(value, default)
+        value = _coerce(value, (LISTS[key],) if key in LISTS else default)
     except TypeError as error:
         raise InputError(f"{source}: {key} {error}") from error
     if isinstance(value, tuple) and key not in LISTS and len(value) != len(default):
@@ -316,9 +369,10 @@ def _set(cfg: CfgNode, key: str, value: Any, source: str) -> None:
                 f" Known: {', '.join(known)}"
             )
     least, most = BOUNDS.get(key, (None, None))
-    if (least is not None and value < least) or (most is not None and value > most):
-        limits = f"at least {least}" + (f" and at most {most}" if most is not None else "")
-        raise InputError(f"{source}: {key} must be {limits}, got {value}")
+    for item in value if isinstance(value, tuple) else (value,):
+        if (least is not None and item < least) or (most is not None and item > most):
+            limits = f"at least {least}" + (f" and at most {most}" if most is not None else "")
+            raise InputError(f"{source}: {key} must be {limits}, got {value}")
     section, _, name = key.rpartition(".")
     (_lookup(cfg, section) if section else cfg)[name] = value
 

@@ -19,9 +19,11 @@ LEVELS = {
     "engine": 3,
     "config": 4,
     "build": 5,
+    "build_attack": 5.5,
     "jobs": 6,
+    "attack_job": 6,
 }
-CFG_ROOMS = {"config", "build", "jobs"}
+CFG_ROOMS = {"config", "build", "build_attack", "jobs", "attack_job"}
 MODULES = sorted((ROOT / "reid").rglob("*.py"))
 
 

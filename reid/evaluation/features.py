@@ -30,17 +30,23 @@ class Features(NamedTuple):
 class _Output(Protocol):
     feat: Tensor
     feat_bn: Tensor
+    logits: Tensor
 
 
 class Embedding(nn.Module):
     """What retrieval compares: pixels in [0, 1] to one vector an image.
 
+    Evaluation and attacks share it, so that an attack sees what is evaluated, from resizing to
+    flip averaging.
+
     Args:
-        model: Gives an output with ``feat`` and ``feat_bn``, each (B, D).
+        model: Gives an output with ``feat`` and ``feat_bn``, each (B, D), and ``logits``.
         neck_feat: "after" or "before" the BNNeck.
         normalize: Divide by the L2 norm.
         flip: Average the (normalised) features of image and mirror image.
         dtype: Autocast dtype, None for fp32.
+        size: (height, width) that images of another size are brought to, bilinear with
+            antialiasing; None takes them as they come.
     """
 
     def __init__(
@@ -50,28 +56,45 @@ class Embedding(nn.Module):
         normalize: bool = True,
         flip: bool = False,
         dtype: torch.dtype | None = None,
+        size: tuple[int, int] | None = None,
     ) -> None:
         super().__init__()
         if neck_feat not in ("after", "before"):
             raise InputError(f"neck_feat must be 'after' or 'before', got '{neck_feat}'")
         self.model, self.normalize, self.flip, self.dtype = model, normalize, flip, dtype
         self.field = "feat_bn" if neck_feat == "after" else "feat"
+        self.size = size
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps (B, 3, H, W) float in [0, 1] to (B, D) float32."""
-        feats = self._one_view(images)
+        return self._feats(images, self.normalize)
+
+    def raw(self, images: Tensor) -> Tensor:
+        """Maps images to features of their own length, (B, D) float32."""
+        return self._feats(images, False)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Maps images, unmirrored, to scores of the training identities, (B, C) float32."""
+        return self._output(images).logits.float()
+
+    def _feats(self, images: Tensor, normalize: bool) -> Tensor:
+        scale = nn.functional.normalize if normalize else nn.Identity()
+        feats: Tensor = scale(self._view(images))
         if self.flip:
-            feats = self._scaled(feats + self._one_view(images.flip(3)), 0.5)
+            both = feats + scale(self._view(images.flip(3)))
+            feats = scale(both) if normalize else both * 0.5
         return feats
 
-    def _one_view(self, images: Tensor) -> Tensor:
+    def _view(self, images: Tensor) -> Tensor:
+        feats: Tensor = getattr(self._output(images), self.field)
+        return feats.float()
+
+    def _output(self, images: Tensor) -> _Output:
+        if self.size is not None and images.shape[2:] != self.size:
+            images = nn.functional.interpolate(images, self.size, mode="bilinear", antialias=True)
         with torch.autocast(images.device.type, self.dtype, enabled=self.dtype is not None):
             output: _Output = self.model(images)
-        feats: Tensor = getattr(output, self.field).float()
-        return self._scaled(feats, 1.0)
-
-    def _scaled(self, feats: Tensor, factor: float) -> Tensor:
-        return nn.functional.normalize(feats) if self.normalize else feats * factor
+        return output
 
 
 @contextmanager

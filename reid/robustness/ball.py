@@ -1,0 +1,117 @@
+"""What a perturbation may be: a ball around the clean image, cut by the range [0, 1] of pixels."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor
+
+from reid.robustness.draws import Draws
+from reid.utils.errors import InputError, unknown
+
+LEVELS = 255  # an 8-bit pixel is a whole number of 1 / LEVELS
+
+
+class Ball(Protocol):
+    """Images within ``eps`` of the clean ones. All images are (B, 3, H, W) float in [0, 1]."""
+
+    @property
+    def eps(self) -> float:
+        """Radius in [0, 1] units of a pixel."""
+
+    def project(self, images: Tensor, clean: Tensor) -> Tensor:
+        """Returns the nearest images that are allowed."""
+
+    def step(self, images: Tensor, gradient: Tensor, size: Tensor | float) -> Tensor:
+        """Walks ``size`` radii up the gradient; an image without gradient stays."""
+
+    def sample(self, clean: Tensor, draws: Draws) -> Tensor:
+        """Draws an allowed image near each clean one."""
+
+    def to_grid(self, images: Tensor, clean: Tensor) -> Tensor:
+        """Rounds to 8 bits without leaving the ball; ``clean`` lies on the grid already."""
+
+
+@dataclass(frozen=True)
+class Linf:
+    """No value of a pixel changes by more than ``eps``."""
+
+    eps: float
+    name: ClassVar[str] = "linf"
+
+    def project(self, images: Tensor, clean: Tensor) -> Tensor:
+        """See :class:`Ball`."""
+        return torch.clamp(images, clean - self.eps, clean + self.eps).clamp_(0, 1)
+
+    def step(self, images: Tensor, gradient: Tensor, size: Tensor | float) -> Tensor:
+        """See :class:`Ball`."""
+        return images + gradient.sign() * (size * self.eps)
+
+    def sample(self, clean: Tensor, draws: Draws) -> Tensor:
+        """See :class:`Ball`; uniform before the cut to [0, 1]."""
+        noise = draws.uniform(clean.shape[1:], clean).mul_(2).sub_(1)
+        return (clean + noise.mul_(self.eps)).clamp_(0, 1)
+
+    def to_grid(self, images: Tensor, clean: Tensor) -> Tensor:
+        """See :class:`Ball`."""
+        most = int(self.eps * LEVELS + 1e-6)
+        change = ((images - clean) * LEVELS).round_().clamp_(-most, most)
+        return _on_grid(clean, change)
+
+
+@dataclass(frozen=True)
+class L2:
+    """The root of the mean squared change over all values of an image is at most ``eps``.
+
+    A mean and not a sum, so that ``eps`` keeps its unit and its meaning at every image size; the
+    plain Euclidean radius is ``eps * sqrt(3 * H * W)``.
+    """
+
+    eps: float
+    name: ClassVar[str] = "l2"
+
+    def project(self, images: Tensor, clean: Tensor) -> Tensor:
+        """See :class:`Ball`. Cutting to [0, 1] moves towards the clean image, so it comes last."""
+        change = images - clean
+        factor = (self.eps / rms(change).clamp(min=1e-12)).clamp(max=1)
+        return (clean + change * factor).clamp_(0, 1)
+
+    def step(self, images: Tensor, gradient: Tensor, size: Tensor | float) -> Tensor:
+        """See :class:`Ball`."""
+        length = rms(gradient)
+        direction = torch.where(length > 0, gradient / length.clamp(min=1e-30), 0)
+        return images + direction * (size * self.eps)
+
+    def sample(self, clean: Tensor, draws: Draws) -> Tensor:
+        """See :class:`Ball`: a uniform direction and a uniform length."""
+        direction = draws.normal(clean.shape[1:], clean)
+        length = draws.uniform((1, 1, 1), clean) * self.eps
+        return (clean + direction / rms(direction) * length).clamp_(0, 1)
+
+    def to_grid(self, images: Tensor, clean: Tensor) -> Tensor:
+        """See :class:`Ball`. Where rounding would leave the ball, digits are cut off instead."""
+        exact = (images - clean) * LEVELS
+        rounded, most = exact.round(), self.eps * LEVELS + 1e-6
+        return _on_grid(clean, torch.where(rms(rounded) <= most, rounded, exact.trunc()))
+
+
+NORMS: dict[str, type[Linf] | type[L2]] = {"linf": Linf, "l2": L2}
+
+
+def make_ball(norm: str, eps: float) -> Ball:
+    """Builds a ball; raises InputError for an unknown norm or a radius outside [0, 1]."""
+    if norm not in NORMS:
+        raise unknown("norm", norm, NORMS)
+    if not 0 <= eps <= 1:
+        raise InputError(f"eps must lie in 0..255 levels of a pixel, got {eps * LEVELS:g}")
+    return NORMS[norm](eps)
+
+
+def rms(values: Tensor) -> Tensor:
+    """Root of the mean square of each image, (B, 1, 1, 1)."""
+    return values.square().mean((1, 2, 3), keepdim=True).sqrt()
+
+
+def _on_grid(clean: Tensor, change: Tensor) -> Tensor:
+    # Whole levels are added and divided once, so that equal levels are equal bits.
+    return (clean * LEVELS).round_().add_(change).clamp_(0, LEVELS).div_(LEVELS)

@@ -1,0 +1,23 @@
+"""Too much light."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from torch import Tensor
+
+from reid.robustness.corruptions.checks import begin, finish
+from reid.robustness.corruptions.registry import CORRUPTIONS
+
+ADDED = (0.1, 0.2, 0.3, 0.4, 0.5)  # of the range [0, 1]
+
+
+@CORRUPTIONS.register("brightness")
+def brightness(images: Tensor, severity: int, rngs: Sequence[np.random.Generator]) -> Tensor:
+    """Adds a constant to every pixel and colour and cuts to [0, 1]; draws nothing.
+
+    Source: "brightness" of ImageNet-C: Hendrycks & Dietterich, ICLR 2019; the same constants.
+    Differs: they are added to R, G and B; ImageNet-C adds them to V of HSV, which keeps saturation
+    and so turns the faint colour noise of a black coat into strong colour. Ours washes out.
+    """
+    work, added = begin(images, severity, rngs, ADDED)
+    return finish(work + added, images)

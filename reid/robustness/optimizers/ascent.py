@@ -1,0 +1,62 @@
+"""What several optimizers share: a gradient per image, iterated steps, the better of two."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from reid.robustness.ball import Ball
+from reid.robustness.optimizers.registry import Loss
+from reid.utils.errors import InputError
+
+
+def gradient(loss: Loss, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns the loss (B,) and its gradient (B, 3, H, W) to the pixels alone.
+
+    Losses of one batch do not touch each other, so the gradient of their sum holds each one's own.
+    """
+    with torch.enable_grad():
+        images = images.detach().requires_grad_()
+        values = loss(images)
+        (grad,) = torch.autograd.grad(values.sum(), images)
+    return values.detach(), grad
+
+
+def ascend(loss: Loss, start: Tensor, clean: Tensor, ball: Ball, steps: int, size: float) -> Tensor:
+    """Makes projected steps of ``size`` radii up the gradient of the loss."""
+    images = start
+    for _ in range(steps):
+        _, grad = gradient(loss, images)
+        images = ball.project(ball.step(images, grad, size), clean)
+    return images
+
+
+def best_of(loss: Loss, attempts: int, attempt: Callable[[], Tensor]) -> Tensor:
+    """Returns, image by image, the attempt with the greatest loss; the first of equal ones."""
+    best = attempt()
+    if attempts == 1:
+        return best
+    with torch.no_grad():
+        values = loss(best)
+        for _ in range(attempts - 1):
+            images = attempt()
+            best, values = better(best, values, images, loss(images))
+    return best
+
+
+def better(a: Tensor, a_loss: Tensor, b: Tensor, b_loss: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns, image by image, that of greater loss, and the greater loss; ``a`` if equal."""
+    wins = b_loss > a_loss
+    return torch.where(wins[:, None, None, None], b, a), torch.where(wins, b_loss, a_loss)
+
+
+def check_count(name: str, key: str, value: int, least: int = 1) -> None:
+    """Raises InputError unless a number of steps, restarts or queries is large enough."""
+    if value < least:
+        raise InputError(f"{name}: {key} must be at least {least}, got {value}")
+
+
+def check_step(name: str, key: str, value: float) -> None:
+    """Raises InputError unless the size of a step is positive."""
+    if not value > 0:
+        raise InputError(f"{name}: {key} must be positive, got {value}")

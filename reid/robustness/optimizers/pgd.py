@@ -1,0 +1,58 @@
+"""Projected gradient ascent from random points."""
+
+from torch import Tensor
+
+from reid.robustness.ball import make_ball
+from reid.robustness.draws import Draws
+from reid.robustness.optimizers.ascent import ascend, best_of, check_count, check_step
+from reid.robustness.optimizers.registry import OPTIMIZERS, Loss
+
+
+@OPTIMIZERS.register("pgd")
+class PGD:
+    """Projected gradient descent on the negative loss, with random starts and restarts.
+
+    Source: Madry et al., "Towards Deep Learning Models Resistant to Adversarial Attacks",
+    arXiv:1706.06083.
+
+    Args:
+        eps: Radius in [0, 1] units of a pixel.
+        steps: Gradient steps of one start. ``steps * step`` should be 2 at least, or the far side
+            of the ball is out of reach.
+        step: Size of a step in units of eps.
+        restarts: Starts, of whose ends the one with the greatest loss is kept.
+        random_start: Whether to begin at a random point instead of the clean image.
+        norm: ``linf``, or ``l2`` (root mean square over an image, see ``reid.robustness.ball``).
+    """
+
+    uses_gradient = True
+
+    def __init__(
+        self,
+        eps: float,
+        steps: int = 20,
+        step: float = 0.25,
+        restarts: int = 1,
+        random_start: bool = True,
+        norm: str = "linf",
+    ) -> None:
+        check_count("pgd", "steps", steps, least=0)
+        check_count("pgd", "restarts", restarts)
+        check_step("pgd", "step", step)
+        self.ball, self.steps, self.step = make_ball(norm, eps), steps, step
+        self.restarts, self.random_start = restarts, random_start
+
+    @property
+    def leaves_start(self) -> bool:
+        """See :class:`reid.robustness.optimizers.registry.Optimizer`."""
+        return self.random_start
+
+    def __call__(self, loss: Loss, clean: Tensor, draws: Draws) -> Tensor:
+        """Returns the perturbed images."""
+        restarts = self.restarts if self.random_start else 1  # the same start has the same end
+        return best_of(loss, restarts, lambda: self._once(loss, clean, draws))
+
+    def _once(self, loss: Loss, clean: Tensor, draws: Draws) -> Tensor:
+        walks = self.random_start and self.steps > 0  # no steps: the clean image, not noise
+        start = self.ball.sample(clean, draws) if walks else clean
+        return ascend(loss, start, clean, self.ball, self.steps, self.step)

@@ -1,0 +1,86 @@
+"""Random search with squares: needs only the loss, no gradient."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reid.robustness.ball import make_ball
+from reid.robustness.draws import Draws
+from reid.robustness.optimizers.ascent import better, check_count
+from reid.robustness.optimizers.registry import OPTIMIZERS, Loss
+from reid.utils.errors import InputError
+
+# Tenth-thousandths of the search after which the share of the image is halved.
+HALVED = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
+
+
+@OPTIMIZERS.register("square")
+class Square:
+    """Square attack: each query tries +-eps in one random square of each image.
+
+    Black-box by score: whoever runs it sees distances only. A model that withstands gradients but
+    not this hides its gradients.
+
+    Source: Andriushchenko et al., "Square Attack", arXiv:1912.00049, algorithm 2.
+    Differs: images need not be square. A square wider than the image becomes a rectangle of the
+    same area.
+
+    Args:
+        eps: Radius in [0, 1] units of a pixel.
+        queries: Evaluations of the loss.
+        share: Share of the image that the first squares cover.
+    """
+
+    uses_gradient = False
+    leaves_start = True
+
+    def __init__(self, eps: float, queries: int = 500, share: float = 0.3) -> None:
+        check_count("square", "queries", queries)
+        if not 0 < share <= 1:
+            raise InputError(f"square: share must lie in (0, 1], got {share}")
+        self.ball, self.queries, self.share = make_ball("linf", eps), queries, share
+
+    @torch.no_grad()
+    def __call__(self, loss: Loss, clean: Tensor, draws: Draws) -> Tensor:
+        """Returns the perturbed images."""
+        _, channels, height, width = clean.shape
+        stripes = draws.uniform((channels, 1, width), clean).lt(0.5).to(clean.dtype)
+        best = (clean + (2 * stripes - 1) * self.ball.eps).clamp_(0, 1)
+        values = loss(best)
+        for query in range(1, self.queries):
+            size = window(self.share_at(query), height, width)
+            trial = best.clone()
+            for image, start, rng in zip(trial, clean, draws.rngs, strict=True):
+                rows, columns = place(rng, size, (height, width))
+                signs = torch.from_numpy(rng.choice((-1.0, 1.0), (channels, 1, 1)))
+                signs = signs.to(clean.device, clean.dtype)
+                image[:, rows, columns] = start[:, rows, columns] + signs * self.ball.eps
+            best, values = better(best, values, *_scored(loss, trial.clamp_(0, 1)))
+        return best
+
+    def share_at(self, query: int) -> float:
+        """Returns the share of the image that a query changes."""
+        done = query * 10_000 / self.queries
+        return self.share / 2 ** sum(done > after for after in HALVED)
+
+
+def window(share: float, height: int, width: int) -> tuple[int, int]:
+    """Returns (rows, columns) of a square of that share of the image; a rectangle if need be."""
+    area = share * height * width
+    columns = min(width, height, max(1, round(area**0.5)))
+    return min(height, max(1, round(area / columns))), columns
+
+
+def place(
+    rng: np.random.Generator, size: Sequence[int], image: Sequence[int]
+) -> tuple[slice, slice]:
+    """Draws where in the image the window lies."""
+    starts = (int(rng.integers(whole - part + 1)) for part, whole in zip(size, image, strict=True))
+    rows, columns = (slice(s, s + part) for s, part in zip(starts, size, strict=True))
+    return rows, columns
+
+
+def _scored(loss: Loss, images: Tensor) -> tuple[Tensor, Tensor]:
+    return images, loss(images)

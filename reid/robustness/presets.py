@@ -1,0 +1,90 @@
+"""Attacks of the literature, under its names and with its budgets."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from reid.robustness.objectives import OBJECTIVES
+from reid.robustness.optimizers import OPTIMIZERS
+from reid.utils.errors import InputError, unknown
+
+DEFAULT_EPS_255 = (2.0, 4.0, 8.0)
+
+
+class Recipe(NamedTuple):
+    """One attack by its parts' names.
+
+    Attributes:
+        name: As reported.
+        optimizer: Of ``OPTIMIZERS``.
+        objective: Of ``OBJECTIVES``; "" for an optimizer that needs none.
+        settings: Arguments of the optimizer that are not the config's.
+        eps_255: Budgets that hold unless others are asked for.
+    """
+
+    name: str
+    optimizer: str
+    objective: str
+    settings: Mapping[str, int | float | bool]
+    eps_255: tuple[float, ...]
+
+
+_STANDARD = {"steps": 20, "step": 0.25, "restarts": 5, "random_start": True}
+_STRONG = {"steps": 100, "step": 0.125, "restarts": 10, "random_start": True}
+_CEA = {"steps": 15, "step": 0.2, "restarts": 1}
+
+# name -> (budget in levels, [(optimizer, objective, settings)])
+PRESETS: dict[str, tuple[float, list[tuple[str, str, dict[str, int | float | bool]]]]] = {
+    # Bai et al., arXiv:1901.10650: I-FGSM by the historic rule, that is 6 steps of one level.
+    "ama": (5, [("bim", "metric", {"steps": 0, "step_255": 1.0})]),
+    # Bouniot et al., CVPR workshops 2020: 15 steps of one level, a random start where it is needed.
+    "cea": (
+        5,
+        [
+            ("pgd", "sma", {**_CEA, "random_start": True}),
+            ("pgd", "fna", {**_CEA, "random_start": False}),
+        ],
+    ),
+    # Gong et al., arXiv:2111.09571: 15 steps of one level with momentum 1.
+    "lta": (5, [("mi_fgsm", "lta", {"steps": 15, "step": 0.2, "decay": 1.0})]),
+    # Zheng et al., arXiv:1809.02681: 20 steps of one level. On unit features, so from a random
+    # start, which theirs lacks.
+    "odfa16": (
+        16,
+        [("pgd", "odfa", {"steps": 20, "step": 1 / 16, "restarts": 1, "random_start": True})],
+    ),
+    "standard": (8, [("pgd", "sma", _STANDARD), ("pgd", "fna", _STANDARD)]),
+    "strong": (
+        8,
+        [
+            ("pgd", "sma", _STRONG),
+            ("pgd", "fna", _STRONG),
+            ("apgd", "sma", {"steps": 100, "restarts": 1}),
+            ("apgd", "fna", {"steps": 100, "restarts": 1}),
+        ],
+    ),
+}
+
+
+def recipes(name: str) -> list[Recipe]:
+    """Reads the name of an attack: a preset, "optimizer-objective", or "noise".
+
+    Raises:
+        InputError: That lists what is known.
+    """
+    if name in PRESETS:
+        eps, parts = PRESETS[name]
+        return [Recipe(f"{name}:{o}-{b}", o, b, settings, (eps,)) for o, b, settings in parts]
+    optimizer, _, objective = name.partition("-")
+    if optimizer not in OPTIMIZERS:
+        known = [*PRESETS, "noise", "pgd-fna", "fgsm-fna", "pgd-sma", "apgd-fna", "square-sma"]
+        error = unknown("attack", name, known)
+        raise InputError(
+            f"{error}; or OPTIMIZER-OBJECTIVE, of {', '.join(OPTIMIZERS.names())} and"
+            f" {', '.join(OBJECTIVES.names())}"
+        )
+    if optimizer == "noise":
+        if objective:
+            raise InputError(f"attack '{name}': noise has no objective, its name is noise")
+    elif objective not in OBJECTIVES:
+        raise unknown(f"objective of attack '{name}':", objective, OBJECTIVES.names())
+    return [Recipe(name, optimizer, objective, {}, DEFAULT_EPS_255)]

@@ -1,0 +1,100 @@
+"""What a robustness run writes: one table as JSON and CSV, and every query's numbers."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reid.robustness.outcome import Outcome, summary, worst_case
+from reid.robustness.sanity import Check, verdict
+from reid.utils.logs import write_text, write_whole
+
+HEADERS = ("perturbation", "eps", "ranking", "mAP %", "mINP %", "Rank-1 %", "success %", "95 % mAP")
+COLUMNS = (
+    *("kind", "name", "level", "ranking"),
+    *(
+        f"{name}{end}"
+        for name in ("mAP", "mINP", "rank1", "rank5", "success")
+        for end in ("", "_low", "_high")
+    ),
+    *("change", "reached", "attacks", "seconds"),
+)
+
+
+def with_worst_cases(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Adds, for each budget and ranking that several attacks share, their worst case."""
+    out = list(outcomes)
+    attacks = [o for o in outcomes if o.kind == "attack"]
+    for level, ranking in sorted({(o.level, o.ranking) for o in attacks}):
+        group = [o for o in attacks if (o.level, o.ranking) == (level, ranking)]
+        if len(group) > 1:
+            out.append(worst_case(group))
+    return out
+
+
+def records(outcomes: Sequence[Outcome], seed: int) -> list[dict[str, Any]]:
+    """Returns one flat record an outcome; fractions, levels in 1/255 (severity of a corruption)."""
+    clean = {o.ranking: o for o in outcomes if o.kind == "clean"}
+    return [
+        {
+            **{key: getattr(o, key) for key in ("kind", "name", "level", "ranking")},
+            **summary(o, clean[o.ranking], seed),
+        }
+        for o in outcomes
+    ]
+
+
+def table(rows: Sequence[dict[str, Any]]) -> list[list[object]]:
+    """Returns the rows under ``HEADERS``, in percent."""
+    return [
+        [
+            row["name"],
+            "" if row["kind"] == "clean" else f"{row['level']:g}",
+            row["ranking"],
+            *(100 * row[key] for key in ("mAP", "mINP", "rank1")),
+            "" if row["kind"] == "clean" else f"{100 * row['success']:.1f}",
+            f"{100 * row['mAP_low']:.1f}..{100 * row['mAP_high']:.1f}",
+        ]
+        for row in rows
+    ]
+
+
+def write_report(
+    folder: Path,
+    outcomes: Sequence[Outcome],
+    rows: Sequence[dict[str, Any]],
+    checks: Sequence[Check],
+    facts: dict[str, Any],
+) -> None:
+    """Writes robustness.json, robustness.csv and per_query.npz (no pickle in it).
+
+    per_query.npz holds, for outcome number i of the JSON's rows, the arrays ``i/ap``, ``i/inp`` and
+    ``i/first_hit`` of the queries ``query_index``.
+    """
+    sanity = {
+        "verdict": verdict(checks) if checks else "not run: add --sanity",
+        "checks": [vars(check) for check in checks],
+    }
+    text = json.dumps({**facts, "sanity": sanity, "rows": _plain(rows)}, indent=2)
+    write_text(folder / "robustness.json", text + "\n")
+    out = io.StringIO()
+    writer = csv.DictWriter(out, COLUMNS, restval="", extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(folder / "robustness.csv", out.getvalue())
+    arrays = {
+        f"{i}/{key}": getattr(o, key)
+        for i, o in enumerate(outcomes)
+        for key in ("ap", "inp", "first_hit")
+    }
+    arrays["query_index"] = outcomes[0].query_index
+    write_whole(folder / "per_query.npz", lambda file: np.savez_compressed(file, **arrays))  # type: ignore[arg-type]
+
+
+def _plain(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """JSON knows no NaN."""
+    return [{k: None if v != v else v for k, v in row.items()} for row in rows]

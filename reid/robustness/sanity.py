@@ -1,0 +1,211 @@
+"""Is an attack any good? Checks that catch broken attacks and hidden gradients.
+
+Source: Carlini et al., "On Evaluating Adversarial Robustness", arXiv:1902.06705; Athalye et al.,
+"Obfuscated Gradients Give a False Sense of Security", arXiv:1802.00420.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reid.evaluation.features import Embedding
+from reid.robustness.attack import Attack, frozen
+from reid.robustness.draws import Draws
+from reid.robustness.guides import Case, Guides
+from reid.robustness.objectives import Objective
+from reid.robustness.optimizers.ascent import gradient
+from reid.robustness.outcome import Outcome
+from reid.robustness.trial import Trial
+from reid.utils.batch import Batch, to_unit
+
+NOISE = 2.0  # standard errors of a paired difference that count as no difference
+HUGE = 64.0  # levels that no model of people withstands
+
+# (optimizer, eps in levels, settings) -> the attack with the battery's objective
+Make = Callable[..., Attack]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the battery.
+
+    Attributes:
+        name: What should hold.
+        passed: Whether it does; None where it could not be run.
+        detail: The numbers.
+    """
+
+    name: str
+    passed: bool | None
+    detail: str
+
+
+@dataclass
+class Battery:
+    """Runs every check on one model.
+
+    Attributes:
+        trial: The model and a few of its images.
+        make: Builds an attack: ``make(optimizer, eps_255, **settings)``.
+        objective: The one that ``make`` uses.
+        eps_255: The budget of the checks that have one.
+        surrogate: Another model, and the other side as it sees it; None skips transfer.
+    """
+
+    trial: Trial
+    make: Make
+    objective: Objective
+    eps_255: float
+    surrogate: tuple[Embedding, Guides] | None = None
+
+    def __post_init__(self) -> None:
+        self.guides = self.trial.guides(self.trial.embed)
+        self.clean = self.trial.untouched()[0]
+
+    def run(self) -> list[Check]:
+        """Runs all checks, the cheap ones first."""
+        before = snapshot(self.trial.embed)
+        checks = [self.repeats(), self.has_gradient(), self.zero_budget()]
+        white = self._pgd(self.eps_255)
+        checks += [
+            self.budgets(white),
+            self.steps(white),
+            self.iterating(white),
+            self.restarts(white),
+            self.beats("noise", "uniform noise", white),
+            self.beats("square", "a search without gradients (Square)", white),
+            self.transfer(white),
+            self.huge(),
+        ]
+        return [*checks, self.unchanged(before)]
+
+    def unchanged(self, before: Sequence[Tensor]) -> Check:
+        """The attacks left no trace in the model, whose state was ``before``."""
+        pairs = zip(before, snapshot(self.trial.embed), strict=True)
+        same = all(torch.equal(a, b) for a, b in pairs)
+        left = sum(p.grad is not None for p in self.trial.embed.parameters())
+        text = f"{len(before)} tensors compared, {left} gradients left behind"
+        return Check("the model is as it was", same and not left, text)
+
+    def repeats(self) -> Check:
+        """The same pixels give the same features: nothing random is on."""
+        images, _ = self._first()
+        with frozen(self.trial.embed), torch.no_grad():
+            one, two = self.trial.embed(images), self.trial.embed(images)
+        most = float((one - two).abs().max())
+        return Check("the model is deterministic", most == 0, f"largest difference {most:.2g}")
+
+    def has_gradient(self) -> Check:
+        """The loss has a gradient a step away from the clean image."""
+        images, batch = self._first()
+        pids, camids = batch.pids.to(images.device), batch.camids.to(images.device)
+        case = Case(pids, camids, batch.indices.to(images.device), self.guides)
+        draws = Draws(self.trial.seed, batch.indices.tolist())
+        with frozen(self.trial.embed):
+            loss = self.objective(self.trial.embed, images, case, draws)
+            ball = self.make("pgd", self.eps_255).optimizer.ball
+            _, grad = gradient(loss, ball.sample(images, draws))
+        zero = (grad == 0).flatten(1).float().mean(1)
+        none, most = int((zero == 1).sum()), float(zero.mean())
+        text = f"{none} of {len(zero)} images without any, {most:.1%} of the pixels exactly zero"
+        return Check("the gradient is there", none == 0 and most < 0.5, text)
+
+    def zero_budget(self) -> Check:
+        """A budget of 0 changes nothing."""
+        same = np.array_equal(self._run(self.make("pgd", 0.0)).ap, self.clean.ap)
+        return Check("eps 0 equals clean exactly", same, "AP of each query compared")
+
+    def budgets(self, white: Outcome) -> Check:
+        """A larger budget never helps the defender."""
+        levels = sorted({1.0, 2.0, 4.0, self.eps_255, 16.0})
+        runs = [white if e == self.eps_255 else self._pgd(e) for e in levels]
+        return falls("mAP falls with eps", [self.clean, *runs], [0, *levels])
+
+    def steps(self, white: Outcome) -> Check:
+        """More steps never help the defender."""
+        counts = (1, 5, 40)
+        runs = [self._pgd(self.eps_255, steps=n, step=max(0.1, 2.5 / n)) for n in counts]
+        return falls("mAP falls with steps", [self.clean, *runs], [0, *counts])
+
+    def iterating(self, white: Outcome) -> Check:
+        """Many steps do at least as much as one."""
+        single = self._run(self.make("fgsm", self.eps_255, random_start=True))
+        return falls("iterated beats single step", [single, white], ["fgsm", "pgd"])
+
+    def restarts(self, white: Outcome) -> Check:
+        """More restarts never help the defender."""
+        again = self._pgd(self.eps_255, restarts=3)
+        return falls("restarts do not help the defender", [white, again], [1, 3])
+
+    def beats(self, optimizer: str, title: str, white: Outcome) -> Check:
+        """Gradients do at least as much as doing without; else they are hidden."""
+        other = self._run(self.make(optimizer, self.eps_255))
+        return falls(f"gradients beat {title}", [other, white], [optimizer, "pgd"])
+
+    def transfer(self, white: Outcome) -> Check:
+        """Seeing the model does at least as much as seeing another one."""
+        name = "white box beats transfer"
+        if self.surrogate is None:
+            return Check(name, None, "not run: name a model by --surrogate-weight")
+        attack = self.make("pgd", self.eps_255)
+        black = self.trial.attacked(attack, *self.surrogate)[0]
+        return falls(name, [black, white], ["transfer", "white box"])
+
+    def huge(self) -> Check:
+        """A budget that no model withstands leaves nothing."""
+        end = self._pgd(HUGE, steps=40, step=0.1)
+        rank1, clean = float(end.hit.mean()), float(self.clean.hit.mean())
+        text = f"Rank-1 {clean:.1%} -> {rank1:.1%}, mAP {end.ap.mean():.1%}"
+        return Check(
+            f"eps {HUGE:g} brings Rank-1 near zero", rank1 <= max(0.02, 0.05 * clean), text
+        )
+
+    def _pgd(self, eps_255: float, **settings: float) -> Outcome:
+        return self._run(self.make("pgd", eps_255, **{"random_start": True, **settings}))
+
+    def _run(self, attack: Attack) -> Outcome:
+        return self.trial.attacked(attack, self.trial.embed, self.guides)[0]
+
+    def _first(self) -> tuple[Tensor, Batch]:
+        side = self.trial.query if self.trial.side == "query" else self.trial.gallery
+        batch = next(iter(side))
+        return to_unit(batch.images.to(self.trial.device)), batch
+
+
+def falls(name: str, outcomes: Sequence[Outcome], labels: Sequence[object]) -> Check:
+    """Checks that the mean AP does not rise from one outcome to the next, within noise.
+
+    Noise is ``NOISE`` standard errors of the paired differences of the queries.
+    """
+    maps = [float(o.ap.mean()) for o in outcomes]
+    text = ", ".join(f"{label}: {m:.1%}" for label, m in zip(labels, maps, strict=True))
+    passed = True
+    for a, b in pairwise(outcomes):
+        rise = b.ap - a.ap
+        error = float(rise.std() / np.sqrt(len(rise)))
+        passed &= float(rise.mean()) <= NOISE * error + 1e-9
+    return Check(name, passed, f"mAP {text}")
+
+
+def snapshot(embed: Embedding) -> list[Tensor]:
+    """Copies parameters and buffers."""
+    return [tensor.detach().clone() for tensor in embed.state_dict().values()]
+
+
+def verdict(checks: Sequence[Check]) -> str:
+    """Returns one line that says whether the numbers may be believed."""
+    failed = [check.name for check in checks if check.passed is False]
+    if not failed:
+        left = sum(check.passed is None for check in checks)
+        note = f" ({left} not run)" if left else ""
+        return f"sanity: all {len(checks) - left} checks passed{note}"
+    return (
+        "DO NOT TRUST THESE NUMBERS: "
+        + "; ".join(f"'{name}' failed" for name in failed)
+        + ". The attack is broken or the model hides its gradients (gradient masking), and what"
+        " looks robust may not be."
+    )

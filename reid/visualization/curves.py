@@ -1,0 +1,84 @@
+"""Line charts as PNG files."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from matplotlib.figure import Figure  # not pyplot: no global state, no display
+
+from reid.utils.errors import InputError
+from reid.utils.logs import write_whole
+
+# Okabe & Ito's palette, told apart with every kind of colour vision; markers tell the rest.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
+MARKERS = "osD^vP*X"
+WIDTH, HEIGHT, DPI = 4.2, 3.2, 150  # inches a panel
+
+
+class Panel(NamedTuple):
+    """One chart.
+
+    Attributes:
+        title: Above it.
+        x_label: Below it.
+        y_label: Beside it.
+        lines: Name -> (xs, ys), in the order of the legend.
+    """
+
+    title: str
+    x_label: str
+    y_label: str
+    lines: Mapping[str, tuple[Sequence[float], Sequence[float]]]
+
+
+def draw_curves(
+    panels: Sequence[Panel],
+    path: Path,
+    columns: int = 2,
+    y_range: tuple[float, float] = (0, 100),
+) -> None:
+    """Draws charts in rows, one legend for all, and writes them as PNG.
+
+    A name has the same colour and marker in every chart.
+
+    Raises:
+        InputError: Nothing to draw.
+    """
+    names = list(dict.fromkeys(name for panel in panels for name in panel.lines))
+    if not names:
+        raise InputError("nothing to draw: no panel has a line")
+    columns = min(columns, len(panels))
+    rows = -(-len(panels) // columns)
+    legend_rows = -(-len(names) // (2 * columns))
+    size = (WIDTH * columns, HEIGHT * rows + 0.25 * legend_rows)
+    figure = Figure(figsize=size, dpi=DPI, layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).flatten()
+    handles = {}
+    for axis, panel in zip(axes, panels, strict=False):
+        for name, (xs, ys) in panel.lines.items():
+            place = names.index(name)
+            (handles[name],) = axis.plot(
+                xs,
+                ys,
+                color=COLORS[place % len(COLORS)],
+                marker=MARKERS[place % len(MARKERS)],
+                linestyle=("-", "--", ":")[place // len(COLORS) % 3],
+                markersize=4,
+                linewidth=1.4,
+                clip_on=False,
+            )
+        axis.set(title=panel.title, xlabel=panel.x_label, ylabel=panel.y_label, ylim=y_range)
+        axis.grid(alpha=0.3)
+        axis.spines[["top", "right"]].set_visible(False)
+    for axis in axes[len(panels) :]:
+        axis.set_visible(False)
+    figure.legend(
+        [handles[name] for name in names],
+        names,
+        loc="outside lower center",
+        ncols=min(len(names), 2 * columns),
+        frameon=False,
+        fontsize="small",
+    )
+    # Without the version and date that matplotlib would write: equal charts are equal files.
+    write_whole(path, lambda file: figure.savefig(file, format="png", metadata={"Software": None}))

@@ -1,0 +1,49 @@
+import pytest
+
+from reid.robustness.objectives import OBJECTIVES
+from reid.robustness.optimizers import OPTIMIZERS
+from reid.robustness.presets import PRESETS, recipes
+from reid.utils.errors import InputError
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_presets_name_what_exists_and_set_what_it_has(preset: str) -> None:
+    for recipe in recipes(preset):
+        assert recipe.objective in OBJECTIVES
+        optimizer = OPTIMIZERS[recipe.optimizer](eps=recipe.eps_255[0] / 255, **recipe.settings)
+        flat = OBJECTIVES[recipe.objective]().flat_at_clean
+        assert optimizer.leaves_start or not flat
+
+
+def test_budgets_of_the_literature() -> None:
+    ama, lta = recipes("ama")[0], recipes("lta")[0]
+    assert ama.eps_255 == (5,)
+    assert OPTIMIZERS["bim"](eps=5 / 255, **ama.settings).steps == 6
+    made = OPTIMIZERS["mi_fgsm"](eps=5 / 255, **lta.settings)
+    assert (made.steps, made.step * 5, made.decay) == (15, 1.0, 1.0)
+    odfa = recipes("odfa16")[0]
+    assert odfa.eps_255 == (16,) and odfa.settings["step"] * 16 == 1
+    assert [r.settings["restarts"] for r in recipes("standard")] == [5, 5]
+    strong = OPTIMIZERS["pgd"](eps=8 / 255, **recipes("strong")[0].settings)
+    assert (strong.steps, strong.restarts, strong.step) == (100, 10, 1 / 8)
+
+
+def test_a_combination_is_named_by_its_parts() -> None:
+    recipe = recipes("apgd-fna")[0]
+    assert recipe == ("apgd-fna", "apgd", "fna", {}, (2.0, 4.0, 8.0))
+    assert recipes("noise")[0].objective == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("pdg-fna", "pgd-fna"),
+        ("standart", "standard"),
+        ("pgd-fan", "did you mean 'fna'"),
+        ("pgd", "objective"),
+        ("noise-sma", "noise has no objective"),
+    ],
+)
+def test_a_wrong_name_gets_the_nearest_right_one(name: str, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        recipes(name)

@@ -1,0 +1,126 @@
+"""The battery: silent on an honest model, loud on one that hides its gradient."""
+
+import pytest
+import torch
+from test_trial import attack, trial
+from torch import Tensor, nn
+from toys import DIM, Net
+
+from reid.evaluation.features import Embedding
+from reid.robustness.objectives import OBJECTIVES
+from reid.robustness.sanity import Battery, Check, falls, snapshot, verdict
+from reid.robustness.trial import Trial
+
+
+def battery(t: Trial, objective: str = "fna", surrogate: Embedding | None = None) -> Battery:
+    def make(optimizer: str, eps_255: float, **settings):
+        few = {"queries": 60} if optimizer == "square" else {}
+        name = "" if optimizer == "noise" else objective
+        return attack(optimizer, name, eps_255 / 255, **{**few, **settings})
+
+    other = (surrogate, t.guides(surrogate)) if surrogate is not None else None
+    return Battery(t, make, OBJECTIVES[objective](), 16.0, other)
+
+
+def by_name(checks: list[Check]) -> dict[str, Check]:
+    return {check.name: check for check in checks}
+
+
+def test_an_honest_model_passes() -> None:
+    checks = battery(trial(), surrogate=Embedding(Net(seed=5).eval())).run()
+    assert [c for c in checks if not c.passed] == []
+    assert len(checks) == 12
+    assert verdict(checks) == "sanity: all 12 checks passed"
+
+
+def test_without_a_surrogate_transfer_is_said_to_be_left_out() -> None:
+    checks = battery(trial()).run()
+    assert [c.name for c in checks if c.passed is None] == ["white box beats transfer"]
+    assert "1 not run" in verdict(checks)
+
+
+class Saturated(nn.Module):
+    """Scores so large that their softmax, and with it the gradient of cross-entropy, is flat."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = Net().eval()
+
+    def forward(self, images: Tensor):
+        out = self.net(images)
+        out.logits = out.logits * 1e5
+        return out
+
+
+def test_saturated_scores_are_found_out() -> None:
+    t = trial()
+    t = Trial(Embedding(Saturated()), t.query, t.gallery, t.device, t.how)
+    check = battery(t, "ce").has_gradient()
+    assert not check.passed
+    assert battery(trial(), "ce").has_gradient().passed
+
+
+class Rounded(nn.Module):
+    """A defence that only hides: pixels are cut to 8 steps, which have no gradient."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = Net().eval()
+
+    def forward(self, images: Tensor):
+        return self.net((images * 8).round() / 8)
+
+
+def test_rounding_away_the_gradient_is_found_out() -> None:
+    t = trial()
+    t = Trial(Embedding(Rounded()), t.query, t.gallery, t.device, t.how)
+    checks = by_name(battery(t).run())
+    assert checks["the gradient is there"].passed is False
+    assert "DO NOT TRUST THESE NUMBERS" in verdict(list(checks.values()))
+
+
+class Random(nn.Module):
+    """A regularizer left on in evaluation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net, self.rng = Net().eval(), torch.Generator().manual_seed(0)
+
+    def forward(self, images: Tensor):
+        out = self.net(images)
+        out.feat_bn = out.feat_bn + torch.randn(DIM, generator=self.rng)
+        return out
+
+
+def test_a_random_model_is_found_out() -> None:
+    t = trial()
+    t = Trial(Embedding(Random()), t.query, t.gallery, t.device, t.how)
+    assert battery(t).repeats().passed is False
+
+
+def test_a_changed_model_and_a_gradient_left_behind_are_found_out() -> None:
+    whole = battery(trial())
+    embed = whole.trial.embed
+    before = snapshot(embed)
+    assert whole.unchanged(before).passed
+    first = next(embed.parameters())
+    first.grad = torch.zeros_like(first)
+    assert not whole.unchanged(before).passed
+    first.grad = None
+    with torch.no_grad():
+        first.flatten()[0] += 1e-6
+    assert not whole.unchanged(before).passed
+
+
+def test_a_rise_beyond_noise_fails_and_one_within_passes() -> None:
+    t = trial()
+    clean = t.untouched()[0]
+    hurt = t.attacked(attack(eps=16 / 255), t.embed, t.guides(t.embed))[0]
+    assert falls("x", [clean, hurt], [0, 16]).passed
+    assert not falls("x", [hurt, clean], [16, 0]).passed
+    assert falls("x", [clean, clean], [0, 0]).passed
+
+
+@pytest.mark.parametrize(("passed", "word"), [(True, "all 1"), (False, "DO NOT TRUST")])
+def test_the_verdict_is_in_words(passed: bool, word: str) -> None:
+    assert word in verdict([Check("x", passed, "")])

@@ -1,0 +1,43 @@
+"""Attacks a model: ``tools/attack.py --config-file FILE TEST.WEIGHT last.pth [KEY VALUE ...]``.
+
+Clean and attacked retrieval in one table, curves, JSON and CSV in OUTPUT_DIR/attack.
+"""
+
+from pathlib import Path
+
+from reid.attack_job import attack
+from reid.config import load_cfg
+from reid.utils import cli
+from reid.utils.errors import InputError
+
+
+def main() -> None:
+    """Reads the command line and attacks TEST.WEIGHT."""
+    parser = cli.config_parser("Attack a person re-ID model and report what is left of it.")
+    parser.add_argument(
+        "--sanity", action="store_true", help="check the attack and the model's gradients as well"
+    )
+    parser.add_argument(
+        "--surrogate-weight",
+        type=Path,
+        metavar="PTH",
+        help="make the adversarial images on this model instead (black box by transfer)",
+    )
+    parser.add_argument(
+        "--surrogate-config", metavar="YML", help="its config; --config-file unless given"
+    )
+    args = parser.parse_intermixed_args()
+    cfg = load_cfg(args.config_file, args.overrides)
+    if not cfg.TEST.WEIGHT:
+        raise InputError("TEST.WEIGHT is empty: name the checkpoint, e.g. outputs/x/last.pth")
+    surrogate = None
+    if args.surrogate_weight is not None:
+        other = args.surrogate_config or args.config_file
+        surrogate = (load_cfg(other, ["MODEL.DEVICE", cfg.MODEL.DEVICE]), args.surrogate_weight)
+    elif args.surrogate_config is not None:
+        raise InputError("--surrogate-config goes with --surrogate-weight, which is missing")
+    attack(cfg, Path(cfg.TEST.WEIGHT), args.sanity, surrogate)
+
+
+if __name__ == "__main__":
+    cli.run(main)
