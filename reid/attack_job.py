@@ -7,7 +7,7 @@ from tabulate import tabulate
 from yacs.config import CfgNode
 
 from reid import build, build_attack
-from reid.config import dump
+from reid.config import dump, leaves
 from reid.data.records import Splits
 from reid.engine.attack_pictures import Keeper, draw_all
 from reid.evaluation.features import Embedding
@@ -63,6 +63,7 @@ def attack(
         "weight": str(weight),
         "surrogate": str(surrogate[1]) if surrogate is not None else None,
         "num_queries": len(run.outcomes[0].ap),
+        "attack": _settings(cfg),
         "config": dump(cfg),
         "commit": git_commit(),
     }
@@ -130,6 +131,16 @@ class _Run:
                 f" Rank-1 {o.hit.mean():.1%}{spent}"
             )
         return outcomes
+
+
+# Decide what is kept or checked besides, and not what is done to which images.
+_ASIDE = ("ATTACK.SAVE_", "ATTACK.SANITY_", "ATTACK.STEP_CURVE", "ATTACK.IMS_PER_BATCH")
+
+
+def _settings(cfg: CfgNode) -> dict[str, object]:
+    """Returns the settings that two attacks have to share to be compared."""
+    own = ("ATTACK.", "DATASETS.NAMES", "DATASETS.SYNTHETIC.", "INPUT.SIZE_TEST")
+    return {k: v for k, v in leaves(cfg) if k.startswith(own) and not k.startswith(_ASIDE)}
 
 
 def _threat(cfg: CfgNode, queries: int, surrogate: object) -> str:

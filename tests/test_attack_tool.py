@@ -1,0 +1,179 @@
+"""tools/attack.py as a user runs it, on a model trained for seconds."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+SIZE = [
+    "DATASETS.SYNTHETIC.PRESET", "tiny",
+    "MODEL.BACKBONE.NAME", "resnet18",
+    "INPUT.SIZE_TRAIN", "(64,32)",
+    "INPUT.SIZE_TEST", "(64,32)",
+    "DATALOADER.NUM_WORKERS", "0",
+]  # fmt: skip
+FEW = ["ATTACK.NUM_QUERIES", "12", "ATTACK.EPS_255", "(4,16)", "ATTACK.PGD.STEPS", "4"]
+
+
+def run(tool: str, *args: object, code: int = 0) -> str:
+    command = [sys.executable, str(ROOT / "tools" / tool), *map(str, args)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def setup(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[object]]:
+    root = tmp_path_factory.mktemp("attack")
+    run("make_synthetic.py", "--preset", "tiny", "--seed", 0, "--root", root / "data")
+    config = ROOT / "configs/synthetic_lfm.yml"
+    base: list[object] = ["--config-file", config, *SIZE, "DATASETS.ROOT_DIR", root / "data"]
+    train = ["SOLVER.MAX_EPOCHS", 6, "SOLVER.IMS_PER_BATCH", 32, "SOLVER.PRECISION", "fp32"]
+    run("train.py", *base, *train, "SOLVER.EVAL_PERIOD", 0, "OUTPUT_DIR", root / "run")
+    return root, [*base, "TEST.WEIGHT", root / "run" / "last.pth"]
+
+
+@pytest.fixture(scope="module")
+def attacked(setup: tuple[Path, list[object]]) -> Path:
+    root, base = setup
+    names = "('noise','fgsm-fna','pgd-sma')"
+    more = ["ATTACK.NAMES", names, "ATTACK.SAVE_IMAGES", 5, "TEST.RE_RANKING", True]
+    curve = [
+        "ATTACK.STEP_CURVE",
+        "(1,8)",
+        "ATTACK.CORRUPTIONS",
+        "jpeg",
+        "ATTACK.SEVERITIES",
+        "(5,)",
+    ]
+    run("attack.py", *base, *FEW, *more, *curve, "OUTPUT_DIR", root / "a")
+    return root / "a" / "attack"
+
+
+def rows(folder: Path) -> list[dict]:
+    found: list[dict] = json.loads((folder / "robustness.json").read_text())["rows"]
+    return found
+
+
+def test_the_report_holds_every_attack_budget_and_ranking(attacked: Path) -> None:
+    keys = [(r["name"], r["level"], r["ranking"]) for r in rows(attacked)]
+    expected = [
+        (name, eps, ranking)
+        for name in ("noise", "fgsm-fna", "pgd-sma", "worst case")
+        for eps in (4.0, 16.0)
+        for ranking in ("plain", "re-ranked")
+    ]
+    both = [("clean", 0.0), ("jpeg", 5.0)]
+    expected += [(name, level, r) for name, level in both for r in ("plain", "re-ranked")]
+    assert sorted(keys) == sorted(expected)
+    with (attacked / "robustness.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == len(keys)
+    report = json.loads((attacked / "robustness.json").read_text())
+    assert [r["steps"] for r in report["step_curve"]] == [1, 8]
+
+
+def test_the_clean_row_is_what_the_test_tool_says(setup, attacked: Path, tmp_path) -> None:
+    root, base = setup
+    run("attack.py", *base, "ATTACK.NAMES", "noise", "ATTACK.EPS_255", 0, "OUTPUT_DIR", tmp_path)
+    run("test.py", *base, "OUTPUT_DIR", tmp_path)
+    tested = json.loads((tmp_path / "metrics.json").read_text())
+    found = rows(tmp_path / "attack")
+    for row in found:  # and a budget of 0 is clean
+        for key in ("mAP", "mINP", "rank1", "rank5"):
+            assert row[key] == tested[key]
+
+
+def test_attacks_hurt_more_with_more_budget_and_the_worst_case_most(attacked: Path) -> None:
+    value = {(r["name"], r["level"]): r["mAP"] for r in rows(attacked) if r["ranking"] == "plain"}
+    assert value["pgd-sma", 16] < value["pgd-sma", 4] < value["clean", 0]
+    for eps in (4.0, 16.0):
+        assert value["worst case", eps] <= min(v for (_, e), v in value.items() if e == eps)
+    change = {(r["name"], r["level"]): r.get("change") for r in rows(attacked)}
+    assert 15.999 < change["fgsm-fna", 16] <= 16.0001
+
+
+def test_saved_images_are_the_queries_within_the_budget(setup, attacked: Path) -> None:
+    root, _ = setup
+    folder = attacked / "images" / "pgd-sma_eps4"
+    files = sorted(folder.iterdir())
+    assert len(files) == 5
+    queries = {p.stem: p for p in (root / "data").rglob("query/*.jpg")}
+    for file in files:
+        with Image.open(queries[file.stem]) as source, Image.open(file) as image:
+            clean = source.convert("RGB").resize((32, 64), Image.Resampling.BILINEAR)
+            change = np.asarray(image).astype(int) - np.asarray(clean)
+        assert 0 < np.abs(change).max() <= 4
+    with Image.open(attacked / "images" / "pgd-sma_eps4.png") as sheet:
+        assert sheet.width > 13 * 32
+    with Image.open(attacked / "curves.png") as curves:
+        assert curves.format == "PNG"
+
+
+def test_the_same_command_gives_the_same_numbers_in_any_batch(setup, attacked, tmp_path) -> None:
+    _, base = setup
+    again = [*base, *FEW, "ATTACK.NAMES", "pgd-sma"]
+    run("attack.py", *again, "OUTPUT_DIR", tmp_path / "a")
+    run("attack.py", *again, "OUTPUT_DIR", tmp_path / "b")
+    run("attack.py", *again, "ATTACK.IMS_PER_BATCH", 5, "OUTPUT_DIR", tmp_path / "c")
+    one, two, other = (np.load(tmp_path / x / "attack" / "per_query.npz") for x in "abc")
+    assert all(np.array_equal(one[key], two[key]) for key in one.files)
+    for key in one.files:  # draws are the same; a convolution may round in another order
+        assert np.allclose(one[key], other[key], atol=0.05) or "first_hit" in key
+
+
+def test_transfer_and_gallery_and_sanity(setup, tmp_path) -> None:
+    root, base = setup
+    last = root / "run" / "last.pth"
+    side = ["ATTACK.SIDE", "gallery", "ATTACK.NAMES", "fgsm-fna", "ATTACK.EPS_255", 8]
+    run("attack.py", *base, *side, "OUTPUT_DIR", tmp_path / "g")
+    found = {r["name"]: r["mAP"] for r in rows(tmp_path / "g" / "attack")}
+    assert found["fgsm-fna"] < found["clean"]
+    few = [*FEW, "ATTACK.SANITY_QUERIES", 6, "ATTACK.SQUARE.QUERIES", 20]
+    names = ["ATTACK.NAMES", "pgd-fna", "--surrogate-weight", last, "--sanity"]
+    text = run("attack.py", *base, *few, *names, "OUTPUT_DIR", tmp_path / "t")
+    report = json.loads((tmp_path / "t" / "attack" / "robustness.json").read_text())
+    assert report["surrogate"] == str(last)
+    assert len(report["sanity"]["checks"]) == 12
+    assert report["sanity"]["verdict"] in text
+
+
+def test_arrays_and_another_pixel_size(setup, tmp_path) -> None:
+    _, base = setup
+    more = ["ATTACK.NAMES", "fgsm-metric", "ATTACK.SIZE", "(96,48)", "ATTACK.SAVE_AS", "npz"]
+    run("attack.py", *base, *FEW, *more, "ATTACK.SAVE_IMAGES", -1, "OUTPUT_DIR", tmp_path)
+    arrays = np.load(tmp_path / "attack" / "images" / "fgsm-metric_eps4" / "images.npz")
+    assert arrays["images"].shape == (12, 3, 96, 48) and len(arrays["names"]) == 12
+
+
+def test_defences_are_compared(setup, attacked: Path, tmp_path) -> None:
+    text = run("compare_attacks.py", f"a={attacked},{attacked}", f"b={attacked.parent}")
+    clean = next(r["mAP"] for r in rows(attacked) if r["name"] == "clean")
+    assert f"{100 * clean:.1f} ± 0.0" in text and "pgd-sma 16" in text
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (["ATTACK.NAMES", "pdg-fna"], "did you mean 'pgd-fna'"),
+        (["ATTACK.NAMES", "fgsm-sma"], "random start"),
+        (["ATTACK.NAMES", "('noise','noise')"], "names noise twice"),
+        (["ATTACK.NAMES", "()"], "nothing to do"),
+        (["ATTACK.EPS_255", "300"], "ATTACK.EPS_255 must be"),
+        (["ATTACK.CORRUPTIONS", "jpg"], "did you mean 'jpeg'"),
+        (["ATTACK.PGD.STEPS", "-1"], "ATTACK.PGD: pgd: steps"),
+        (["ATTACK.SIZE", "(64,0)"], "ATTACK.SIZE"),
+        (["TEST.WEIGHT", ""], "TEST.WEIGHT is empty"),
+        (["TEST.WEIGHT", "nowhere.pth"], "nowhere.pth"),
+        (["--surrogate-config", "x.yml"], "--surrogate-weight"),
+    ],
+)
+def test_bad_input_gets_one_line(setup, tmp_path, more: list[str], says: str) -> None:
+    _, base = setup
+    text = run("attack.py", *base, "OUTPUT_DIR", tmp_path, *more, code=2)
+    assert says in text and "Traceback" not in text
