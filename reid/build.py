@@ -11,7 +11,14 @@ from tabulate import tabulate
 from torch import nn
 from yacs.config import CfgNode
 
-from reid.config import default_cfg, difference, dump, leaves, parse_dump
+from reid.config import (
+    default_cfg,
+    difference,
+    dump,
+    leaves,
+    parse_dump,
+    regularizer_of_stage,
+)
 from reid.data.augment import GrayscalePatch, Jitter
 from reid.data.datasets import DATASETS, PUBLISHED
 from reid.data.loaders import (
@@ -209,8 +216,10 @@ def build_model(cfg: CfgNode, num_classes: int, pretrained: bool) -> ReIDModel:
             distributed.in_turn(lambda: load_pretrained(backbone, *source))
         facts = {"feat_dim": backbone.feat_dim, "num_classes": num_classes}
         head = make(HEADS, m.HEAD.NAME, m.HEAD, "MODEL.HEAD", **facts)
-        stages = r.STAGES if r.NAME != "none" else ()
-        regularizers = {s: make(REGULARIZERS, r.NAME, r, "MODEL.REGULARIZER") for s in stages}
+        regularizers = {
+            stage: make(REGULARIZERS, name, r, "MODEL.REGULARIZER")
+            for stage, name in regularizer_of_stage(cfg).items()
+        }
         model = ReIDModel(backbone, head, regularizers, cfg.INPUT.PIXEL_MEAN, cfg.INPUT.PIXEL_STD)
     device = choose_device(m.DEVICE)
     return model.to(device).to(memory_format=torch.channels_last)

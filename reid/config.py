@@ -25,7 +25,7 @@ from reid.evaluation.ranking import CHUNK
 from reid.evaluation.retrieval import Expansion, ReRanking
 from reid.losses import LOSSES
 from reid.modeling import BACKBONES, HEADS, REGULARIZERS
-from reid.utils.errors import InputError, suggest
+from reid.utils.errors import InputError, suggest, unknown
 from reid.utils.registry import Registry
 
 
@@ -125,6 +125,25 @@ def default_cfg() -> CfgNode:
     c.TEST.AQE = CfgNode({"ENABLED": False, **hyperparameters(Expansion)})
     c.TEST.SAVE_FEATURES = False  # OUTPUT_DIR/features.npz, for test.py --features
     return c
+
+
+def regularizer_of_stage(cfg: CfgNode) -> dict[str, str]:
+    """Returns the regularizer of each stage: ``pool:dropout`` names its own, ``pool`` takes NAME.
+
+    Raises:
+        InputError: Unknown regularizer, or two of them for one stage.
+    """
+    key, known = "MODEL.REGULARIZER.STAGES", choices()["MODEL.REGULARIZER.NAME"]
+    found: dict[str, str] = {}
+    for entry in cfg.MODEL.REGULARIZER.STAGES:
+        stage, colon, own = entry.partition(":")
+        name = own if colon else cfg.MODEL.REGULARIZER.NAME
+        if name not in known:
+            raise InputError(f"{key}: '{entry}': {unknown('regularizer', name, known)}")
+        if stage in found:
+            raise InputError(f"{key} names {stage} twice; a stage has one regularizer")
+        found[stage] = name
+    return {stage: name for stage, name in found.items() if name != "none"}
 
 
 def choices() -> dict[str, list[str]]:
@@ -374,6 +393,7 @@ def _check_together(cfg: CfgNode) -> None:
         raise InputError(
             f"LOSS.NAMES {names} and LOSS.WEIGHTS {weights}: each loss once, with one weight"
         )
+    regularizer_of_stage(cfg)
     batch, k = cfg.SOLVER.IMS_PER_BATCH, cfg.DATALOADER.NUM_INSTANCES
     if cfg.DATALOADER.SAMPLER == "pk" and (k < 1 or batch % k):
         raise InputError(

@@ -42,3 +42,12 @@ def test_another_setting_is_another_run_and_a_free_one_is_not(tmp_path: Path) ->
     build.check_resumable(load_cfg(CONFIG, free), path, LOGGER)
     with pytest.raises(InputError, match=r"trained with SEED 0, this config says 1"):
         build.check_resumable(load_cfg(CONFIG, ["SEED", "1"]), path, LOGGER)
+
+
+def test_stages_are_given_their_own_regularizers_with_their_own_settings() -> None:
+    settings = ["MODEL.BACKBONE.NAME", "resnet18", "MODEL.REGULARIZER.DROPOUT.P", "0.25"]
+    stages = ["MODEL.REGULARIZER.STAGES", "['conv1', 'input:cutout', 'pool:dropout']"]
+    model = build.build_model(load_cfg(CONFIG, [*settings, *stages]), 3, pretrained=False)
+    found = {stage: type(part).__name__ for stage, part in model.regularizers.items()}
+    assert found == {"conv1": "LocalFeatureMasking", "input": "Cutout", "pool": "Dropout"}
+    assert model.regularizers["pool"].p == 0.25
