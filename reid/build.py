@@ -2,13 +2,15 @@
 
 import inspect
 import logging
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from tabulate import tabulate
-from torch import nn
+from torch import Tensor, nn
 from yacs.config import CfgNode
 
 from reid.config import (
@@ -49,6 +51,7 @@ from reid.evaluation.retrieval import Expansion, ReRanking, Retrieval
 from reid.losses import LOSSES, Criterion
 from reid.modeling import BACKBONES, HEADS, REGULARIZERS, ReIDModel
 from reid.modeling.backbones.pretrained import load_pretrained
+from reid.robustness.adversarial_training import AdversarialTraining
 from reid.utils import distributed
 from reid.utils.batch import BatchLoader
 from reid.utils.environment import check_compiler, choose_device, choose_precision
@@ -240,6 +243,20 @@ def build_embedding(cfg: CfgNode, model: nn.Module) -> Embedding:
     return Embedding(model, t.NECK_FEAT, t.FEAT_NORM, t.FLIP, precision)
 
 
+def build_perturb(cfg: CfgNode, model: nn.Module) -> Callable[[Tensor, int], Tensor] | None:
+    """Builds adversarial training, or None where SOLVER.ADVERSARIAL.ENABLED is False.
+
+    What it attacks is the unit-length ``feat_bn`` in the precision of training, of ``model`` itself
+    and not of what averages gradients over processes.
+    """
+    a = cfg.SOLVER.ADVERSARIAL
+    if not a.ENABLED:
+        return None
+    precision = choose_precision(cfg.SOLVER.PRECISION, choose_device(cfg.MODEL.DEVICE))
+    adversary = AdversarialTraining(a.EPS_255, a.STEP, a.STEPS, a.SHARE)
+    return partial(adversary, Embedding(model, dtype=precision))
+
+
 def build_retrieval(cfg: CfgNode, num_query: int, num_gallery: int) -> Retrieval:
     """Builds every ranking that TEST.* asks for; checks now what so many images do not allow."""
     t, r, aqe = cfg.TEST, cfg.TEST.RERANK, cfg.TEST.AQE
@@ -326,6 +343,7 @@ def build_trainer(cfg: CfgNode, logger: logging.Logger) -> Trainer:
         eval_period=s.EVAL_PERIOD,
         checkpoint_period=s.CHECKPOINT_PERIOD,
         log_period=s.LOG_PERIOD,
+        perturb=build_perturb(cfg, model),
     )
 
 

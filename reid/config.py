@@ -25,6 +25,7 @@ from reid.evaluation.ranking import CHUNK
 from reid.evaluation.retrieval import Expansion, ReRanking
 from reid.losses import LOSSES
 from reid.modeling import BACKBONES, HEADS, REGULARIZERS
+from reid.robustness.adversarial_training import AdversarialTraining
 from reid.utils.errors import InputError, suggest, unknown
 from reid.utils.registry import Registry
 
@@ -104,6 +105,7 @@ def default_cfg() -> CfgNode:
     c.SOLVER.COMPILE = False  # torch.compile the model
     c.SOLVER.DETERMINISTIC = True  # the same bits each time on CUDA too, at some cost in speed
     c.SOLVER.CLIP_NORM = 0.0  # largest norm of the whole gradient; 0 = off
+    c.SOLVER.ADVERSARIAL = CfgNode({"ENABLED": False, **hyperparameters(AdversarialTraining)})
     c.SOLVER.VAL_FRACTION = 0.0  # share of train identities held out to pick the best; 0 = test set
     c.SOLVER.EVAL_PERIOD = 10  # epochs; 0 = only after the last one
     c.SOLVER.CHECKPOINT_PERIOD = 1  # epochs between saves of last.pth; the last epoch always saves
@@ -181,6 +183,10 @@ BOUNDS: dict[str, tuple[float, float | None]] = {
     "SOLVER.WARMUP_FACTOR": (0, 1),
     "SOLVER.MIN_LR_FACTOR": (0, 1),
     "SOLVER.CLIP_NORM": (0, None),
+    "SOLVER.ADVERSARIAL.EPS_255": (0, 255),
+    "SOLVER.ADVERSARIAL.STEP": (0, None),
+    "SOLVER.ADVERSARIAL.STEPS": (1, None),
+    "SOLVER.ADVERSARIAL.SHARE": (0, 1),
     "SOLVER.VAL_FRACTION": (0, 0.9),
     "SOLVER.EVAL_PERIOD": (0, None),
     "SOLVER.CHECKPOINT_PERIOD": (1, None),

@@ -1,0 +1,1 @@
+"""Attacks, corruptions and defences against them."""
