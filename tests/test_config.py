@@ -37,12 +37,15 @@ def message(path: Path, *overrides: str) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yml")), ids=lambda path: path.name)
+SHIPPED = sorted(CONFIGS.rglob("*.yml"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: str(path.relative_to(CONFIGS)))
 def test_every_shipped_config_loads(path: Path) -> None:
     cfg = load_cfg(path)
     assert cfg.is_frozen()
     if path.stem != "base":
-        assert f"outputs/{path.stem}" == cfg.OUTPUT_DIR
+        assert Path("outputs", path.relative_to(CONFIGS).with_suffix("")) == Path(cfg.OUTPUT_DIR)
 
 
 def test_market_lfm_is_the_bag_of_tricks_recipe_with_lfm() -> None:
@@ -200,6 +203,9 @@ def test_a_section_of_comments_only_is_empty(tmp_path: Path) -> None:
         ("SOLVER.MAX_EPOCHS", "ten", ["must be a whole number", "'ten'"]),
         ("SOLVER.MAX_EPOCHS", "1.5", ["must be a whole number"]),
         ("SOLVER.MAX_EPOCHS", "0", ["must be at least 1"]),
+        ("SOLVER.ADVERSARIAL.SHARE", "1.5", ["must be at least 0 and at most 1, got 1.5"]),
+        ("SOLVER.ADVERSARIAL.STEPS", "0", ["must be at least 1"]),
+        ("SOLVER.ADVERSARIAL.EPS_255", "-1", ["must be at least 0 and at most 255"]),
         ("SOLVER.BASE_LR", "nan", ["must be a number"]),
         ("SOLVER.BASE_LR", "True", ["must be a number"]),
         ("TEST.FLIP", "yes", ["must be true or false"]),
