@@ -2,16 +2,25 @@
 
 import inspect
 import logging
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from tabulate import tabulate
-from torch import nn
+from torch import Tensor, nn
 from yacs.config import CfgNode
 
-from reid.config import default_cfg, difference, dump, leaves, parse_dump
+from reid.config import (
+    default_cfg,
+    difference,
+    dump,
+    leaves,
+    parse_dump,
+    regularizer_of_stage,
+)
 from reid.data.augment import GrayscalePatch, Jitter
 from reid.data.datasets import DATASETS, PUBLISHED
 from reid.data.loaders import (
@@ -42,6 +51,7 @@ from reid.evaluation.retrieval import Expansion, ReRanking, Retrieval
 from reid.losses import LOSSES, Criterion
 from reid.modeling import BACKBONES, HEADS, REGULARIZERS, ReIDModel
 from reid.modeling.backbones.pretrained import load_pretrained
+from reid.robustness.adversarial_training import AdversarialTraining
 from reid.utils import distributed
 from reid.utils.batch import BatchLoader
 from reid.utils.environment import check_compiler, choose_device, choose_precision
@@ -209,8 +219,10 @@ def build_model(cfg: CfgNode, num_classes: int, pretrained: bool) -> ReIDModel:
             distributed.in_turn(lambda: load_pretrained(backbone, *source))
         facts = {"feat_dim": backbone.feat_dim, "num_classes": num_classes}
         head = make(HEADS, m.HEAD.NAME, m.HEAD, "MODEL.HEAD", **facts)
-        stages = r.STAGES if r.NAME != "none" else ()
-        regularizers = {s: make(REGULARIZERS, r.NAME, r, "MODEL.REGULARIZER") for s in stages}
+        regularizers = {
+            stage: make(REGULARIZERS, name, r, "MODEL.REGULARIZER")
+            for stage, name in regularizer_of_stage(cfg).items()
+        }
         model = ReIDModel(backbone, head, regularizers, cfg.INPUT.PIXEL_MEAN, cfg.INPUT.PIXEL_STD)
     device = choose_device(m.DEVICE)
     return model.to(device).to(memory_format=torch.channels_last)
@@ -229,6 +241,20 @@ def build_embedding(cfg: CfgNode, model: nn.Module) -> Embedding:
     t = cfg.TEST
     precision = choose_precision(t.PRECISION, choose_device(cfg.MODEL.DEVICE))
     return Embedding(model, t.NECK_FEAT, t.FEAT_NORM, t.FLIP, precision)
+
+
+def build_perturb(cfg: CfgNode, model: nn.Module) -> Callable[[Tensor, int], Tensor] | None:
+    """Builds adversarial training, or None where SOLVER.ADVERSARIAL.ENABLED is False.
+
+    What it attacks is the unit-length ``feat_bn`` in the precision of training, of ``model`` itself
+    and not of what averages gradients over processes.
+    """
+    a = cfg.SOLVER.ADVERSARIAL
+    if not a.ENABLED:
+        return None
+    precision = choose_precision(cfg.SOLVER.PRECISION, choose_device(cfg.MODEL.DEVICE))
+    adversary = AdversarialTraining(a.EPS_255, a.STEP, a.STEPS, a.SHARE)
+    return partial(adversary, Embedding(model, dtype=precision))
 
 
 def build_retrieval(cfg: CfgNode, num_query: int, num_gallery: int) -> Retrieval:
@@ -317,6 +343,7 @@ def build_trainer(cfg: CfgNode, logger: logging.Logger) -> Trainer:
         eval_period=s.EVAL_PERIOD,
         checkpoint_period=s.CHECKPOINT_PERIOD,
         log_period=s.LOG_PERIOD,
+        perturb=build_perturb(cfg, model),
     )
 
 

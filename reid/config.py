@@ -25,11 +25,12 @@ from reid.evaluation.ranking import CHUNK
 from reid.evaluation.retrieval import Expansion, ReRanking
 from reid.losses import LOSSES
 from reid.modeling import BACKBONES, HEADS, REGULARIZERS
+from reid.robustness.adversarial_training import AdversarialTraining
 from reid.robustness.ball import NORMS
 from reid.robustness.corruptions import CORRUPTIONS
 from reid.robustness.objectives import OBJECTIVES
 from reid.robustness.optimizers import OPTIMIZERS as ATTACK_OPTIMIZERS
-from reid.utils.errors import InputError, suggest
+from reid.utils.errors import InputError, suggest, unknown
 from reid.utils.registry import Registry
 
 
@@ -108,6 +109,7 @@ def default_cfg() -> CfgNode:
     c.SOLVER.COMPILE = False  # torch.compile the model
     c.SOLVER.DETERMINISTIC = True  # the same bits each time on CUDA too, at some cost in speed
     c.SOLVER.CLIP_NORM = 0.0  # largest norm of the whole gradient; 0 = off
+    c.SOLVER.ADVERSARIAL = CfgNode({"ENABLED": False, **hyperparameters(AdversarialTraining)})
     c.SOLVER.VAL_FRACTION = 0.0  # share of train identities held out to pick the best; 0 = test set
     c.SOLVER.EVAL_PERIOD = 10  # epochs; 0 = only after the last one
     c.SOLVER.CHECKPOINT_PERIOD = 1  # epochs between saves of last.pth; the last epoch always saves
@@ -154,6 +156,25 @@ def _attack_section() -> CfgNode:
     return a
 
 
+def regularizer_of_stage(cfg: CfgNode) -> dict[str, str]:
+    """Returns the regularizer of each stage: ``pool:dropout`` names its own, ``pool`` takes NAME.
+
+    Raises:
+        InputError: Unknown regularizer, or two of them for one stage.
+    """
+    key, known = "MODEL.REGULARIZER.STAGES", choices()["MODEL.REGULARIZER.NAME"]
+    found: dict[str, str] = {}
+    for entry in cfg.MODEL.REGULARIZER.STAGES:
+        stage, colon, own = entry.partition(":")
+        name = own if colon else cfg.MODEL.REGULARIZER.NAME
+        if name not in known:
+            raise InputError(f"{key}: '{entry}': {unknown('regularizer', name, known)}")
+        if stage in found:
+            raise InputError(f"{key} names {stage} twice; a stage has one regularizer")
+        found[stage] = name
+    return {stage: name for stage, name in found.items() if name != "none"}
+
+
 def choices() -> dict[str, list[str]]:
     """Returns the keys whose value is one of a list of names."""
     return {
@@ -195,6 +216,10 @@ BOUNDS: dict[str, tuple[float, float | None]] = {
     "SOLVER.WARMUP_FACTOR": (0, 1),
     "SOLVER.MIN_LR_FACTOR": (0, 1),
     "SOLVER.CLIP_NORM": (0, None),
+    "SOLVER.ADVERSARIAL.EPS_255": (0, 255),
+    "SOLVER.ADVERSARIAL.STEP": (0, None),
+    "SOLVER.ADVERSARIAL.STEPS": (1, None),
+    "SOLVER.ADVERSARIAL.SHARE": (0, 1),
     "SOLVER.VAL_FRACTION": (0, 0.9),
     "SOLVER.EVAL_PERIOD": (0, None),
     "SOLVER.CHECKPOINT_PERIOD": (1, None),
@@ -428,6 +453,7 @@ def _check_together(cfg: CfgNode) -> None:
         raise InputError(
             f"LOSS.NAMES {names} and LOSS.WEIGHTS {weights}: each loss once, with one weight"
         )
+    regularizer_of_stage(cfg)
     batch, k = cfg.SOLVER.IMS_PER_BATCH, cfg.DATALOADER.NUM_INSTANCES
     if cfg.DATALOADER.SAMPLER == "pk" and (k < 1 or batch % k):
         raise InputError(

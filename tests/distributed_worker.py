@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +15,9 @@ from reid.data.sampler import Draw, PKSampler
 from reid.engine import parallel
 from reid.engine.optim import Schedule, build_optimizer, parameter_groups
 from reid.engine.trainer import Trainer
+from reid.evaluation.features import Embedding
 from reid.losses import LOSSES, Criterion
+from reid.robustness.adversarial_training import AdversarialTraining
 from reid.utils import cli, distributed
 from reid.utils.batch import Batch
 from reid.utils.environment import choose_device
@@ -46,9 +49,15 @@ class Network(nn.Module):
         self.classifier = nn.Linear(5, IDS)
         self.regularizers = nn.ModuleDict()
         self.seeds: list[int] = []
+        self.draws: list[int] = []
 
     def reseed(self, seed: int) -> None:
         self.seeds.append(seed)
+
+    def note(self, images: Tensor, seed: int) -> Tensor:
+        """Changes nothing."""
+        self.draws.append(seed)
+        return images
 
     def forward(self, images: Tensor) -> Output:
         feat = self.body(images.flatten(1))
@@ -66,7 +75,11 @@ class Noise(Dataset[Batch]):
 
 
 def trainer(
-    folder: Path, num_ids: int, epochs: int = 2, norm: type[nn.Module] = nn.LayerNorm
+    folder: Path,
+    num_ids: int,
+    epochs: int = 2,
+    norm: type[nn.Module] = nn.LayerNorm,
+    adversary: AdversarialTraining | None = None,
 ) -> Trainer:
     torch.manual_seed(0)
     labels = [index // 3 for index in range(3 * IDS)]
@@ -90,6 +103,9 @@ def trainer(
         max_epochs=epochs,
         log_period=1,
         clip_norm=0.5,
+        perturb=network.note
+        if adversary is None
+        else partial(adversary, Embedding(network, "before")),
     )
 
 
@@ -146,15 +162,17 @@ def main() -> None:
             "centers": run.criterion.state_dict(),
             "gradients": {name: gradients(name) for name in LOSS},
             "seeds": run.model.seeds,
+            "draws": run.model.draws,
             "uneven": uneven(),
             "refusals": refusals(),
         }
     else:
-        whole = trainer(folder / "whole", 2, norm=nn.BatchNorm1d)
+        how = {"norm": nn.BatchNorm1d, "adversary": AdversarialTraining()}
+        whole = trainer(folder / "whole", 2, **how)
         whole.fit()
-        trainer(folder / "parts", 2, epochs=1, norm=nn.BatchNorm1d).fit()
+        trainer(folder / "parts", 2, epochs=1, **how).fit()
         distributed.from_main([0])  # the file is there
-        again = trainer(folder / "parts", 2, norm=nn.BatchNorm1d)
+        again = trainer(folder / "parts", 2, **how)
         again.resume(folder / "parts/last.pth")
         again.fit()
         result = {"whole": whole.model.state_dict(), "again": again.model.state_dict()}

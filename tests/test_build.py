@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 import pytest
+import torch
 from torch import nn
 
 from reid import build
@@ -42,3 +43,34 @@ def test_another_setting_is_another_run_and_a_free_one_is_not(tmp_path: Path) ->
     build.check_resumable(load_cfg(CONFIG, free), path, LOGGER)
     with pytest.raises(InputError, match=r"trained with SEED 0, this config says 1"):
         build.check_resumable(load_cfg(CONFIG, ["SEED", "1"]), path, LOGGER)
+
+
+def test_stages_are_given_their_own_regularizers_with_their_own_settings() -> None:
+    settings = ["MODEL.BACKBONE.NAME", "resnet18", "MODEL.REGULARIZER.DROPOUT.P", "0.25"]
+    stages = ["MODEL.REGULARIZER.STAGES", "['conv1', 'input:cutout', 'pool:dropout']"]
+    model = build.build_model(load_cfg(CONFIG, [*settings, *stages]), 3, pretrained=False)
+    found = {stage: type(part).__name__ for stage, part in model.regularizers.items()}
+    assert found == {"conv1": "LocalFeatureMasking", "input": "Cutout", "pool": "Dropout"}
+    assert model.regularizers["pool"].p == 0.25
+
+
+ADVERSARIAL = ["SOLVER.ADVERSARIAL.ENABLED", "True", "SOLVER.ADVERSARIAL.STEPS", "7"]
+
+
+def test_pixels_stay_as_they_are_unless_adversarial_training_is_on() -> None:
+    assert build.build_perturb(load_cfg(CONFIG), nn.Identity()) is None
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("fp32", None), ("bf16", torch.bfloat16)])
+def test_adversarial_training_attacks_the_unit_feat_bn_in_the_precision_of_training(
+    precision: str, dtype: torch.dtype | None
+) -> None:
+    of_test = ["TEST.NECK_FEAT", "before", "TEST.FEAT_NORM", "False", "TEST.FLIP", "True"]
+    keys = [*ADVERSARIAL, "SOLVER.PRECISION", precision, "MODEL.DEVICE", "cpu", *of_test]
+    model = nn.Linear(1, 1)
+    perturb = build.build_perturb(load_cfg(CONFIG, keys), model)
+    (embed,), adversary = perturb.args, perturb.func
+    assert (adversary.eps_255, adversary.step, adversary.steps, adversary.share) == (4, 0.4, 7, 0.5)
+    assert embed.model is model
+    found = (embed.field, embed.normalize, embed.flip, embed.dtype)
+    assert found == ("feat_bn", True, False, dtype)

@@ -5,7 +5,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from reid.config import default_cfg, dump, hyperparameters, leaves, load_cfg
+from reid.config import (
+    default_cfg,
+    dump,
+    hyperparameters,
+    leaves,
+    load_cfg,
+    regularizer_of_stage,
+)
 from reid.losses import LOSSES
 from reid.utils.errors import InputError
 
@@ -30,12 +37,15 @@ def message(path: Path, *overrides: str) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yml")), ids=lambda path: path.name)
+SHIPPED = sorted(CONFIGS.rglob("*.yml"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: str(path.relative_to(CONFIGS)))
 def test_every_shipped_config_loads(path: Path) -> None:
     cfg = load_cfg(path)
     assert cfg.is_frozen()
     if path.stem != "base":
-        assert f"outputs/{path.stem}" == cfg.OUTPUT_DIR
+        assert Path("outputs", path.relative_to(CONFIGS).with_suffix("")) == Path(cfg.OUTPUT_DIR)
 
 
 def test_market_lfm_is_the_bag_of_tricks_recipe_with_lfm() -> None:
@@ -94,6 +104,32 @@ def test_lfm_and_baseline_differ_in_the_regularizer_alone(name: str) -> None:
     left = dict(leaves(load_cfg(CONFIGS / f"{name}_lfm.yml")))
     right = dict(leaves(load_cfg(CONFIGS / f"{name}_baseline.yml")))
     assert {k for k in left if left[k] != right[k]} == {"MODEL.REGULARIZER.NAME", "OUTPUT_DIR"}
+
+
+@pytest.mark.parametrize(
+    ("name", "stages", "expected"),
+    [
+        ("none", "conv1", {}),
+        ("lfm", "conv1", {"conv1": "lfm"}),
+        ("lfm", "['conv1', 'pool:dropout']", {"conv1": "lfm", "pool": "dropout"}),
+        ("lfm", "['conv1', 'stem:none', 'layer1']", {"conv1": "lfm", "layer1": "lfm"}),
+        ("none", "['conv1', 'input:cutout']", {"input": "cutout"}),
+        ("none", "()", {}),
+    ],
+)
+def test_a_stage_has_its_own_regularizer_or_the_one_of_all(
+    empty: Path, name: str, stages: str, expected: dict[str, str]
+) -> None:
+    keys = ["MODEL.REGULARIZER.NAME", name, "MODEL.REGULARIZER.STAGES", stages]
+    assert regularizer_of_stage(load_cfg(empty, keys)) == expected
+
+
+def test_a_stage_with_its_own_regularizer_is_text_to_yaml(tmp_path: Path) -> None:
+    text = "MODEL: {REGULARIZER: {NAME: lfm, STAGES: [conv1, pool:dropout]}}"
+    cfg = load_cfg(write(tmp_path / "a.yml", text))
+    assert regularizer_of_stage(cfg) == {"conv1": "lfm", "pool": "dropout"}
+    again = load_cfg(write(tmp_path / "b.yml", dump(cfg)))
+    assert again.MODEL.REGULARIZER.STAGES == ("conv1", "pool:dropout")
 
 
 def test_a_components_defaults_become_its_keys() -> None:
@@ -167,6 +203,9 @@ def test_a_section_of_comments_only_is_empty(tmp_path: Path) -> None:
         ("SOLVER.MAX_EPOCHS", "ten", ["must be a whole number", "'ten'"]),
         ("SOLVER.MAX_EPOCHS", "1.5", ["must be a whole number"]),
         ("SOLVER.MAX_EPOCHS", "0", ["must be at least 1"]),
+        ("SOLVER.ADVERSARIAL.SHARE", "1.5", ["must be at least 0 and at most 1, got 1.5"]),
+        ("SOLVER.ADVERSARIAL.STEPS", "0", ["must be at least 1"]),
+        ("SOLVER.ADVERSARIAL.EPS_255", "-1", ["must be at least 0 and at most 255"]),
         ("SOLVER.BASE_LR", "nan", ["must be a number"]),
         ("SOLVER.BASE_LR", "True", ["must be a number"]),
         ("TEST.FLIP", "yes", ["must be true or false"]),
@@ -211,6 +250,16 @@ def test_a_key_without_value_is_an_error(empty: Path) -> None:
         (["SOLVER.STEPS", "(70, 40)"], "must rise"),
         (["INPUT.DEVICE", "cuda", "DATALOADER.CACHE", "none"], "DATALOADER.CACHE is none; set it"),
         (["MODEL.PRETRAIN_PATH", "r50.pth"], "PRETRAIN_CHOICE path"),
+        (
+            ["MODEL.REGULARIZER.STAGES", "['conv1', 'pool:dropuot']"],
+            "MODEL.REGULARIZER.STAGES: 'pool:dropuot': unknown regularizer 'dropuot'; did you mean"
+            " 'dropout'? Known: cutout, dropblock, dropout,",
+        ),
+        (["MODEL.REGULARIZER.STAGES", "pool:"], "'pool:': unknown regularizer ''"),
+        (
+            ["MODEL.REGULARIZER.STAGES", "['conv1', 'conv1:dropout']"],
+            "MODEL.REGULARIZER.STAGES names conv1 twice",
+        ),
         (["DATASETS.NAMES", "('market1501', 'dukemtmc')"], "one data set a run"),
     ],
 )

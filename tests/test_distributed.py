@@ -85,14 +85,15 @@ def test_uneven_parts_are_joined_in_order_without_padding(worked: list[dict]) ->
         assert process["uneven"]["statistics"].tolist() == [0.5, 0.5]
 
 
-def test_the_processes_mask_differently_and_the_first_as_one_alone(
+def test_the_processes_draw_differently_and_the_first_as_one_alone(
     worked: list[dict], tmp_path: Path
 ) -> None:
     alone = trainer(tmp_path, num_ids=4)
     alone.fit()
-    first, second = (process["seeds"] for process in worked)
-    assert first == alone.model.seeds
-    assert not set(first) & set(second)
+    for name in ("seeds", "draws"):
+        first, second = (process[name] for process in worked)
+        assert first == getattr(alone.model, name) and len(set(first)) == len(first) > 1
+        assert not set(first) & set(second)
 
 
 def test_what_cannot_be_is_refused_in_every_process(worked: list[dict]) -> None:

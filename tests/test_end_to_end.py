@@ -134,6 +134,19 @@ def test_a_killed_run_resumes_to_the_bit(data: Path, trained: Path, tmp_path: Pa
         }
 
 
+def test_an_adversarially_trained_run_resumes_to_the_bit(data: Path, tmp_path: Path) -> None:
+    # LFM after conv1, dropout on the pooled feature, and half of each batch attacked.
+    stages = ["MODEL.REGULARIZER.STAGES", "['conv1', 'pool:dropout']"]
+    settings = [*stages, "SOLVER.ADVERSARIAL.ENABLED", True, "SOLVER.ADVERSARIAL.STEPS", 2]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    run("train.py", *lfm(data, whole, *settings, "SOLVER.MAX_EPOCHS", 2))
+    run("train.py", *lfm(data, parts, *settings, "SOLVER.MAX_EPOCHS", 1))
+    run("train.py", *lfm(data, parts, *settings, "SOLVER.MAX_EPOCHS", 2, "--resume"))
+    left, right = weights(parts), weights(whole)
+    assert left.keys() == right.keys()
+    assert [key for key in left if not torch.equal(left[key], right[key])] == []
+
+
 def test_a_run_is_not_overwritten_nor_continued_as_another(data: Path, trained: Path) -> None:
     before = weights(trained)
     again = run("train.py", *lfm(data, trained, "SOLVER.MAX_EPOCHS", 4), code=2)
@@ -245,6 +258,11 @@ def test_references_and_the_table(data: Path, trained: Path, tmp_path: Path) -> 
         ("train.py", ["DATALOADER.NUM_INSTANCES", 1], ["NUM_INSTANCES is 1", "at least 2"]),
         ("train.py", ["MODEL.REGULARIZER.LFM.P", 1.5], ["MODEL.REGULARIZER.LFM", "1.5"]),
         ("train.py", ["MODEL.REGULARIZER.STAGES", "['conv9']"], ["conv9", "layer1"]),
+        (
+            "train.py",
+            ["MODEL.REGULARIZER.STAGES", "['pool:drop']"],
+            ["STAGES: 'pool:drop'", "drop"],
+        ),
         ("train.py", ["INPUT.DEVICE", "cuda", "MODEL.DEVICE", "cpu"], ["INPUT.DEVICE is cuda"]),
         ("train.py", ["DATALOADER.CACHE", "rma"], ["DATALOADER.CACHE", "did you mean 'ram'?"]),
         ("train.py", ["INPUT.JITTER", "(0.1,2,0.1)"], ["INPUT: jitter must be three values"]),

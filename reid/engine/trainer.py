@@ -28,7 +28,7 @@ from reid.utils.seeding import derive_seed
 
 LAST, BEST = "last.pth", "best.pth"
 PICTURED_EPOCHS = 3  # whose first batches TensorBoard shows
-_RESEED = 2  # keeps the regularizers' draws apart from the sampler's (0 and 1)
+_RESEED, _PERTURB = 2, 3  # keep these draws apart from the sampler's (0 and 1)
 
 
 @dataclass
@@ -59,6 +59,7 @@ class Trainer:
         eval_period: Epochs between evaluations; 0 is after the last only.
         checkpoint_period: Epochs between saves of last.pth.
         log_period: Steps between readings of the loss.
+        perturb: (images, seed) -> images to train on instead, both (B, 3, H, W) in [0, 1].
     """
 
     model: Any
@@ -81,6 +82,7 @@ class Trainer:
     eval_period: int = 10
     checkpoint_period: int = 1
     log_period: int = 20
+    perturb: Callable[[Tensor, int], Tensor] | None = None
     epoch: int = field(default=0, init=False)  # epochs completed
     best: dict[str, float] = field(default_factory=dict, init=False)
 
@@ -97,7 +99,7 @@ class Trainer:
                 self.sampler.set_epoch(epoch)
                 if epoch <= PICTURED_EPOCHS and distributed.is_main():
                     self._draw_pictures(book, epoch)
-                self.model.reseed(self._mask_seed(epoch))
+                self.model.reseed(self._own_seed(epoch, _RESEED))
                 row = {"epoch": epoch, "lr": rate, **self.train_epoch(epoch)}
                 self.epoch = epoch
                 parallel.agree_on_statistics(self.model)
@@ -128,7 +130,8 @@ class Trainer:
             self.optimizer.zero_grad(set_to_none=True)
             for left, batch in zip(range(len(batches))[::-1], batches, strict=True):
                 with parallel.no_talk(self.network, left > 0):
-                    meter.add(*self.backward(batch, 1 / len(batches)))
+                    seed = self._own_seed(epoch, _PERTURB, meter.steps)
+                    meter.add(*self.backward(batch, 1 / len(batches), seed))
             self.update()
             images = sum(len(batch.labels) for batch in batches) * distributed.world_size()
             if progress.advance(len(batches), images):
@@ -137,18 +140,28 @@ class Trainer:
         speed = {"images_per_second": progress.images_per_second}
         return {**meter.read(epoch), **speed, "train_seconds": time.perf_counter() - progress.start}
 
-    def backward(self, batch: Batch, share: float = 1.0) -> tuple[dict[str, Tensor], Tensor, int]:
+    def backward(
+        self, batch: Batch, share: float = 1.0, seed: int = 0
+    ) -> tuple[dict[str, Tensor], Tensor, int]:
         """Adds ``share`` of a batch's gradient to what the parameters hold.
 
         Nothing here waits for the device: values stay tensors until the meter reads them.
+
+        Args:
+            batch: Of this process.
+            share: 1 / number of batches of the update.
+            seed: Of what ``perturb`` draws.
 
         Returns:
             (loss parts, number of right labels, batch size), unread.
         """
         images = to_unit(batch.images.to(self.device, non_blocking=True))
+        images = images.contiguous(memory_format=torch.channels_last)
+        if self.perturb is not None:
+            images = self.perturb(images, seed)
         labels = batch.labels.to(self.device, non_blocking=True)
         with torch.autocast(self.device.type, self.precision, enabled=self.precision is not None):
-            output = self.network(images.contiguous(memory_format=torch.channels_last))
+            output = self.network(images)
         losses = self.criterion(output, labels)
         self.scaler.scale(losses["total"] * share).backward()
         right = (output.logits.detach().argmax(1) == labels).sum()
@@ -207,9 +220,9 @@ class Trainer:
     def _due(self, period: int) -> bool:
         return self.epoch == self.max_epochs or (period > 0 and self.epoch % period == 0)
 
-    def _mask_seed(self, epoch: int) -> int:
-        own = [rank] if (rank := distributed.rank()) else []  # each process masks in its own way
-        return derive_seed(self.seed, epoch, _RESEED, *own)
+    def _own_seed(self, epoch: int, *purpose: int) -> int:
+        own = [rank] if (rank := distributed.rank()) else []  # each process draws in its own way
+        return derive_seed(self.seed, epoch, *purpose, *own)
 
     def _report(self, row: Mapping[str, float]) -> None:
         parts = " ".join(f"{k} {v:.4g}" for k, v in row.items() if k != "epoch")

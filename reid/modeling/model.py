@@ -53,8 +53,8 @@ class ReIDModel(nn.Module):
     Args:
         backbone: A :class:`Backbone`.
         head: A :class:`Head`.
-        regularizers: By stage: one of ``backbone.stages``, or ``pool`` for the pooled feature as a
-            (B, D, 1, 1) tensor.
+        regularizers: By stage: one of ``backbone.stages``, ``input`` for the normalized pixels, or
+            ``pool`` for the pooled feature as a (B, D, 1, 1) tensor.
         pixel_mean: Per channel of RGB, in [0, 1] units.
         pixel_std: Per channel of RGB, in [0, 1] units.
 
@@ -114,6 +114,8 @@ class ReIDModel(nn.Module):
                 f"images are {images.dtype}, not floats in [0, 1]; use reid.utils.batch.to_unit"
             )
         x = (images - self.pixel_mean) / self.pixel_std
+        if "input" in self.regularizers:
+            x = self.regularizers["input"](x)
         x = self.backbone(x, self.regularizers)
         x = x.mean((2, 3), keepdim=True, dtype=self.pixel_mean.dtype)
         if "pool" in self.regularizers:
@@ -123,11 +125,12 @@ class ReIDModel(nn.Module):
 
 
 def _check_stages(regularizers: Mapping[str, nn.Module], stages: tuple[str, ...]) -> None:
+    maps = ("input", *stages)
     for stage, regularizer in regularizers.items():
-        if stage not in (*stages, "pool"):
-            raise unknown("stage", stage, (*stages, "pool"))
+        if stage not in (*maps, "pool"):
+            raise unknown("stage", stage, (*maps, "pool"))
         if stage == "pool" and getattr(regularizer, "spatial", False):
             raise InputError(
                 f"{type(regularizer).__name__} needs a feature map and cannot sit at stage 'pool'; "
-                f"stages with one: {', '.join(stages)}"
+                f"stages with one: {', '.join(maps)}"
             )

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +15,9 @@ from reid.data.sampler import Draw, ShuffleSampler
 from reid.engine.checkpoint import load
 from reid.engine.optim import Schedule, build_optimizer, parameter_groups
 from reid.engine.trainer import Trainer, grouped
+from reid.evaluation.features import Embedding
 from reid.losses import LOSSES, Criterion
+from reid.robustness.adversarial_training import AdversarialTraining
 from reid.utils.batch import Batch
 from reid.utils.errors import InputError
 
@@ -135,6 +138,55 @@ def test_regularizers_are_reseeded_by_the_epoch_alone(tmp_path: Path) -> None:
     resumed.fit()
     assert len(set(whole.model.seeds)) == 3
     assert resumed.model.seeds == whole.model.seeds[1:]
+
+
+def test_what_perturb_makes_of_the_pixels_is_trained_on(tmp_path: Path) -> None:
+    run, twin = trainer(tmp_path, perturb=lambda images, seed: 1 - images), trainer(tmp_path).model
+    batch = next(iter(run.loader))
+    run.backward(batch)
+    run.update()
+    output = twin(1 - batch.images.float() / 255)
+    nn.functional.cross_entropy(output.logits, batch.labels, label_smoothing=0.1).backward()
+    for ours, theirs in zip(run.model.parameters(), twin.parameters(), strict=True):
+        assert torch.allclose(ours, theirs - 0.5 * theirs.grad, atol=1e-7)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_perturb_is_seeded_by_epoch_and_step_alone(tmp_path: Path, accumulate: int) -> None:
+    seeds: list[int] = []
+
+    def note(images: Tensor, seed: int) -> Tensor:
+        seeds.append(seed)
+        return images
+
+    whole = trainer(tmp_path / "a", perturb=note)
+    whole.fit()
+    found = seeds.copy()
+    assert len(set(found)) == len(found) == 6  # 3 epochs of 2 batches
+    assert not set(found) & set(whole.model.seeds)
+    seeds.clear()
+    resumed = trainer(tmp_path / "b", perturb=note, accumulate=accumulate)
+    resumed.epoch = 1
+    resumed.fit()
+    assert seeds == found[2:]
+
+
+def test_adversarial_training_resumes_to_the_bit(tmp_path: Path) -> None:
+    def adversarial(folder: Path, **settings: Any) -> Trainer:
+        run = trainer(folder, **settings)
+        run.perturb = partial(AdversarialTraining(16.0), Embedding(run.model, "before"))
+        return run
+
+    plain, whole = trainer(tmp_path / "plain"), adversarial(tmp_path / "whole")
+    plain.fit()
+    whole.fit()
+    adversarial(tmp_path / "parts", max_epochs=1).fit()
+    again = adversarial(tmp_path / "parts")
+    again.resume(tmp_path / "parts/last.pth")
+    again.fit()
+    state, other = whole.model.state_dict(), plain.model.state_dict()
+    assert all(torch.equal(state[key], value) for key, value in again.model.state_dict().items())
+    assert not any(torch.equal(state[key], other[key]) for key in state)
 
 
 def test_the_best_is_kept_and_the_last_is_the_last(tmp_path: Path) -> None:

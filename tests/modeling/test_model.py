@@ -103,11 +103,35 @@ def test_a_regularizer_at_pool_sees_the_pooled_feature(images: Tensor) -> None:
 
 
 def test_an_unknown_stage_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(InputError, match=r"did you mean 'layer4'\? Known: conv1, layer1, .* stem"):
+    with pytest.raises(InputError, match=r"did you mean 'layer4'\? Known: conv1, input, .* stem"):
         build({"layer5": LocalFeatureMasking()})
 
 
-@pytest.mark.parametrize("name", ["dropblock", "lfm", "lfm_released"])
+def test_a_regularizer_at_input_sees_the_normalized_pixels(images: Tensor) -> None:
+    at_input, plain = Shape(), build()
+    model = build({"input": at_input})
+    model.load_state_dict(plain.state_dict())
+    assert torch.equal(
+        model(images).feat, plain(torch.tensor(MEAN).view(3, 1, 1) + 0 * images).feat
+    )
+    assert at_input.shape == (4, 3, 64, 32)
+
+
+@pytest.mark.parametrize("name", REGULARIZERS.names())
+def test_any_regularizer_may_sit_at_input(images: Tensor, name: str) -> None:
+    few = {"num_channels": 3} if name.startswith("lfm") else {}
+    model = build({"input": REGULARIZERS[name](**few)})
+    kept = images.clone()
+    assert model(images).feat.isfinite().all()
+    assert torch.equal(images, kept)
+
+
+def test_masking_more_channels_than_a_picture_has_is_refused(images: Tensor) -> None:
+    with pytest.raises(InputError, match="num_channels is 32 but the feature map has 3 channels"):
+        build({"input": LocalFeatureMasking(p=1.0)})(images)
+
+
+@pytest.mark.parametrize("name", ["cutout", "dropblock", "lfm", "lfm_released"])
 def test_rectangles_on_the_pooled_feature_are_refused(name: str) -> None:
     with pytest.raises(InputError, match="needs a feature map and cannot sit at stage 'pool'"):
         build({"pool": REGULARIZERS[name]()})

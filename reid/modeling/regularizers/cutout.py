@@ -1,0 +1,69 @@
+"""Cutout of one square."""
+
+import torch
+from torch import Tensor, nn
+
+from reid.modeling.regularizers.boxes import span
+from reid.modeling.regularizers.checks import check_probability
+from reid.modeling.regularizers.registry import REGULARIZERS
+from reid.utils.errors import InputError
+from reid.utils.seeding import Dice
+
+
+@REGULARIZERS.register("cutout")
+class Cutout(nn.Module):
+    """Zeroes one square of some random samples in all channels.
+
+    The centre is uniform over the map, so that the square may hang over the border. Of a square of
+    s cells in a column of H cells s - s^2 / 4H are inside on average. At stage ``input`` zero is
+    the pixel mean, as in the paper. All numbers are drawn on the CPU, as in ``lfm``.
+
+    Source: DeVries & Taylor, "Improved Regularization of Convolutional Neural Networks with
+    Cutout", arXiv:1708.04552; 16 of 32 pixels on CIFAR-10, 8 on CIFAR-100, always applied.
+    Differs: the side is a share of the map's shorter side, so that it means the same at every
+    resolution. The centre lies between cells too, so that a square of even side leans to no side.
+
+    Args:
+        p: Probability that a sample is masked.
+        side: Share of the map's shorter side; rounded to whole cells, at least one.
+    """
+
+    spatial = True
+
+    def __init__(self, p: float = 1.0, side: float = 0.5) -> None:
+        super().__init__()
+        check_probability("cutout", p)
+        if not 0 < side <= 1:
+            raise InputError(f"cutout: side is a share of the shorter side in (0, 1], not {side}")
+        self.p, self.side = p, side
+        self.dice = Dice()
+
+    def reseed(self, seed: int) -> None:
+        """Starts its randomness anew."""
+        self.dice.reseed(seed)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Masks x, (B, C, H, W) of any floating type, in training."""
+        if not self.training or self.p == 0:
+            return x
+        batch, _, height, width = x.shape
+        corners = self.draw(batch, height, width).to(x.device, non_blocking=True)
+        top, left, side = corners.unbind(1)
+        rows, columns = span(top, side, height), span(left, side, width)
+        # Not x.masked_fill(inside, 0), which loses the memory format where the mask is broadcast.
+        inside = (rows[:, :, None] & columns[:, None, :]).unsqueeze(1)
+        return torch.where(inside, x.new_zeros(()), x)
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def draw(self, batch: int, height: int, width: int) -> Tensor:
+        """Draws (top, left, side) of each sample's square on the CPU, (batch, 3) int64.
+
+        Top and left may be negative; a sample that stays as it is has side 0.
+        """
+        side = max(1, round(self.side * min(height, width)))
+        coin, *place = torch.rand(
+            3, batch, dtype=torch.float64, generator=self.dice.on(torch.device("cpu"))
+        )
+        centers = (share * size for share, size in zip(place, (height, width), strict=True))
+        top, left = ((center - side / 2).round().long() for center in centers)
+        return torch.stack([top, left, side * (coin < self.p)], 1)

@@ -1,0 +1,123 @@
+"""Adversarial training: a part of each batch is replaced by images made to mislead the model."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from reid.evaluation.features import eval_mode
+from reid.utils.errors import InputError
+
+# A power of two changes no sign; without it gradients of fp16 are too small to be told from zero.
+_SCALE = 2.0**10
+
+
+class AdversarialTraining:
+    """Moves pixels so that the feature leaves the one of the clean image, within a bound.
+
+    Projected gradient ascent from a random start on the squared distance of the two features, both
+    of the model as it is now, in eval mode: running statistics stay and regularizers are off. What
+    comes out is trained on under the label of the clean image.
+
+    Source: Madry et al., "Towards Deep Learning Models Resistant to Adversarial Attacks",
+    arXiv:1706.06083; the distance is the self metric attack of Bouniot et al., "Vulnerability of
+    Person Re-Identification Models to Metric Adversarial Attacks", CVPR workshops 2020.
+    Differs: Madry et al. ascend the training loss, and train on nothing else (``share`` 1).
+
+    Args:
+        eps_255: Largest change of a pixel, in 1/255 of its range.
+        step: Size of a step / eps_255.
+        steps: Number of steps.
+        share: Share of the batch that is replaced, every second image if it is 0.5.
+
+    Raises:
+        InputError: A setting out of range, by name.
+    """
+
+    def __init__(
+        self, eps_255: float = 4.0, step: float = 0.4, steps: int = 4, share: float = 0.5
+    ) -> None:
+        for name, value, least, most in (
+            ("eps_255", eps_255, 0, 255),
+            ("step", step, 0, math.inf),
+            ("steps", steps, 1, math.inf),
+            ("share", share, 0, 1),
+        ):
+            if not least <= value <= most:
+                raise InputError(f"{name} must be in [{least}, {most}], got {value}")
+        self.eps_255, self.step, self.steps, self.share = eps_255, step, steps, share
+
+    def __call__(self, embed: nn.Module, images: Tensor, seed: int) -> Tensor:
+        """Returns the batch with the part replaced; nothing of ``embed`` or ``images`` changes.
+
+        The host never waits for the device.
+
+        Args:
+            embed: (B, 3, H, W) to (B, D) of unit length, see
+                :class:`reid.evaluation.features.Embedding`.
+            images: (B, 3, H, W) float in [0, 1].
+            seed: Of the random start, which is the same on every device.
+        """
+        places = spread(round(self.share * len(images)), len(images), images.device)
+        if not len(places) or not self.eps_255:
+            return images
+        clean = images[places].contiguous(memory_format=torch.channels_last)
+        eps = self.eps_255 / 255
+        low, high = (clean - eps).clamp(min=0), (clean + eps).clamp(max=1)
+        start = (clean + eps * uniform(clean, seed)).clamp(low, high)
+        with eval_mode(embed):
+            with torch.no_grad():
+                own = embed(clean)
+            found = ascend(
+                lambda x: (embed(x) - own).square().sum() * _SCALE,
+                start,
+                (low, high),
+                self.step * eps,
+                self.steps,
+            )
+        out = images.clone()  # keeps the memory format, which index_copy does not
+        out[places] = found
+        return out
+
+
+def spread(count: int, size: int, device: torch.device) -> Tensor:
+    """Returns ``count`` of the places 0..size - 1, as evenly apart as whole numbers can be.
+
+    So of K neighbours, the images of one identity, just the same share is taken.
+    """
+    return (2 * torch.arange(count, device=device) + 1) * size // (2 * max(1, count))
+
+
+def uniform(like: Tensor, seed: int) -> Tensor:
+    """Draws from [-1, 1) on the CPU, in shape, type and place of ``like``."""
+    noise = torch.rand(like.shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+    noise = noise.pin_memory() if like.is_cuda else noise  # else the copy waits for the device
+    return noise.to(like.device, like.dtype, non_blocking=True)
+
+
+@torch.enable_grad()
+def ascend(
+    objective: Callable[[Tensor], Tensor],
+    images: Tensor,
+    bounds: tuple[Tensor, Tensor],
+    step: float,
+    steps: int,
+) -> Tensor:
+    """Follows the sign of the gradient and stays within bounds.
+
+    Gradients are those of pixels alone; parameters gain none.
+
+    Args:
+        objective: (B, 3, H, W) to the scalar that is to grow.
+        images: Where it starts.
+        bounds: Least and largest value of each pixel.
+        step: What a pixel moves by.
+        steps: How often.
+    """
+    for _ in range(steps):
+        images = images.detach().requires_grad_()
+        (grad,) = torch.autograd.grad(objective(images), images)
+        # The sign of NaN is 0 to torch: where a gradient of fp16 overflows, the pixel stays.
+        images = (images.detach() + step * grad.sign()).clamp(*bounds)
+    return images
