@@ -1,12 +1,13 @@
 """Adversarial training: a part of each batch is replaced by images made to mislead the model."""
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from reid.evaluation.features import eval_mode
+from reid.robustness.ball import LEVELS, Linf
+from reid.robustness.optimizers.ascent import ascend
 from reid.utils.errors import InputError
 
 # A power of two changes no sign; without it gradients of fp16 are too small to be told from zero.
@@ -63,18 +64,18 @@ class AdversarialTraining:
         if not len(places) or not self.eps_255:
             return images
         clean = images[places].contiguous(memory_format=torch.channels_last)
-        eps = self.eps_255 / 255
-        low, high = (clean - eps).clamp(min=0), (clean + eps).clamp(max=1)
-        start = (clean + eps * uniform(clean, seed)).clamp(low, high)
+        ball = Linf(self.eps_255 / LEVELS)
+        start = ball.project(clean + ball.eps * uniform(clean, seed), clean)
         with eval_mode(embed):
             with torch.no_grad():
                 own = embed(clean)
             found = ascend(
-                lambda x: (embed(x) - own).square().sum() * _SCALE,
+                lambda x: (embed(x) - own).square().sum(1) * _SCALE,
                 start,
-                (low, high),
-                self.step * eps,
+                clean,
+                ball,
                 self.steps,
+                self.step,
             )
         out = images.clone()  # keeps the memory format, which index_copy does not
         out[places] = found
@@ -94,30 +95,3 @@ def uniform(like: Tensor, seed: int) -> Tensor:
     noise = torch.rand(like.shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
     noise = noise.pin_memory() if like.is_cuda else noise  # else the copy waits for the device
     return noise.to(like.device, like.dtype, non_blocking=True)
-
-
-@torch.enable_grad()
-def ascend(
-    objective: Callable[[Tensor], Tensor],
-    images: Tensor,
-    bounds: tuple[Tensor, Tensor],
-    step: float,
-    steps: int,
-) -> Tensor:
-    """Follows the sign of the gradient and stays within bounds.
-
-    Gradients are those of pixels alone; parameters gain none.
-
-    Args:
-        objective: (B, 3, H, W) to the scalar that is to grow.
-        images: Where it starts.
-        bounds: Least and largest value of each pixel.
-        step: What a pixel moves by.
-        steps: How often.
-    """
-    for _ in range(steps):
-        images = images.detach().requires_grad_()
-        (grad,) = torch.autograd.grad(objective(images), images)
-        # The sign of NaN is 0 to torch: where a gradient of fp16 overflows, the pixel stays.
-        images = (images.detach() + step * grad.sign()).clamp(*bounds)
-    return images
