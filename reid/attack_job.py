@@ -6,7 +6,7 @@ from pathlib import Path
 from tabulate import tabulate
 from yacs.config import CfgNode
 
-from reid import build, build_attack
+from reid import wiring
 from reid.config import dump, leaves
 from reid.data.records import Splits
 from reid.engine.attack_pictures import Keeper, draw_all
@@ -21,6 +21,7 @@ from reid.utils import distributed
 from reid.utils.environment import choose_device, describe, git_commit
 from reid.utils.errors import InputError
 from reid.utils.logs import get_logger, make_dir
+from reid.wiring import attack as build_attack
 
 FOLDER = "attack"  # in OUTPUT_DIR
 
@@ -45,11 +46,11 @@ def attack(
     folder = make_dir(Path(cfg.OUTPUT_DIR) / FOLDER)
     logger = get_logger(folder, "attack")
     logger.info(describe(choose_device(cfg.MODEL.DEVICE)))
-    model = build.load_trained(cfg, weight, logger)
+    model = wiring.load_trained(cfg, weight, logger)
     seen = None
     if surrogate is not None:
-        seen = build_attack.build_eye(surrogate[0], build.load_trained(*surrogate, logger))
-    splits = build.load_splits(cfg, False, logger)
+        seen = build_attack.build_eye(surrogate[0], wiring.load_trained(*surrogate, logger))
+    splits = wiring.load_splits(cfg, False, logger)
     trial = build_attack.build_trial(cfg, model, splits, cfg.ATTACK.NUM_QUERIES)
     logger.info(_threat(cfg, len(trial.clean["query"].pids), surrogate))
     run = _Run(cfg, trial, seen or trial.embed, splits, folder, logger.info)

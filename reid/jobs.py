@@ -7,7 +7,7 @@ from tabulate import tabulate
 from torch import nn
 from yacs.config import CfgNode
 
-from reid import build
+from reid import wiring
 from reid.config import default_cfg, difference, dump
 from reid.data.records import Splits
 from reid.engine.tester import HEADERS, TestResult, rank_features, write_results
@@ -31,7 +31,7 @@ def train(cfg: CfgNode, resume: bool = False) -> Trainer:
     Raises:
         InputError: If OUTPUT_DIR holds a run and ``resume`` is False, or holds another run.
     """
-    build.check_alike(cfg)
+    wiring.check_alike(cfg)
     output = Path(cfg.OUTPUT_DIR)
     last = output / LAST
     distributed.check_same(f"the file {last}", str(last.exists()))
@@ -44,8 +44,8 @@ def train(cfg: CfgNode, resume: bool = False) -> Trainer:
     rows = difference(cfg, default_cfg())
     logger.info(f"differs from the defaults\n{tabulate(rows, ('key', 'value', 'default'))}")
     if last.exists():
-        build.check_resumable(cfg, last, logger)
-    trainer = build.build_trainer(cfg, logger)
+        wiring.check_resumable(cfg, last, logger)
+    trainer = wiring.build_trainer(cfg, logger)
     if last.exists():
         trainer.resume(last)
         distributed.check_same(f"the file {last}", str(trainer.epoch))
@@ -64,12 +64,12 @@ def test(cfg: CfgNode, weight: Path) -> TestResult:
 
     Of several processes the first one writes and has the rankings.
     """
-    build.check_alike(cfg)
+    wiring.check_alike(cfg)
     logger = get_logger(make_dir(Path(cfg.OUTPUT_DIR)), "test")
     logger.info(describe(choose_device(cfg.MODEL.DEVICE)))
-    model = build.load_trained(cfg, weight, logger)
-    splits = build.load_splits(cfg, False, logger)
-    embed = build.build_embedding(cfg, model)
+    model = wiring.load_trained(cfg, weight, logger)
+    splits = wiring.load_splits(cfg, False, logger)
+    embed = wiring.build_embedding(cfg, model)
     return _evaluate(cfg, embed, splits, {"weight": str(weight)})
 
 
@@ -82,7 +82,7 @@ def test_reference(cfg: CfgNode, name: str, embed: nn.Module) -> TestResult:
     if distributed.active():
         raise InputError("a reference is evaluated by one process; start it without torchrun")
     logger = get_logger(make_dir(Path(cfg.OUTPUT_DIR)), "test")
-    return _evaluate(cfg, embed, build.load_splits(cfg, False, logger), {"reference": name})
+    return _evaluate(cfg, embed, wiring.load_splits(cfg, False, logger), {"reference": name})
 
 
 def test_features(cfg: CfgNode, path: Path) -> TestResult:
@@ -97,16 +97,16 @@ def test_features(cfg: CfgNode, path: Path) -> TestResult:
     device = choose_device(cfg.MODEL.DEVICE)
     logger.info(describe(device))
     query, gallery = load_features(path, device, cfg.TEST.FEAT_NORM)
-    how = build.build_retrieval(cfg, len(query.pids), len(gallery.pids))
+    how = wiring.build_retrieval(cfg, len(query.pids), len(gallery.pids))
     result = rank_features(query, gallery, how)
     _report(cfg, result, len(gallery.pids), {"features": str(path)})
     return result
 
 
 def _evaluate(cfg: CfgNode, embed: nn.Module, splits: Splits, facts: dict[str, str]) -> TestResult:
-    how = build.build_retrieval(cfg, len(splits.query), len(splits.gallery))
+    how = wiring.build_retrieval(cfg, len(splits.query), len(splits.gallery))
     save = Path(cfg.OUTPUT_DIR) / FEATURES if cfg.TEST.SAVE_FEATURES else None
-    result = build.evaluate(cfg, embed, splits, how, save)
+    result = wiring.evaluate(cfg, embed, splits, how, save)
     if not distributed.is_main():
         return result
     if save is not None:

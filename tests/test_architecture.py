@@ -18,12 +18,11 @@ LEVELS = {
     "visualization": 2,
     "engine": 3,
     "config": 4,
-    "build": 5,
-    "build_attack": 5.5,
+    "wiring": 5,
     "jobs": 6,
     "attack_job": 6,
 }
-CFG_ROOMS = {"config", "build", "build_attack", "jobs", "attack_job"}
+CFG_ROOMS = {"config", "wiring", "jobs", "attack_job"}
 MODULES = sorted((ROOT / "reid").rglob("*.py"))
 
 
@@ -39,7 +38,7 @@ def imported(tree: ast.AST) -> list[str]:
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             names += [node.module]
-            if node.module == "reid":  # from reid import build
+            if node.module == "reid":  # from reid import wiring
                 names += [f"reid.{alias.name}" for alias in node.names]
     return names
 
@@ -80,7 +79,7 @@ def test_a_module_keeps_to_its_place(path: Path) -> None:
         ("data/x.py", "from reid.modeling import ReIDModel"),
         ("utils/x.py", "import reid.data.records"),
         ("evaluation/x.py", "from reid.engine.trainer import Trainer"),
-        ("engine/x.py", "from reid import build"),
+        ("engine/x.py", "from reid import wiring"),
         ("losses/x.py", "import yacs.config"),
         ("losses/x.py", "def f(cfg): return cfg.LOSS"),
         ("engine/x.py", "torch.load(path, weights_only=False)"),

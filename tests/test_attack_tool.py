@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reid.build_attack import build_attacks
 from reid.config import load_cfg
 from reid.utils.errors import InputError
+from reid.wiring.attack import build_attacks
 
 ROOT = Path(__file__).parents[1]
 SIZE = [

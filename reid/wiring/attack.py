@@ -1,4 +1,4 @@
-"""From config to attacks and what they are run against; beside ``build``, reads cfg."""
+"""Attacks, and what they are run against."""
 
 from typing import Any
 
@@ -6,7 +6,6 @@ import torch
 from torch import nn
 from yacs.config import CfgNode
 
-from reid import build
 from reid.data.records import Records, Splits
 from reid.evaluation.features import Embedding
 from reid.robustness.attack import Attack
@@ -20,13 +19,14 @@ from reid.robustness.trial import Trial
 from reid.utils.environment import choose_device, choose_precision
 from reid.utils.errors import InputError
 from reid.utils.seeding import derive_seed
-
-_ATTACK = 4  # what a seed is derived for, beside those of ``build``
+from reid.wiring.common import ATTACK, make
+from reid.wiring.data import build_eval_loader
+from reid.wiring.testing import build_retrieval
 
 
 def build_objective(cfg: CfgNode, name: str) -> Objective:
     """Builds an objective of ATTACK.*."""
-    objective: Objective = build.make(OBJECTIVES, name, cfg.ATTACK, "ATTACK")
+    objective: Objective = make(OBJECTIVES, name, cfg.ATTACK, "ATTACK")
     return objective
 
 
@@ -36,7 +36,7 @@ def build_attack(cfg: CfgNode, recipe: Recipe, eps_255: float, **settings: Any) 
     node = section.get(recipe.optimizer.upper(), CfgNode())
     node.defrost()
     node.update({k.upper(): v for k, v in {**recipe.settings, **settings}.items()})
-    optimizer = build.make(OPTIMIZERS, recipe.optimizer, section, "ATTACK", eps=eps_255 / LEVELS)
+    optimizer = make(OPTIMIZERS, recipe.optimizer, section, "ATTACK", eps=eps_255 / LEVELS)
     objective = build_objective(cfg, recipe.objective) if recipe.objective else None
     return Attack(recipe.name, optimizer, objective)
 
@@ -101,12 +101,12 @@ def build_trial(cfg: CfgNode, model: nn.Module, splits: Splits, num_queries: int
     tag = f"_{len(query)}" if num_queries else ""
     return Trial(
         build_eye(cfg, model),
-        build.build_eval_loader(view, query, device, f"query{tag}", once=False),
-        build.build_eval_loader(view, splits.gallery, device, "gallery", once=False),
+        build_eval_loader(view, query, device, f"query{tag}", once=False),
+        build_eval_loader(view, splits.gallery, device, "gallery", once=False),
         device,
-        build.build_retrieval(cfg, len(query), len(splits.gallery)),
+        build_retrieval(cfg, len(query), len(splits.gallery)),
         cfg.ATTACK.SIDE,
-        derive_seed(cfg.SEED, _ATTACK),
+        derive_seed(cfg.SEED, ATTACK),
         cfg.ATTACK.ON_GRID,
     )
 
@@ -127,13 +127,13 @@ def build_battery(
         recipe = found if found.objective else recipe
     eps = max((a.eps_255 for a in attacks if a.name == recipe.name), default=0.0) or 8.0
 
-    def make(optimizer: str, eps_255: float, **settings: Any) -> Attack:
+    def assemble(optimizer: str, eps_255: float, **settings: Any) -> Attack:
         objective = "" if optimizer == "noise" else recipe.objective
         whole = Recipe(f"{optimizer}-{recipe.objective}", optimizer, objective, {}, ())
         return build_attack(cfg, whole, eps_255, **settings)
 
     other = (surrogate, trial.guides(surrogate)) if surrogate is not None else None
-    return Battery(trial, make, build_objective(cfg, recipe.objective), eps, other)
+    return Battery(trial, assemble, build_objective(cfg, recipe.objective), eps, other)
 
 
 def pixel_size(cfg: CfgNode) -> tuple[int, int]:
