@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--backbone", default="resnet50", choices=BACKBONES.names())
     parser.add_argument("--size", type=int, nargs=2, default=(256, 128), metavar=("H", "W"))
     parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"))
     parser.add_argument("--device", default="auto")
     args = parser.parse_args()
@@ -45,7 +45,11 @@ def main() -> None:
     model = model.to(device).to(memory_format=torch.channels_last).eval()
     embed = Embedding(model, dtype=choose_precision(args.precision, device))
     batch = noise_batch(args.batch, tuple(args.size))
-    guides = noise_guides(backbone.feat_dim, device)
+    with torch.no_grad():  # an evaluation has made these features before it attacks
+        before = embed(
+            to_unit(batch.images.to(device)).contiguous(memory_format=torch.channels_last)
+        )
+    guides = noise_guides(before)
     print(f"{args.backbone} {tuple(args.size)}, batch {args.batch}, {args.precision}")
     for name in ("sma", "metric", "fna"):
         optimizer = OPTIMIZERS["pgd"](eps=8 / 255, steps=STEPS)
@@ -105,12 +109,12 @@ def noise_batch(size: int, shape: tuple[int, int]) -> Batch:
     return Batch(images, zeros - 1, pids, zeros, torch.arange(size))
 
 
-def noise_guides(dim: int, device: torch.device) -> Guides:
+def noise_guides(before: Tensor) -> Guides:
     """Random unit features of a gallery of a few thousand images."""
     rng = torch.Generator().manual_seed(1)
-    feats = torch.nn.functional.normalize(torch.randn(PEOPLE * 200, dim, generator=rng))
+    feats = torch.nn.functional.normalize(torch.randn(PEOPLE * 200, before.shape[1], generator=rng))
     pids = torch.arange(1, PEOPLE + 1).repeat_interleave(200).numpy()
-    return Guides(Features(feats.to(device), pids, pids * 0 + 1))
+    return Guides(Features(feats.to(before.device), pids, pids * 0 + 1), before=before)
 
 
 if __name__ == "__main__":

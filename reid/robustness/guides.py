@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from reid.data.records import JUNK_PID
 from reid.evaluation.features import Features
@@ -40,13 +40,15 @@ class Guides:
     Args:
         side: Features of all its images, clean.
         seed: Of the identities that targeted attacks draw.
+        before: (N, D) features of the attacked side, clean, where they are known already: a pass
+            that no attack has to pay for again.
 
     Raises:
         InputError: Fewer than two identities.
     """
 
-    def __init__(self, side: Features, seed: int = 0) -> None:
-        self.feats, self.seed = side.feats, seed
+    def __init__(self, side: Features, seed: int = 0, before: Tensor | None = None) -> None:
+        self.feats, self.seed, self.before = side.feats, seed, before
         device = side.feats.device
         self.pids, self.camids = (torch.from_numpy(x).to(device) for x in (side.pids, side.camids))
         known = side.pids[side.pids > 0]  # 0 is a distractor and JUNK_PID junk: nobody's images
@@ -112,3 +114,10 @@ class Case:
     camids: Tensor
     indices: Tensor
     guides: Guides
+
+    def clean_feats(self, embed: nn.Module, clean: Tensor) -> Tensor:
+        """Returns the features of the clean images, (B, D), by a pass only if they are unknown."""
+        if self.guides.before is not None:
+            return self.guides.before[self.indices]
+        with torch.no_grad():
+            return embed(clean)

@@ -58,7 +58,8 @@ class Trial:
         """Returns the other side as the model that the attacker sees describes it."""
         own = eye is self.embed
         sides = self.clean if own else features_of(eye, self.query, self.gallery, self.device)
-        return Guides(sides["gallery" if self.side == "query" else "query"], self.seed)
+        other = "gallery" if self.side == "query" else "query"
+        return Guides(sides[other], self.seed, sides[self.side].feats)
 
     def untouched(self) -> list[Outcome]:
         """Returns the outcomes without an attack, one a ranking."""

@@ -215,3 +215,20 @@ def test_a_corruption_goes_through_the_same_path() -> None:
 def t_last(t: Trial, corrupt) -> torch.Tensor:
     sides = t.perturbed(lambda images, batch: corrupt(images, 5, [None] * len(images)), "x")
     return sides["query"].feats
+
+
+def test_known_features_save_a_pass_and_change_nothing() -> None:
+    t = trial()
+    calls = []
+    hook = t.embed.register_forward_hook(lambda *_: calls.append(1))
+    ends = []
+    for known in (True, False):
+        guides, seen = t.guides(t.embed), []
+        guides.before = guides.before if known else None
+        calls.clear()
+        t.attacked(attack(steps=3), t.embed, guides, lambda x, batch, seen=seen: seen.append(x))
+        ends.append((torch.cat(seen), len(calls)))
+    hook.remove()
+    assert torch.equal(ends[0][0], ends[1][0])
+    batches_ = len(t.query)
+    assert [count for _, count in ends] == [batches_ * (3 + 1), batches_ * (3 + 2)]

@@ -1,6 +1,5 @@
 """Away from one's own images and towards the person who looks least alike."""
 
-import torch
 from torch import Tensor
 
 from reid.evaluation.features import Embedding
@@ -23,8 +22,7 @@ class FurthestNegative:
 
     def __call__(self, embed: Embedding, clean: Tensor, case: Case, draws: Draws) -> Loss:
         """See :class:`reid.robustness.objectives.registry.Objective`."""
-        with torch.no_grad():
-            far = case.guides.furthest_centroid(embed(clean), case.pids)
+        far = case.guides.furthest_centroid(case.clean_feats(embed, clean), case.pids)
         own = case.guides.own(case.pids, case.camids)
 
         def loss(images: Tensor) -> Tensor:

@@ -1,6 +1,5 @@
 """Out of the neighbourhood that re-ranking reads."""
 
-import torch
 from torch import Tensor
 
 from reid.evaluation.features import Embedding
@@ -30,9 +29,8 @@ class Neighborhood:
 
     def __call__(self, embed: Embedding, clean: Tensor, case: Case, draws: Draws) -> Loss:
         """See :class:`reid.robustness.objectives.registry.Objective`."""
-        with torch.no_grad():
-            before = embed(clean)
-            far = case.guides.furthest_centroid(before, case.pids)
+        before = case.clean_feats(embed, clean)
+        far = case.guides.furthest_centroid(before, case.pids)
         near = case.guides.nearest(before, case.pids, case.camids, self.k)
 
         def loss(images: Tensor) -> Tensor:

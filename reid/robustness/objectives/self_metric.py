@@ -1,6 +1,5 @@
 """Away from where the image was."""
 
-import torch
 from torch import Tensor
 
 from reid.evaluation.features import Embedding
@@ -22,6 +21,5 @@ class SelfMetric:
 
     def __call__(self, embed: Embedding, clean: Tensor, case: Case, draws: Draws) -> Loss:
         """See :class:`reid.robustness.objectives.registry.Objective`."""
-        with torch.no_grad():
-            before = embed(clean)
+        before = case.clean_feats(embed, clean)
         return lambda images: (embed(images) - before).square().sum(1)
