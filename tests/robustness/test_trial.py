@@ -232,3 +232,17 @@ def test_known_features_save_a_pass_and_change_nothing() -> None:
     assert torch.equal(ends[0][0], ends[1][0])
     batches_ = len(t.query)
     assert [count for _, count in ends] == [batches_ * (3 + 1), batches_ * (3 + 2)]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize("name", OPTIMIZERS.names())
+def test_cuda_starts_where_the_cpu_starts_and_keeps_to_the_ball(name: str) -> None:
+    found = []
+    for device in ("cpu", "cuda"):
+        t = trial()
+        t = Trial(t.embed.to(device), t.query, t.gallery, torch.device(device), t.how, seed=1)
+        few = {"steps": 2} if name in ("pgd", "apgd", "mi_fgsm") else {}
+        run(t, attack(name, "" if name == "noise" else "fna", **few))
+        found.append(t.last["query"].feats.cpu())
+    torch.testing.assert_close(*found, atol=0.05, rtol=0)
