@@ -1,6 +1,7 @@
 """The job of tools/attack.py, from a config to files."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from tabulate import tabulate
@@ -11,6 +12,7 @@ from reid.config import dump, leaves
 from reid.data.records import Splits
 from reid.engine.attack_pictures import Keeper, draw_all
 from reid.evaluation.features import Embedding
+from reid.evaluation.retrieval import Retrieval
 from reid.robustness.attack import Attack
 from reid.robustness.corruptions import CORRUPTIONS
 from reid.robustness.outcome import Outcome
@@ -18,7 +20,7 @@ from reid.robustness.report import HEADERS, records, table, with_worst_cases, wr
 from reid.robustness.sanity import Check, verdict
 from reid.robustness.trial import Trial
 from reid.utils import distributed
-from reid.utils.environment import choose_device, describe, git_commit
+from reid.utils.environment import choose_device, describe, deterministic, git_commit
 from reid.utils.errors import InputError
 from reid.utils.logs import get_logger, make_dir
 from reid.wiring import attack as build_attack
@@ -45,35 +47,38 @@ def attack(
     attacks = build_attack.build_attacks(cfg)
     folder = make_dir(Path(cfg.OUTPUT_DIR) / FOLDER)
     logger = get_logger(folder, "attack")
-    logger.info(describe(choose_device(cfg.MODEL.DEVICE)))
-    model = wiring.load_trained(cfg, weight, logger)
+    device = choose_device(cfg.MODEL.DEVICE)
+    logger.info(describe(device))
+    embed = build_attack.build_eye(cfg, wiring.load_trained(cfg, weight, logger))
     seen = None
     if surrogate is not None:
         seen = build_attack.build_eye(surrogate[0], wiring.load_trained(*surrogate, logger))
     splits = wiring.load_splits(cfg, False, logger)
-    trial = build_attack.build_trial(cfg, model, splits, cfg.ATTACK.NUM_QUERIES)
-    logger.info(_threat(cfg, len(trial.clean["query"].pids), surrogate))
-    run = _Run(cfg, trial, seen or trial.embed, splits, folder, logger.info)
-    run.all(attacks)
-    checks: list[Check] = []
-    if sanity:
-        few = build_attack.build_trial(cfg, model, splits, cfg.ATTACK.SANITY_QUERIES)
-        checks = build_attack.build_battery(cfg, few, seen, attacks).run()
-        logger.info("sanity checks\n" + _check_table(checks))
-    facts = {
-        "weight": str(weight),
-        "surrogate": str(surrogate[1]) if surrogate is not None else None,
-        "num_queries": len(run.outcomes[0].ap),
-        "attack": _settings(cfg),
-        "config": dump(cfg),
-        "commit": git_commit(),
-    }
-    outcomes = with_worst_cases(run.outcomes)
-    rows, curve = records(outcomes, cfg.SEED), records(run.curve, cfg.SEED)
-    write_report(folder, outcomes, rows, checks, {**facts, "step_curve": curve[1:]})
-    draw_all(folder / "curves.png", rows, curve)
+    with deterministic(device):
+        trial = build_attack.build_trial(cfg, embed, splits, cfg.ATTACK.NUM_QUERIES)
+        logger.info(_threat(cfg, len(trial.clean["query"].pids), surrogate))
+        run = _Run(cfg, trial, seen or embed, splits, folder, logger.info)
+        run.all(attacks)
+        facts = {
+            "weight": str(weight),
+            "surrogate": str(surrogate[1]) if surrogate is not None else None,
+            "num_queries": len(run.outcomes[0].ap),
+            "attack": _settings(cfg),
+            "config": dump(cfg),
+            "commit": git_commit(),
+        }
+        outcomes = with_worst_cases(run.outcomes)
+        rows = records(outcomes, cfg.SEED)
+        write_report(folder, outcomes, rows, [], facts)  # the checks below may be stopped
+        draw_all(folder / "curves.png", rows)
+        if sanity:
+            few = cfg.ATTACK.SANITY_QUERIES
+            part = build_attack.build_trial(cfg, embed, splits, few, trial)
+            checks = build_attack.build_battery(cfg, part, seen, attacks).run()
+            write_report(folder, outcomes, rows, checks, facts)
+            logger.info("sanity checks\n" + _check_table(checks))
+    logger.info(verdict(checks) if sanity else "sanity: not checked; add --sanity")
     logger.info(f"{facts['num_queries']} queries\n{tabulate(table(rows), HEADERS, floatfmt='.1f')}")
-    logger.info(verdict(checks) if checks else "sanity: not checked; add --sanity")
     logger.info(f"written: {folder}/robustness.json, robustness.csv, per_query.npz, curves.png")
     return outcomes
 
@@ -94,33 +99,35 @@ class _Run:
         self.splits = splits
         self.guides = trial.guides(eye)
         self.outcomes = trial.untouched()
-        self.curve: list[Outcome] = self.outcomes[:1]
 
     def all(self, attacks: list[Attack]) -> None:
         """Runs what the config asks for."""
         self._note(self.outcomes)
         for one in attacks:
             self.outcomes += self._note(self._attack(one))
+        plain = Retrieval(self.trial.how.metric, self.trial.how.chunk)
         for steps, one in build_attack.build_step_curve(self.cfg, attacks):
-            found = self.trial.attacked(one, self.eye, self.guides)[:1]
-            found[0].facts["steps"] = steps
-            self.curve += self._note(found)
+            (found,) = self.trial.attacked(one, self.eye, self.guides, how=plain)
+            facts = {**found.facts, "steps": steps}
+            self.outcomes += self._note([replace(found, kind="steps", facts=facts)])
         for name in build_attack.corruption_names(self.cfg):
             for severity in self.cfg.ATTACK.SEVERITIES:
                 self.outcomes += self._note(self.trial.corrupted(name, severity, CORRUPTIONS[name]))
 
     def _attack(self, one: Attack) -> list[Outcome]:
-        count = self.cfg.ATTACK.SAVE_IMAGES
-        if not count:
+        a = self.cfg.ATTACK
+        if not a.SAVE_IMAGES:
             return self.trial.attacked(one, self.eye, self.guides)
-        query = build_attack.spaced(self.splits.query, self.cfg.ATTACK.NUM_QUERIES)
+        title = f"{one.title}_eps{one.eps_255:g}".replace(":", "_").replace(" ", "_")
+        query = build_attack.spaced(self.splits.query, a.NUM_QUERIES)
         side = query if self.trial.side == "query" else self.splits.gallery
-        keeper = Keeper(count if count > 0 else None, side)
+        folder = self.folder / "images" / title
+        attacked = set(self.guides.identities.tolist())
+        keeper = Keeper(folder, a.SAVE_IMAGES, side, attacked, a.SAVE_AS == "npz")
         found = self.trial.attacked(one, self.eye, self.guides, keeper)
-        title = f"{one.name}_eps{one.eps_255:g}".replace(":", "_")
-        keeper.write(self.folder / "images" / title, self.cfg.ATTACK.SAVE_AS == "npz")
+        keeper.finish()
         if self.trial.side == "query":
-            keeper.draw(self.folder / "images" / f"{title}.png", self.trial, self.splits.gallery)
+            keeper.draw(folder.with_suffix(".png"), self.trial, self.splits.gallery)
         return found
 
     def _note(self, outcomes: list[Outcome]) -> list[Outcome]:
@@ -136,12 +143,15 @@ class _Run:
 
 # Decide what is kept or checked besides, and not what is done to which images.
 _ASIDE = ("ATTACK.SAVE_", "ATTACK.SANITY_", "ATTACK.STEP_CURVE", "ATTACK.IMS_PER_BATCH")
+_SHARED = (
+    *("ATTACK.", "DATASETS.NAMES", "DATASETS.SYNTHETIC.", "INPUT.SIZE_TEST"),
+    *("TEST.NECK_FEAT", "TEST.FEAT_NORM", "TEST.FLIP", "TEST.METRIC", "TEST.RERANK."),
+)
 
 
 def _settings(cfg: CfgNode) -> dict[str, object]:
     """Returns the settings that two attacks have to share to be compared."""
-    own = ("ATTACK.", "DATASETS.NAMES", "DATASETS.SYNTHETIC.", "INPUT.SIZE_TEST")
-    return {k: v for k, v in leaves(cfg) if k.startswith(own) and not k.startswith(_ASIDE)}
+    return {k: v for k, v in leaves(cfg) if k.startswith(_SHARED) and not k.startswith(_ASIDE)}
 
 
 def _threat(cfg: CfgNode, queries: int, surrogate: object) -> str:

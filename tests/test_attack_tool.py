@@ -22,7 +22,16 @@ SIZE = [
     "INPUT.SIZE_TEST", "(64,32)",
     "DATALOADER.NUM_WORKERS", "0",
 ]  # fmt: skip
-FEW = ["ATTACK.NUM_QUERIES", "12", "ATTACK.EPS_255", "(4,16)", "ATTACK.PGD.STEPS", "4"]
+FEW = [
+    "ATTACK.STEP_CURVE",
+    "()",
+    "ATTACK.NUM_QUERIES",
+    "12",
+    "ATTACK.EPS_255",
+    "(4,16)",
+    "ATTACK.PGD.STEPS",
+    "4",
+]
 
 
 def run(tool: str, *args: object, code: int = 0) -> str:
@@ -65,8 +74,13 @@ def rows(folder: Path) -> list[dict]:
     return found
 
 
+def plain(folder: Path) -> list[dict]:
+    return [r for r in rows(folder) if r["ranking"] == "plain" and r["kind"] != "steps"]
+
+
 def test_the_report_holds_every_attack_budget_and_ranking(attacked: Path) -> None:
-    keys = [(r["name"], r["level"], r["ranking"]) for r in rows(attacked)]
+    found = rows(attacked)
+    keys = [(r["name"], r["level"], r["ranking"]) for r in found if r["kind"] != "steps"]
     expected = [
         (name, eps, ranking)
         for name in ("noise", "fgsm-fna", "pgd-fna", "worst case")
@@ -77,9 +91,11 @@ def test_the_report_holds_every_attack_budget_and_ranking(attacked: Path) -> Non
     expected += [(name, level, r) for name, level in both for r in ("plain", "re-ranked")]
     assert sorted(keys) == sorted(expected)
     with (attacked / "robustness.csv").open() as file:
-        assert len(list(csv.DictReader(file))) == len(keys)
-    report = json.loads((attacked / "robustness.json").read_text())
-    assert [r["steps"] for r in report["step_curve"]] == [1, 8]
+        lines = list(csv.DictReader(file))
+    assert len(lines) == len(found)
+    steps = [(r["name"], r["level"], r["steps"]) for r in found if r["kind"] == "steps"]
+    assert steps == [("pgd-fna", 16.0, 1), ("pgd-fna", 16.0, 8)]
+    assert [line["steps"] for line in lines if line["kind"] == "steps"] == ["1", "8"]
 
 
 def test_the_clean_row_is_what_the_test_tool_says(setup, attacked: Path, tmp_path) -> None:
@@ -94,11 +110,11 @@ def test_the_clean_row_is_what_the_test_tool_says(setup, attacked: Path, tmp_pat
 
 
 def test_attacks_hurt_more_with_more_budget_and_the_worst_case_most(attacked: Path) -> None:
-    value = {(r["name"], r["level"]): r["mAP"] for r in rows(attacked) if r["ranking"] == "plain"}
+    value = {(r["name"], r["level"]): r["mAP"] for r in plain(attacked)}
     assert value["pgd-fna", 16] < value["pgd-fna", 4] < value["clean", 0]
     for eps in (4.0, 16.0):
         assert value["worst case", eps] <= min(v for (_, e), v in value.items() if e == eps)
-    change = {(r["name"], r["level"]): r.get("change") for r in rows(attacked)}
+    change = {(r["name"], r["level"]): r.get("change") for r in plain(attacked)}
     assert 15.999 < change["fgsm-fna", 16] <= 16.0001
 
 
@@ -134,16 +150,23 @@ def test_transfer_and_gallery_and_sanity(setup, tmp_path) -> None:
     root, base = setup
     last = root / "run" / "last.pth"
     side = ["ATTACK.SIDE", "gallery", "ATTACK.NAMES", "fgsm-fna", "ATTACK.EPS_255", 8]
+    side += ["ATTACK.SAVE_IMAGES", 4]
     run("attack.py", *base, *side, "OUTPUT_DIR", tmp_path / "g")
     found = {r["name"]: r["mAP"] for r in rows(tmp_path / "g" / "attack")}
     assert found["fgsm-fna"] < found["clean"]
+    saved = sorted((tmp_path / "g" / "attack" / "images" / "fgsm-fna_eps8").iterdir())
+    asked = {path.name[:4] for path in (root / "data").rglob("query/*.jpg")}
+    assert len(saved) == 4 and {path.name[:4] for path in saved} <= asked
     few = [*FEW, "ATTACK.SANITY_QUERIES", 6, "ATTACK.SQUARE.QUERIES", 20]
     names = ["ATTACK.NAMES", "pgd-fna", "--surrogate-weight", last, "--sanity"]
     text = run("attack.py", *base, *few, *names, "OUTPUT_DIR", tmp_path / "t")
     report = json.loads((tmp_path / "t" / "attack" / "robustness.json").read_text())
     assert report["surrogate"] == str(last)
-    assert len(report["sanity"]["checks"]) == 12
+    assert len(report["sanity"]["checks"]) == 13
     assert report["sanity"]["verdict"] in text
+    run("attack.py", *base, *FEW, "ATTACK.NAMES", "pgd-fna", "OUTPUT_DIR", tmp_path / "w")
+    black, white = ([r["mAP"] for r in rows(tmp_path / x / "attack")] for x in "tw")
+    assert black == white, "a model that is its own surrogate is a white box"
 
 
 def test_arrays_and_another_pixel_size(setup, tmp_path) -> None:
@@ -170,6 +193,8 @@ def test_defences_are_compared(setup, attacked: Path, tmp_path) -> None:
         (["ATTACK.EPS_255", "300"], r"ATTACK\.EPS_255 must be"),
         (["ATTACK.CORRUPTIONS", "jpg"], "did you mean 'jpeg'"),
         (["ATTACK.PGD.STEPS", "-1"], r"ATTACK\.PGD: pgd: steps"),
+        (["ATTACK.EPS_255", "0.5"], r"ON_GRID False"),
+        (["ATTACK.ON_GRID", "False", "ATTACK.SAVE_IMAGES", "1"], r"ATTACK\.SAVE_IMAGES"),
     ],
 )
 def test_a_wrong_setting_is_named_before_anything_is_loaded(more: list[str], says: str) -> None:

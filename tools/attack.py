@@ -32,8 +32,9 @@ def main() -> None:
         raise InputError("TEST.WEIGHT is empty: name the checkpoint, e.g. outputs/x/last.pth")
     surrogate = None
     if args.surrogate_weight is not None:
-        other = args.surrogate_config or args.config_file
-        surrogate = (load_cfg(other, ["MODEL.DEVICE", cfg.MODEL.DEVICE]), args.surrogate_weight)
+        shared = ["MODEL.DEVICE", cfg.MODEL.DEVICE, "ATTACK.PRECISION", cfg.ATTACK.PRECISION]
+        seen = load_cfg(args.surrogate_config, shared) if args.surrogate_config else cfg
+        surrogate = (seen, args.surrogate_weight)
     elif args.surrogate_config is not None:
         raise InputError("--surrogate-config goes with --surrogate-weight, which is missing")
     attack(cfg, Path(cfg.TEST.WEIGHT), args.sanity, surrogate)

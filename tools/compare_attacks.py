@@ -4,11 +4,12 @@ Each group is a name and the OUTPUT_DIRs of its training seeds, attacked by tool
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 from tabulate import tabulate
 
-from reid.robustness.compare import METRICS, comparison, read_report
+from reid.robustness.compare import METRICS, comparison, distrusted, read_report
 from reid.utils import cli
 from reid.utils.errors import InputError
 
@@ -26,6 +27,8 @@ def main() -> None:
         if not equals or not name or name in groups:
             raise InputError(f"'{text}': name each group once, as NAME=DIR,DIR")
         groups[name] = [read_report(Path(folder)) for folder in folders.split(",")]
+    for line in distrusted(groups):
+        print(f"warning: {line}", file=sys.stderr)
     headers, rows = comparison(groups, args.metric, args.ranking)
     runs = ", ".join(str(len(reports)) for reports in groups.values())
     print(f"{METRICS[args.metric]} %, {args.ranking} ranking, mean ± sd over {runs} runs")

@@ -132,7 +132,7 @@ def _attack_section() -> CfgNode:
     a.PRECISION = "fp32"
     a.SIZE = (0, 0)  # height, width of the pixels that are attacked; 0, 0 = INPUT.SIZE_TEST
     a.ON_GRID = True  # round attacked images to 8 bits
-    a.STEP_CURVE = ()  # numbers of steps at which iterated attacks are run besides
+    a.STEP_CURVE = (1, 5, 20)  # numbers of steps at which iterated attacks are run besides
     a.CORRUPTIONS = ()  # natural corruptions, or all
     a.SEVERITIES = (1, 2, 3, 4, 5)
     a.SANITY_QUERIES = 64  # that --sanity works on

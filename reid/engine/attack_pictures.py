@@ -21,41 +21,55 @@ METRICS = (("mAP", "mAP, %"), ("rank1", "Rank-1, %"))
 
 
 class Keeper:
-    """Keeps the first images of a side as an attack leaves them.
+    """Writes the first attacked images of a side without loss, batch by batch.
 
     Args:
-        count: How many; None is all.
+        folder: Gets the images, under the names of their sources.
+        count: How many; -1 is all.
         records: Of the attacked side.
+        pids: Identities that are attacked; images of others are left out.
+        as_arrays: One npz instead of PNG files. It is held in memory until the end.
     """
 
-    def __init__(self, count: int | None, records: Records) -> None:
-        self.count = len(records) if count is None else min(count, len(records))
-        self.records, self.images = records, torch.empty(0)
-        self._parts: list[Tensor] = []
+    def __init__(
+        self, folder: Path, count: int, records: Records, pids: set[int], as_arrays: bool
+    ) -> None:
+        wanted = [i for i, record in enumerate(records) if record.pid in pids]
+        self.places = wanted[:count] if count >= 0 else wanted
+        self.folder, self.records, self.as_arrays = folder, records, as_arrays
+        self._wanted = torch.tensor(self.places, dtype=torch.int64)
+        self._kept: list[Tensor] = []  # all of them for an npz, else what a sheet shows
 
     def __call__(self, images: Tensor, batch: Batch) -> None:
         """Takes what it wants of a batch; images in [0, 1]."""
-        left = self.count - sum(len(part) for part in self._parts)
-        if left > 0:
-            levels = (images[:left] * 255).round().to(torch.uint8)
-            self._parts.append(levels.contiguous().cpu())
+        rows = torch.isin(batch.indices, self._wanted).nonzero().flatten()
+        if not len(rows):
+            return
+        chosen = images[rows.to(images.device)]
+        levels = (chosen * 255).round().to(torch.uint8).contiguous().cpu()
+        if not self.as_arrays:
+            save_images(self.folder, self._names(batch.indices[rows].tolist()), levels)
+        if self.as_arrays or sum(map(len, self._kept)) < SHEET_ROWS:
+            self._kept.append(levels)
 
-    def write(self, folder: Path, as_arrays: bool) -> None:
-        """Writes the images without loss, under the names of their sources."""
-        self.images = torch.cat(self._parts)
-        names = [lossless_name(record.path.name) for record in self.records[: self.count]]
-        save_images(folder, names, self.images, as_arrays=as_arrays)
+    def finish(self) -> None:
+        """Writes what is written as a whole."""
+        if self.as_arrays:
+            names = self._names(self.places)
+            save_images(self.folder, names, torch.cat(self._kept), as_arrays=True)
 
     def draw(self, path: Path, trial: Trial, gallery: Records) -> None:
         """Draws clean and attacked queries with their first hits before and after."""
-        rows, size = min(SHEET_ROWS, self.count), tuple(self.images.shape[2:])
+        rows, images = self.places[:SHEET_ROWS], torch.cat(self._kept)
+        size = tuple(images.shape[2:])
         before, after = (trial.first_hits(sides, rows) for sides in (trial.clean, trial.last))
         sheet = []
-        for row, record in enumerate(self.records[:rows]):
+        for row, place in enumerate(rows):
+            record = self.records[place]
             sheet.append(
                 AttackedQuery(
                     pixels(record.path, size),
-                    self.images[row].numpy(),
+                    images[row].numpy(),
                     [pixels(gallery[i].path, size) for i in before[row]],
                     [pixels(gallery[i].path, size) for i in after[row]],
                     [gallery[i].pid == record.pid for i in before[row]],
@@ -65,6 +79,9 @@ class Keeper:
             )
         contact_sheet(sheet, path)
 
+    def _names(self, places: Sequence[int]) -> list[str]:
+        return [lossless_name(self.records[place].path.name) for place in places]
+
 
 def pixels(path: Path, size: Sequence[int]) -> np.ndarray:
     """Reads an image as the loaders do, (3, H, W) uint8."""
@@ -72,19 +89,18 @@ def pixels(path: Path, size: Sequence[int]) -> np.ndarray:
         return np.ascontiguousarray(resize(image, (size[0], size[1])).transpose(2, 0, 1))
 
 
-def draw_all(path: Path, rows: Sequence[dict[str, Any]], curve: Sequence[dict[str, Any]]) -> None:
+def draw_all(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Draws metric against budget, steps and severity, as far as there is something to draw.
 
     Args:
         path: Of the PNG.
         rows: Records of the outcomes, a clean one first.
-        curve: Records of the outcomes at other numbers of steps, a clean one first.
     """
     plain = [row for row in rows if row["ranking"] == "plain"]
     clean = plain[0]
     attacks = [row for row in plain if row["kind"] in ("attack", "worst")]
     corruptions = [row for row in plain if row["kind"] == "corruption"]
-    steps = [{**row, "level": row["steps"]} for row in curve[1:]]
+    steps = [{**row, "level": row["steps"]} for row in plain if row["kind"] == "steps"]
     groups = ((attacks, "eps, levels of 255"), (steps, "steps"), (corruptions, "severity"))
     panels = [
         Panel(

@@ -10,9 +10,6 @@ from reid.robustness.ball import LEVELS, Linf
 from reid.robustness.optimizers.ascent import ascend
 from reid.utils.errors import InputError
 
-# A power of two changes no sign; without it gradients of fp16 are too small to be told from zero.
-_SCALE = 2.0**10
-
 
 class AdversarialTraining:
     """Moves pixels so that the feature leaves the one of the clean image, within a bound.
@@ -70,7 +67,7 @@ class AdversarialTraining:
             with torch.no_grad():
                 own = embed(clean)
             found = ascend(
-                lambda x: (embed(x) - own).square().sum(1) * _SCALE,
+                lambda x: (embed(x) - own).square().sum(1),
                 start,
                 clean,
                 ball,

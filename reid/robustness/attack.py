@@ -16,6 +16,8 @@ from reid.robustness.optimizers import Optimizer
 from reid.utils.batch import Batch
 from reid.utils.errors import InputError
 
+L2_MARK = " l2"
+
 
 @dataclass(frozen=True)
 class Attack:
@@ -27,12 +29,18 @@ class Attack:
         objective: What it seeks; None for an optimizer that does not ask.
 
     Raises:
-        InputError: The objective has no gradient where the optimizer takes its first.
+        InputError: The objective has no gradient where the optimizer takes its first, or no
+            values that the optimizer could compare.
     """
 
     name: str
     optimizer: Optimizer
     objective: Objective | None
+
+    @property
+    def title(self) -> str:
+        """The name, with the norm where that is not L-infinity: budgets of two norms differ."""
+        return f"{self.name}{L2_MARK}" if isinstance(self.optimizer.ball, L2) else self.name
 
     def __post_init__(self) -> None:
         flat = self.objective is not None and self.objective.flat_at_clean
@@ -41,6 +49,11 @@ class Attack:
                 f"attack {self.name}: the gradient of this objective is zero at the clean image, so"
                 " that the attack would never leave it; use an optimizer with a random start"
                 " (pgd, apgd, or fgsm with RANDOM_START True)"
+            )
+        if self.objective is not None and self.objective.redrawn and self.optimizer.compares:
+            raise InputError(
+                f"attack {self.name}: this objective is drawn anew at each call, so that its values"
+                " do not say which of two images is better; use mi_fgsm, bim, or pgd with one start"
             )
 
     @property

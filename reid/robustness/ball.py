@@ -9,6 +9,7 @@ from torch import Tensor
 from reid.robustness.draws import Draws
 from reid.utils.errors import InputError, unknown
 
+HALVINGS = 16
 LEVELS = 255  # an 8-bit pixel is a whole number of 1 / LEVELS
 
 
@@ -89,10 +90,19 @@ class L2:
         return (clean + direction / rms(direction) * length).clamp_(0, 1)
 
     def to_grid(self, images: Tensor, clean: Tensor) -> Tensor:
-        """See :class:`Ball`. Where rounding would leave the ball, digits are cut off instead."""
-        exact = (images - clean) * LEVELS
-        rounded, most = exact.round(), self.eps * LEVELS + 1e-6
-        return _on_grid(clean, torch.where(rms(rounded) <= most, rounded, exact.trunc()))
+        """See :class:`Ball`.
+
+        Rounding lengthens a change, so that one on the sphere would leave the ball. It is shortened
+        first, by a factor found in halves: what remains is within a hair of what is allowed.
+        """
+        exact, most = (images - clean) * LEVELS, self.eps * LEVELS + 1e-6
+        low, high = torch.zeros_like(rms(exact)), torch.ones_like(rms(exact))
+        for _ in range(HALVINGS):
+            middle = torch.where(high == 1, high, (low + high) / 2)  # the whole is tried first
+            fits = rms((exact * middle).round()) <= most
+            low = torch.where(fits, middle, low)
+            high = torch.where(fits, high, torch.where(high == 1, 1 - 1e-7, middle))
+        return _on_grid(clean, (exact * low).round())
 
 
 NORMS: dict[str, type[Linf] | type[L2]] = {"linf": Linf, "l2": L2}

@@ -18,7 +18,8 @@ def read_report(folder: Path) -> Report:
         if path.is_file():
             try:
                 report: Report = json.loads(path.read_text(encoding="utf-8"))
-                _keys(report)
+                _keys(report), report["num_queries"], report["attack"], report["weight"]
+                report["surrogate"], report["sanity"]["verdict"]
             except (ValueError, KeyError, TypeError) as error:
                 raise InputError(f"{path} is no report of tools/attack.py: {error}") from error
             return report
@@ -59,12 +60,28 @@ def comparison(
 
 
 def _keys(report: Report) -> list[tuple[str, str, float, str]]:
-    return [(r["kind"], r["name"], float(r["level"]), r["ranking"]) for r in report["rows"]]
+    rows = (row for row in report["rows"] if row["kind"] != "steps")
+    return [(r["kind"], r["name"], float(r["level"]), r["ranking"]) for r in rows]
+
+
+def distrusted(groups: Mapping[str, Sequence[Report]]) -> list[str]:
+    """Returns a line for each report whose sanity checks failed."""
+    return [
+        f"{name}, {report['weight']}: {report['sanity']['verdict']}"
+        for name, runs in groups.items()
+        for report in runs
+        if any(check["passed"] is False for check in report["sanity"]["checks"])
+    ]
 
 
 def _check_alike(reports: Sequence[Report]) -> None:
     first = reports[0]
     for other in reports[1:]:
+        if (other["surrogate"] is None) != (first["surrogate"] is None):
+            raise InputError(
+                f"one of {first['weight']} and {other['weight']} was attacked through a surrogate,"
+                " the other as a white box: no comparison"
+            )
         if other["num_queries"] != first["num_queries"]:
             raise InputError(
                 f"{first['weight']} was attacked on {first['num_queries']} queries,"

@@ -4,6 +4,7 @@ For attacked queries the other side is the gallery, for an attacked gallery the 
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -58,6 +59,12 @@ class Guides:
                 f"an attack needs two identities to confuse, found {len(self.identities)}"
             )
 
+    @cached_property
+    def centroids(self) -> Tensor:
+        """(I, D) mean features of ``identities``."""
+        members = (self.identities[:, None] == self.pids).to(self.feats.dtype)
+        return members @ self.feats / members.sum(1, keepdim=True)
+
     def own(self, pids: Tensor, camids: Tensor) -> GuideSet:
         """Returns the true matches: same identity, another camera."""
         same = pids[:, None] == self.pids
@@ -78,11 +85,9 @@ class Guides:
 
     def furthest_centroid(self, feats: Tensor, pids: Tensor) -> Tensor:
         """Returns, (B, D), the mean feature of the other identity whose mean is furthest away."""
-        members = (self.identities[:, None] == self.pids).to(self.feats.dtype)
-        centroids = members @ self.feats / members.sum(1, keepdim=True)
-        dist = torch.cdist(feats, centroids)
+        dist = torch.cdist(feats, self.centroids)
         dist[pids[:, None] == self.identities] = -1
-        return centroids[dist.argmax(1)]
+        return self.centroids[dist.argmax(1)]
 
     def targets(self, pids: Tensor, indices: Tensor) -> Tensor:
         """Draws another identity for each image, by its place in the split; (B,) pids."""

@@ -16,7 +16,8 @@ class Outcome:
     """One ranking of all valid queries under one perturbation.
 
     Attributes:
-        kind: "clean", "attack", "worst" or "corruption".
+        kind: "clean", "attack", "worst", "steps" (an attack at another number of steps) or
+            "corruption".
         name: Of the attack or corruption.
         level: Budget in 1/255, or severity.
         ranking: "plain", "re-ranked", ...
@@ -25,8 +26,8 @@ class Outcome:
         ap: (V,) average precision.
         inp: (V,) inverse negative penalty.
         first_hit: (V,) 0-based rank of the first match.
-        facts: Further numbers: "seconds", "change" (largest change in levels), "reached" (share of
-            targeted queries whose first hit is the target).
+        facts: Further numbers: "seconds", "change" (largest change in levels), "steps", "reached"
+            (share of targeted queries whose first hit is the target).
     """
 
     kind: str
@@ -62,7 +63,7 @@ class Outcome:
         return self.first_hit == 0
 
 
-def worst_case(outcomes: Sequence[Outcome]) -> Outcome:
+def worst_case(outcomes: Sequence[Outcome], name: str = "worst case") -> Outcome:
     """Returns, query by query, the least of several attacks: the mean of minima.
 
     An attacker may choose the attack for each query. The least of the means would let one attack
@@ -74,7 +75,7 @@ def worst_case(outcomes: Sequence[Outcome]) -> Outcome:
     hit = np.max([o.first_hit for o in outcomes], axis=0)
     facts = {"attacks": float(len(outcomes))}
     same = (first.level, first.ranking, first.query_index, first.pids)
-    return Outcome("worst", "worst case", *same, ap, inp, hit, facts)
+    return Outcome("worst", name, *same, ap, inp, hit, facts)
 
 
 def summary(outcome: Outcome, clean: Outcome, seed: int) -> dict[str, float]:

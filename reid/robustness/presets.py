@@ -1,7 +1,7 @@
 """Attacks of the literature, under its names and with its budgets."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from reid.robustness.objectives import OBJECTIVES
 from reid.robustness.optimizers import OPTIMIZERS
@@ -24,16 +24,18 @@ class Recipe(NamedTuple):
     name: str
     optimizer: str
     objective: str
-    settings: Mapping[str, int | float | bool]
+    settings: Mapping[str, Any]
     eps_255: tuple[float, ...]
 
 
-_STANDARD = {"steps": 20, "step": 0.25, "restarts": 5, "random_start": True}
-_STRONG = {"steps": 100, "step": 0.125, "restarts": 10, "random_start": True}
-_CEA = {"steps": 15, "step": 0.2, "restarts": 1}
+_STANDARD = {"steps": 20, "step": 0.25, "restarts": 5, "random_start": True, "norm": "linf"}
+_STRONG = {"steps": 100, "step": 0.125, "restarts": 10, "random_start": True, "norm": "linf"}
+_CEA = {"steps": 15, "step": 0.2, "restarts": 1, "norm": "linf"}
+
+_ODFA = {"steps": 20, "step": 1 / 16, "restarts": 1, "random_start": True, "norm": "linf"}
 
 # name -> (budget in levels, [(optimizer, objective, settings)])
-PRESETS: dict[str, tuple[float, list[tuple[str, str, dict[str, int | float | bool]]]]] = {
+PRESETS: dict[str, tuple[float, list[tuple[str, str, dict[str, Any]]]]] = {
     # Bai et al., arXiv:1901.10650: I-FGSM by the historic rule, that is 6 steps of one level.
     "ama": (5, [("bim", "metric", {"steps": 0, "step_255": 1.0})]),
     # Bouniot et al., CVPR workshops 2020: 15 steps of one level, a random start where it is needed.
@@ -48,10 +50,7 @@ PRESETS: dict[str, tuple[float, list[tuple[str, str, dict[str, int | float | boo
     "lta": (5, [("mi_fgsm", "lta", {"steps": 15, "step": 0.2, "decay": 1.0})]),
     # Zheng et al., arXiv:1809.02681: 20 steps of one level. On unit features, so from a random
     # start, which theirs lacks.
-    "odfa16": (
-        16,
-        [("pgd", "odfa", {"steps": 20, "step": 1 / 16, "restarts": 1, "random_start": True})],
-    ),
+    "odfa16": (16, [("pgd", "odfa", _ODFA)]),
     "standard": (8, [("pgd", "sma", _STANDARD), ("pgd", "fna", _STANDARD)]),
     "strong": (
         8,

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from reid.robustness.attack import L2_MARK
 from reid.robustness.outcome import Outcome, summary, worst_case
 from reid.robustness.sanity import Check, verdict
 from reid.utils.logs import write_text, write_whole
@@ -21,7 +22,7 @@ COLUMNS = (
         for name in ("mAP", "mINP", "rank1", "rank5", "success")
         for end in ("", "_low", "_high")
     ),
-    *("change", "reached", "attacks", "seconds"),
+    *("steps", "change", "reached", "attacks", "seconds"),
 )
 
 
@@ -29,11 +30,15 @@ def with_worst_cases(outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Adds, for each budget and ranking that several attacks share, their worst case."""
     out = list(outcomes)
     attacks = [o for o in outcomes if o.kind == "attack"]
-    for level, ranking in sorted({(o.level, o.ranking) for o in attacks}):
-        group = [o for o in attacks if (o.level, o.ranking) == (level, ranking)]
+    for key in sorted({_budget(o) for o in attacks}):
+        group = [o for o in attacks if _budget(o) == key]
         if len(group) > 1:
-            out.append(worst_case(group))
+            out.append(worst_case(group, f"worst case{L2_MARK if key[0] else ''}"))
     return out
+
+
+def _budget(outcome: Outcome) -> tuple[bool, float, str]:
+    return outcome.name.endswith(L2_MARK), outcome.level, outcome.ranking
 
 
 def records(outcomes: Sequence[Outcome], seed: int) -> list[dict[str, Any]]:
@@ -79,7 +84,7 @@ def write_report(
         "verdict": verdict(checks) if checks else "not run: add --sanity",
         "checks": [vars(check) for check in checks],
     }
-    text = json.dumps({**facts, "sanity": sanity, "rows": _plain(rows)}, indent=2)
+    text = json.dumps({"sanity": sanity, **facts, "rows": _plain(rows)}, indent=2)
     write_text(folder / "robustness.json", text + "\n")
     out = io.StringIO()
     writer = csv.DictWriter(out, COLUMNS, restval="", extrasaction="ignore", lineterminator="\n")

@@ -1,7 +1,7 @@
 """Retrieval with one side perturbed, through the code that evaluates it clean."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,9 +10,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from reid.data.records import JUNK_PID
-from reid.evaluation.distance import pairwise_distance
+from reid.evaluation.distance import distance_to
 from reid.evaluation.features import Embedding, Features, extract
-from reid.evaluation.ranking import Ranking, evaluate_features
 from reid.evaluation.retrieval import Retrieval
 from reid.robustness.attack import Attack, Perturber, frozen
 from reid.robustness.draws import Draws
@@ -36,6 +35,7 @@ class Trial:
         side: "query" or "gallery": which is perturbed.
         seed: Of every random draw.
         on_grid: Round perturbed images to 8 bits.
+        known_gallery: Features of the gallery, where they are known already.
         clean: Features of both sides, unperturbed.
         last: Features of both sides under the attack run last.
     """
@@ -48,11 +48,16 @@ class Trial:
     side: str = "query"
     seed: int = 0
     on_grid: bool = True
+    known_gallery: Features | None = None
     clean: dict[str, Features] = field(init=False)
     last: dict[str, Features] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.clean = self.last = features_of(self.embed, self.query, self.gallery, self.device)
+        gallery = self.known_gallery
+        if gallery is None:
+            gallery = extract(self.embed, self.gallery, self.device)
+        query = extract(self.embed, self.query, self.device)
+        self.clean = self.last = {"query": query, "gallery": gallery}
 
     def guides(self, eye: Embedding) -> Guides:
         """Returns the other side as the model that the attacker sees describes it."""
@@ -71,6 +76,7 @@ class Trial:
         eye: Embedding,
         guides: Guides,
         see: Callable[[Tensor, Batch], None] | None = None,
+        how: Retrieval | None = None,
     ) -> list[Outcome]:
         """Runs an attack and returns its outcomes, one a ranking.
 
@@ -79,6 +85,7 @@ class Trial:
             eye: The model that the attacker sees; ``self.embed`` in a white-box attack.
             guides: The other side by ``eye``; see :meth:`guides`.
             see: Called with each perturbed batch, images in [0, 1].
+            how: Other rankings than the trial's.
         """
         perturber = Perturber(attack, eye, guides, self.seed, self.on_grid)
 
@@ -90,24 +97,29 @@ class Trial:
 
         start = time.perf_counter()
         with frozen(eye):
-            self.last = self.perturbed(perturb, f"{attack.name} {attack.eps_255:g}/255")
+            self.last = self.perturbed(perturb, f"{attack.title} {attack.eps_255:g}/255")
         facts = {"seconds": time.perf_counter() - start, "change": perturber.change}
         if attack.objective is not None and attack.objective.targeted:
             facts["reached"] = self._reached(self.last, guides)
-        return self._outcomes("attack", attack.name, attack.eps_255, self.last, facts)
+        return self._outcomes("attack", attack.title, attack.eps_255, self.last, facts, how)
 
-    def first_hits(self, sides: dict[str, Features], rows: int, count: int = 5) -> list[np.ndarray]:
-        """Returns the gallery positions that lead the plain ranking of the first queries.
+    def first_hits(
+        self, sides: dict[str, Features], rows: Sequence[int], count: int = 5
+    ) -> list[np.ndarray]:
+        """Returns the gallery positions that lead the plain ranking of some queries.
 
         Junk is left out, as in the protocol; fewer than ``count`` where nothing else is left.
         """
-        query, gallery = sides["query"], sides["gallery"]
-        dist = pairwise_distance(query.feats[:rows], gallery.feats, self.how.metric).cpu().numpy()
-        same = query.pids[:rows, None] == gallery.pids
-        junk = same & (query.camids[:rows, None] == gallery.camids) | (gallery.pids == JUNK_PID)
-        dist[junk] = np.inf
-        order = np.argsort(dist, axis=1, kind="stable")[:, :count]
-        return [best[np.isfinite(d[best])] for best, d in zip(order, dist, strict=True)]
+        gallery, found = sides["gallery"], []
+        distance = distance_to(gallery.feats, self.how.metric)
+        for row in rows:
+            dist = distance(sides["query"].feats[row : row + 1])[0].cpu().numpy()
+            same = gallery.pids == sides["query"].pids[row]
+            junk = same & (gallery.camids == sides["query"].camids[row])
+            dist[junk | (gallery.pids == JUNK_PID)] = np.inf
+            best = np.argsort(dist, kind="stable")[:count]
+            found.append(best[np.isfinite(dist[best])])
+        return found
 
     def corrupted(self, name: str, severity: int, corrupt: Callable[..., Tensor]) -> list[Outcome]:
         """Applies a natural corruption (images, severity, rngs) and returns its outcomes."""
@@ -135,24 +147,22 @@ class Trial:
         level: float,
         sides: dict[str, Features],
         facts: dict[str, float],
+        how: Retrieval | None = None,
     ) -> list[Outcome]:
         pids = sides["query"].pids
-        return [
-            Outcome.of(kind, name, level, title, ranking, pids, facts)
-            for title, ranking in self.how.rankings(sides["query"], sides["gallery"])
-        ]
+        rankings = (how or self.how).rankings(sides["query"], sides["gallery"])
+        return [Outcome.of(kind, name, level, t, ranking, pids, facts) for t, ranking in rankings]
 
     def _reached(self, sides: dict[str, Features], guides: Guides) -> float:
-        """Share of the queries whose first hit is the identity that they were pulled to."""
-        query, gallery = sides["query"], sides["gallery"]
-        pids, nobody = torch.from_numpy(query.pids), -np.ones_like(query.camids)
+        """Share of the attacked queries whose first hit is the identity they were pulled to."""
         if self.side == "gallery":
             return float("nan")  # the queries did not move, and each image had its own target
-        indices = torch.arange(len(pids))
-        targets = guides.targets(pids.to(self.device), indices).cpu().numpy()
-        ids = (targets, gallery.pids, nobody, gallery.camids)
-        ranking: Ranking = evaluate_features(query.feats, gallery.feats, *ids, self.how.metric)
-        return float(ranking.cmc[0])
+        pids = torch.from_numpy(sides["query"].pids).to(self.device)
+        targets = guides.targets(pids, torch.arange(len(pids), device=self.device)).cpu().numpy()
+        attacked = torch.isin(pids, guides.identities).cpu().numpy()
+        hits = self.first_hits(sides, range(len(pids)), count=1)
+        found = np.array([sides["gallery"].pids[hit[0]] if len(hit) else 0 for hit in hits])
+        return float((found == targets)[attacked].mean())
 
 
 def features_of(

@@ -8,8 +8,9 @@ from yacs.config import CfgNode
 
 from reid.data.records import Records, Splits
 from reid.evaluation.features import Embedding
+from reid.evaluation.retrieval import Retrieval
 from reid.robustness.attack import Attack
-from reid.robustness.ball import LEVELS
+from reid.robustness.ball import LEVELS, Linf
 from reid.robustness.corruptions import CORRUPTIONS
 from reid.robustness.objectives import OBJECTIVES, Objective
 from reid.robustness.optimizers import OPTIMIZERS
@@ -54,11 +55,20 @@ def build_attacks(cfg: CfgNode) -> list[Attack]:
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"ATTACK.NAMES names {name} twice")
-    return [
+    attacks = [
         build_attack(cfg, recipe, eps)
         for recipe in found
         for eps in sorted(set(cfg.ATTACK.EPS_255 or recipe.eps_255))
     ]
+    for one in attacks:
+        if cfg.ATTACK.ON_GRID and isinstance(one.optimizer.ball, Linf) and one.eps_255 % 1:
+            raise InputError(
+                f"ATTACK.EPS_255 {one.eps_255:g}: 8-bit images change by whole levels, so that this"
+                f" budget is one of {int(one.eps_255)}; name that, or set ATTACK.ON_GRID False"
+            )
+    if cfg.ATTACK.SAVE_IMAGES and not cfg.ATTACK.ON_GRID:
+        raise InputError("ATTACK.SAVE_IMAGES keeps 8-bit images; set ATTACK.ON_GRID True")
+    return attacks
 
 
 def build_step_curve(cfg: CfgNode, attacks: list[Attack]) -> list[tuple[int, Attack]]:
@@ -83,14 +93,17 @@ def corruption_names(cfg: CfgNode) -> list[str]:
     return CORRUPTIONS.names() if "all" in names else sorted(set(names))
 
 
-def build_trial(cfg: CfgNode, model: nn.Module, splits: Splits, num_queries: int) -> Trial:
+def build_trial(
+    cfg: CfgNode, embed: Embedding, splits: Splits, num_queries: int, whole: Trial | None = None
+) -> Trial:
     """Builds what attacks are run against: the model as TEST.* evaluates it.
 
     Args:
         cfg: The config.
-        model: On its device.
+        embed: From :func:`build_eye`.
         splits: Query and gallery.
         num_queries: Evenly spaced part of the queries; 0 is all.
+        whole: A trial of all queries, whose gallery is used again; then for the plain ranking only.
     """
     device = choose_device(cfg.MODEL.DEVICE)
     query = spaced(splits.query, num_queries)
@@ -99,15 +112,21 @@ def build_trial(cfg: CfgNode, model: nn.Module, splits: Splits, num_queries: int
     view.INPUT.SIZE_TEST = pixel_size(cfg)
     view.TEST.IMS_PER_BATCH = cfg.ATTACK.IMS_PER_BATCH
     tag = f"_{len(query)}" if num_queries else ""
+    how = build_retrieval(cfg, len(query), len(splits.gallery))
+    if whole is not None:
+        how = Retrieval(how.metric, how.chunk)
+    if whole is None:
+        gallery = build_eval_loader(view, splits.gallery, device, "gallery", once=False)
     return Trial(
-        build_eye(cfg, model),
+        embed,
         build_eval_loader(view, query, device, f"query{tag}", once=False),
-        build_eval_loader(view, splits.gallery, device, "gallery", once=False),
+        gallery if whole is None else whole.gallery,
         device,
-        build_retrieval(cfg, len(query), len(splits.gallery)),
+        how,
         cfg.ATTACK.SIDE,
         derive_seed(cfg.SEED, ATTACK),
         cfg.ATTACK.ON_GRID,
+        whole.clean["gallery"] if whole is not None else None,
     )
 
 

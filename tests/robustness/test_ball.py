@@ -48,6 +48,17 @@ def test_rounding_to_8_bits_stays_within_whole_levels(kind, seed, eps) -> None:
         assert np.sqrt((change**2).mean((1, 2, 3))).max() <= eps + 1e-9
 
 
+@pytest.mark.parametrize("eps", [1, 2, 4, 8])
+def test_rounding_uses_up_an_l2_budget(eps: int) -> None:
+    """Every image on the sphere rounds to outside it; cutting digits off would shrink it a lot."""
+    rng = torch.Generator().manual_seed(0)
+    clean = torch.randint(80, 176, (4, 3, 32, 16), generator=rng) / 255
+    ball = L2(eps / 255)
+    far = ball.project(clean + torch.randn(clean.shape, generator=rng), clean)
+    left = rms(ball.to_grid(far, clean) - clean).flatten() * 255
+    assert (left <= eps + 1e-4).all() and (left >= 0.97 * eps).all()
+
+
 def test_linf_projection_on_numbers() -> None:
     clean = torch.tensor([0.5, 0.02, 0.98]).view(1, 3, 1, 1)
     wild = torch.tensor([0.9, -1.0, 2.0]).view(1, 3, 1, 1)

@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from reid.robustness.compare import comparison, read_report
+from reid.robustness.compare import comparison, distrusted, read_report
 from reid.utils.errors import InputError
 
 
@@ -14,7 +14,7 @@ def report(clean: float, attacked: float, **changes) -> dict:
 
     rows = [row("clean", "clean", 0.0, clean), row("attack", "pgd-fna", 8.0, attacked)]
     facts = {"weight": "w", "num_queries": 5, "attack": {"ATTACK.SIDE": "query"}, "rows": rows}
-    return {**facts, **changes}
+    return {**facts, "surrogate": None, "sanity": {"verdict": "", "checks": []}, **changes}
 
 
 def test_mean_and_spread_over_seeds() -> None:
@@ -34,6 +34,8 @@ def test_runs_attacked_in_different_ways_are_not_compared() -> None:
     other = report(0.7, 0.1, attack={"ATTACK.SIDE": "gallery"})
     with pytest.raises(InputError, match=r"ATTACK\.SIDE"):
         comparison({"a": [base, other]})
+    with pytest.raises(InputError, match="surrogate"):
+        comparison({"a": [base, report(0.7, 0.1, surrogate="x.pth")]})
     with pytest.raises(InputError, match="no row pgd-fna 8"):
         comparison({"a": [base], "b": [report(0.7, 0.1, rows=base["rows"][:1])]})
     with pytest.raises(InputError, match="hold plain"):
@@ -47,6 +49,19 @@ def test_reports_are_found_in_the_run_or_in_its_attack_folder(tmp_path) -> None:
     assert read_report(tmp_path)["rows"] == read_report(tmp_path / "a")["rows"]
     with pytest.raises(InputError, match=r"tools/attack\.py"):
         read_report(tmp_path / "nowhere")
-    (tmp_path / "robustness.json").write_text("{}")
-    with pytest.raises(InputError, match="no report"):
-        read_report(tmp_path)
+    for text in ("{}", "nothing", '{"rows": []}'):
+        (tmp_path / "robustness.json").write_text(text)
+        with pytest.raises(InputError, match="no report"):
+            read_report(tmp_path)
+
+
+def test_a_report_that_failed_its_checks_is_named() -> None:
+    failed = {"verdict": "DO NOT TRUST", "checks": [{"passed": True}, {"passed": False}]}
+    groups = {"a": [report(0.7, 0.1)], "b": [report(0.7, 0.1, sanity=failed)]}
+    assert distrusted(groups) == ["b, w: DO NOT TRUST"]
+
+
+def test_other_numbers_of_steps_are_no_rows_of_the_table() -> None:
+    base = report(0.7, 0.1)
+    base["rows"] = [*base["rows"], {**base["rows"][1], "kind": "steps", "mAP": 0.5}]
+    assert [row[0] for row in comparison({"a": [base]})[1]] == ["clean", "pgd-fna 8"]

@@ -46,7 +46,7 @@ def by_hand(name: str, embed: Embedding, clean: Tensor, about: Case, x: Tensor) 
         for i in range(len(x)):
             f, f0 = embed(x[i : i + 1])[0], embed(clean[i : i + 1])[0]
             z, z0 = embed.raw(x[i : i + 1])[0], embed.raw(clean[i : i + 1])[0]
-            u, u0 = z / z.norm(), z0 / z0.norm()
+            u, u0 = f / f.norm(), f0 / f0.norm()
             own = [g.feats[j] for j in own_rows(about, i)]
             far = furthest(about, f0, int(about.pids[i]))
             target = int(g.targets(about.pids[i : i + 1], about.indices[i : i + 1]))
@@ -145,6 +145,16 @@ def test_fna_leads_away_from_one_match_and_nearer_to_the_furthest_than_to_it() -
         own = about.guides.own(about.pids, about.camids).total
     gain = [cosine(f, far) - cosine(f, own) for f in (before, after)]
     assert (gain[1] > gain[0]).all()
+
+
+def test_the_targeted_gradient_is_the_untargeted_one_turned_round() -> None:
+    embed, clean = linear(normalize=True), images()
+    about = case(embed)
+    target = about.guides.targets(about.pids, about.indices)
+    _, pulled = gradient(bound("metric_targeted", embed, clean, about), clean)
+    other = Case(target, about.camids, about.indices, about.guides)
+    _, pushed = gradient(bound("metric", embed, clean, other), clean)
+    torch.testing.assert_close(pulled, -pushed)
 
 
 def test_the_targeted_attack_leads_to_its_target() -> None:

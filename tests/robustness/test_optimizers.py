@@ -278,6 +278,65 @@ def test_torchattacks_agrees_on_a_toy_classifier(name: str, settings: dict, ours
     torch.testing.assert_close(out, theirs, atol=1e-6, rtol=0)
 
 
+def test_torchattacks_agrees_from_the_same_random_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, clean, labels = (
+        Classifier().eval(),
+        images(8, dtype=torch.float32),
+        torch.arange(8) % DIM,
+    )
+    noise = (Linf(EPS).sample(clean, draws(8)) - clean).clamp(-EPS, EPS)
+    monkeypatch.setattr(torch.Tensor, "uniform_", lambda x, *_: x.copy_(noise))
+    attack = torchattacks.PGD(model, eps=EPS, alpha=STEP, steps=10, random_start=True)
+    theirs = attack(clean, labels)
+    monkeypatch.undo()
+
+    def loss(x: Tensor) -> Tensor:
+        return nn.functional.cross_entropy(model(x), labels, reduction="none")
+
+    out = PGD(EPS, steps=10)(loss, clean, draws(8))
+    torch.testing.assert_close(out, theirs, atol=1e-6, rtol=0)
+
+
+def test_normalization_inside_the_model_is_what_torchattacks_calls_normalization_used() -> None:
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    inner, clean, labels = (
+        Classifier().eval(),
+        images(8, dtype=torch.float32),
+        torch.arange(8) % DIM,
+    )
+    shift, scale = (torch.tensor(v).view(1, 3, 1, 1) for v in (mean, std))
+    attack = torchattacks.BIM(inner, eps=EPS, alpha=STEP, steps=10)
+    attack.set_normalization_used(mean=mean, std=std)
+    theirs = attack((clean - shift) / scale, labels) * scale + shift
+
+    def loss(x: Tensor) -> Tensor:
+        logits = inner((x - shift) / scale)
+        return nn.functional.cross_entropy(logits, labels, reduction="none")
+
+    out = BIM(EPS, steps=10, step_255=2.0)(loss, clean, draws(8))
+    torch.testing.assert_close(out, theirs, atol=1e-5, rtol=0)
+
+
+def test_small_steps_never_lower_a_smooth_loss() -> None:
+    seen = []
+
+    def loss(x: Tensor) -> Tensor:
+        seen.append(hill(x))
+        return seen[-1]
+
+    PGD(EPS, steps=40, step=0.002, random_start=False)(loss, images(), draws())
+    values = torch.stack([v.detach() for v in seen])
+    assert (values.diff(dim=0) >= 0).all()
+
+
+@pytest.mark.parametrize("name", ["pgd", "noise"])
+def test_an_l2_attack_is_in_its_ball(name: str) -> None:
+    clean = torch.rand(6, *SHAPE, generator=torch.Generator().manual_seed(0))
+    out = OPTIMIZERS[name](eps=EPS, norm="l2")(hill, clean, draws())
+    assert out.min() >= 0 and out.max() <= 1
+    assert (out - clean).square().mean((1, 2, 3)).sqrt().max() <= EPS + 1e-6
+
+
 @pytest.mark.parametrize(
     ("build", "word"),
     [

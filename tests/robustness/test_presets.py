@@ -1,3 +1,5 @@
+import inspect
+
 import pytest
 
 from reid.robustness.objectives import OBJECTIVES
@@ -26,6 +28,17 @@ def test_budgets_of_the_literature() -> None:
     assert [r.settings["restarts"] for r in recipes("standard")] == [5, 5]
     strong = OPTIMIZERS["pgd"](eps=8 / 255, **recipes("strong")[0].settings)
     assert (strong.steps, strong.restarts, strong.step) == (100, 10, 1 / 8)
+
+
+def test_the_config_cannot_change_what_a_preset_is() -> None:
+    """Every argument that would change the attack is the preset's own."""
+    for preset in PRESETS:
+        for recipe in recipes(preset):
+            own = {"steps", "restarts"} & set(
+                inspect.signature(OPTIMIZERS[recipe.optimizer]).parameters
+            )
+            assert own <= set(recipe.settings)
+            assert recipe.optimizer != "pgd" or recipe.settings["norm"] == "linf"
 
 
 def test_a_combination_is_named_by_its_parts() -> None:

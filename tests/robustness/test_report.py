@@ -25,10 +25,17 @@ def test_worst_cases_stand_beside_the_attacks_they_are_made_of() -> None:
     assert len(with_worst_cases(run()[:2])) == 2, "one attack is its own worst case"
 
 
+def test_budgets_of_two_norms_are_not_mixed() -> None:
+    both = [outcome([0.2], [3], "pgd-sma l2"), outcome([0.3], [3], "pgd-fna l2")]
+    found = with_worst_cases([outcome([1.0], [0], "clean", "clean"), *both, outcome([0.1], [1])])
+    assert [(o.name, o.ap[0]) for o in found if o.kind == "worst"] == [("worst case l2", 0.2)]
+
+
 def test_files_agree_with_each_other(tmp_path) -> None:
     outcomes = with_worst_cases(run())
     rows = records(outcomes, seed=0)
     write_report(tmp_path, outcomes, rows, [Check("x", True, "y")], {"weight": "w"})
+    assert next(iter(json.loads((tmp_path / "robustness.json").read_text()))) == "sanity"
     report = json.loads((tmp_path / "robustness.json").read_text())
     with (tmp_path / "robustness.csv").open() as file:
         lines = list(csv.DictReader(file))

@@ -1,14 +1,17 @@
 """The battery: silent on an honest model, loud on one that hides its gradient."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
-from test_trial import attack, trial
+from test_trial import PEOPLE, attack, trial
 from torch import Tensor, nn
 from toys import DIM, Net
 
 from reid.evaluation.features import Embedding
 from reid.robustness.objectives import OBJECTIVES
-from reid.robustness.sanity import Battery, Check, falls, snapshot, verdict
+from reid.robustness.sanity import Battery, Check, compared, falls, snapshot, verdict
 from reid.robustness.trial import Trial
 
 
@@ -29,8 +32,8 @@ def by_name(checks: list[Check]) -> dict[str, Check]:
 def test_an_honest_model_passes() -> None:
     checks = battery(trial(), surrogate=Embedding(Net(seed=5).eval())).run()
     assert [c for c in checks if not c.passed] == []
-    assert len(checks) == 12
-    assert verdict(checks) == "sanity: all 12 checks passed"
+    assert len(checks) == 13
+    assert verdict(checks) == "sanity: all 13 checks passed"
 
 
 def test_without_a_surrogate_transfer_is_said_to_be_left_out() -> None:
@@ -119,6 +122,28 @@ def test_a_rise_beyond_noise_fails_and_one_within_passes() -> None:
     assert falls("x", [clean, hurt], [0, 16]).passed
     assert not falls("x", [hurt, clean], [16, 0]).passed
     assert falls("x", [clean, clean], [0, 0]).passed
+    little, much = (replace(hurt, ap=hurt.ap + rise) for rise in (0.004, 0.006))
+    assert falls("x", [hurt, little], [8, 16]).passed, "half a point for everybody is nothing"
+    assert not falls("x", [hurt, much], [8, 16]).passed
+
+
+def test_queries_that_only_the_weaker_attack_breaks_are_counted() -> None:
+    t = trial()
+    clean = t.untouched()[0]
+    weak = replace(clean, first_hit=np.array([3, 0, 0, 2, 0, 0, 0, 0]))
+    white = replace(clean, first_hit=np.array([0, 5, 5, 2, 5, 5, 5, 5]))
+    assert (
+        "1 of 8 first hits broken by noise alone"
+        in compared("x", weak, white, ("noise", "pgd")).detail
+    )
+
+
+def test_the_gradient_is_looked_for_where_the_attack_is() -> None:
+    """The first images of a gallery may be of people nobody asks for; they have no loss."""
+    t = trial(side="gallery")
+    t.gallery.reverse()  # the last batch holds distractors and junk
+    assert t.gallery[0].pids.max() <= PEOPLE and (t.gallery[0].pids <= 0).any()
+    assert battery(t, "metric").has_gradient().passed
 
 
 @pytest.mark.parametrize(("passed", "word"), [(True, "all 1"), (False, "DO NOT TRUST")])

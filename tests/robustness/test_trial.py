@@ -152,7 +152,11 @@ def test_targeted_attacks_say_how_many_reached_their_target() -> None:
     query, gallery = t.last["query"], t.last["gallery"]
     targets = guides.targets(torch.from_numpy(query.pids), torch.arange(PEOPLE))
     dist = torch.cdist(query.feats, gallery.feats)
-    dist[:, torch.from_numpy(gallery.pids) == -1] = torch.inf
+    junk = torch.from_numpy(
+        (gallery.pids == -1)
+        | (gallery.pids == query.pids[:, None]) & (gallery.camids == query.camids[:, None])
+    )
+    dist[junk] = torch.inf
     first = torch.from_numpy(gallery.pids)[dist.argmin(1)]
     assert found.facts["reached"] == pytest.approx(float((first == targets).float().mean()))
     assert found.facts["reached"] > 0.5
@@ -160,10 +164,26 @@ def test_targeted_attacks_say_how_many_reached_their_target() -> None:
 
 def test_first_hits_leave_junk_out() -> None:
     t = trial()
-    for row, hits in enumerate(t.first_hits(t.clean, 3)):
+    for row, hits in enumerate(t.first_hits(t.clean, range(3))):
         dist = (t.clean["gallery"].feats - t.clean["query"].feats[row]).norm(dim=1).numpy()
         order = [i for i in dist.argsort() if t.clean["gallery"].pids[i] != -1]
         assert hits.tolist() == order[:5]
+
+
+@pytest.mark.parametrize("name", ["apgd", "square"])
+def test_redrawn_objectives_are_not_compared(name: str) -> None:
+    with pytest.raises(InputError, match="drawn anew"):
+        attack(name, "lta")
+    with pytest.raises(InputError, match="drawn anew"):
+        attack("pgd", "lta", restarts=2)
+    assert attack("pgd", "lta")
+
+
+def test_the_norm_of_a_budget_is_in_the_name() -> None:
+    t = trial()
+    found = run(t, attack("pgd", norm="l2", steps=3))[0]
+    assert found.name == "pgd-fna l2"
+    assert 0.97 * 8 <= found.facts["change"] <= 8 + 1e-4
 
 
 def test_flat_objectives_without_a_random_start_are_refused() -> None:

@@ -19,7 +19,7 @@ class Classification:
     takes: weak, and saturated logits hide its gradient. For comparison only.
     """
 
-    flat_at_clean, targeted = False, False
+    flat_at_clean, targeted, redrawn = False, False, False
 
     def __call__(self, embed: Embedding, clean: Tensor, case: Case, draws: Draws) -> Loss:
         """See :class:`reid.robustness.objectives.registry.Objective`."""

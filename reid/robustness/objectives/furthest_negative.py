@@ -18,7 +18,7 @@ class FurthestNegative:
     Source: Bouniot et al., CVPR workshops 2020, see ``sma``.
     """
 
-    flat_at_clean, targeted = False, False
+    flat_at_clean, targeted, redrawn = False, False, False
 
     def __call__(self, embed: Embedding, clean: Tensor, case: Case, draws: Draws) -> Loss:
         """See :class:`reid.robustness.objectives.registry.Objective`."""

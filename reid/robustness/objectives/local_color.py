@@ -21,7 +21,7 @@ class LocalTransformation:
     arXiv:2111.09571; patches as in local grayscale patch replacement.
     """
 
-    flat_at_clean, targeted = False, False
+    flat_at_clean, targeted, redrawn = False, False, True
 
     def __call__(self, embed: Embedding, clean: Tensor, case: Case, draws: Draws) -> Loss:
         """See :class:`reid.robustness.objectives.registry.Objective`."""

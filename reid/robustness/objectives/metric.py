@@ -17,7 +17,7 @@ class Metric:
     arXiv:1901.10650.
     """
 
-    flat_at_clean, targeted = False, False
+    flat_at_clean, targeted, redrawn = False, False, False
 
     def __call__(self, embed: Embedding, clean: Tensor, case: Case, draws: Draws) -> Loss:
         """See :class:`reid.robustness.objectives.registry.Objective`."""

@@ -16,7 +16,7 @@ class TargetedMetric:
     Source: as ``metric``.
     """
 
-    flat_at_clean, targeted = False, True
+    flat_at_clean, targeted, redrawn = False, True, False
 
     def __call__(self, embed: Embedding, clean: Tensor, case: Case, draws: Draws) -> Loss:
         """See :class:`reid.robustness.objectives.registry.Objective`."""

@@ -21,7 +21,7 @@ class Neighborhood:
         k: Neighbours, as k1 of the re-ranking.
     """
 
-    flat_at_clean, targeted = False, False
+    flat_at_clean, targeted, redrawn = False, False, False
 
     def __init__(self, k: int = 20) -> None:
         check_count("neighbors", "k", k)

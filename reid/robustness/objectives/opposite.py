@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from reid.evaluation.features import Embedding
 from reid.robustness.draws import Draws
@@ -20,11 +21,10 @@ class OppositeDirection:
     arXiv:1809.02681.
     """
 
-    flat_at_clean, targeted = True, False
+    flat_at_clean, targeted, redrawn = True, False, False
 
     def __call__(self, embed: Embedding, clean: Tensor, case: Case, draws: Draws) -> Loss:
         """See :class:`reid.robustness.objectives.registry.Objective`."""
         with torch.no_grad():
-            before = torch.nn.functional.normalize(embed.raw(clean))
-        unit = torch.nn.functional.normalize
-        return lambda images: -(unit(embed.raw(images)) + before).square().sum(1)
+            before = normalize(embed(clean))
+        return lambda images: -(normalize(embed(images)) + before).square().sum(1)

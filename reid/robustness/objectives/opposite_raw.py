@@ -20,7 +20,7 @@ class RawOppositeDirection:
     Source: Zheng et al., arXiv:1809.02681, see ``odfa``.
     """
 
-    flat_at_clean, targeted = False, False
+    flat_at_clean, targeted, redrawn = False, False, False
 
     def __call__(self, embed: Embedding, clean: Tensor, case: Case, draws: Draws) -> Loss:
         """See :class:`reid.robustness.objectives.registry.Objective`."""

@@ -19,10 +19,12 @@ class Objective(Protocol):
         flat_at_clean: Whether its gradient at the clean image is zero, so that an optimizer has to
             start elsewhere.
         targeted: Whether it pulls towards a drawn identity (``Guides.targets``).
+        redrawn: Whether each call draws anew, so that values of two calls do not compare.
     """
 
     flat_at_clean: bool
     targeted: bool
+    redrawn: bool
 
     def __call__(self, embed: Embedding, clean: Tensor, case: Case, draws: Draws) -> Loss:
         """Returns the loss of a batch, one value an image, always to be raised."""

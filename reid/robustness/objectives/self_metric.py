@@ -17,7 +17,7 @@ class SelfMetric:
     Attacks", CVPR workshops 2020.
     """
 
-    flat_at_clean, targeted = True, False
+    flat_at_clean, targeted, redrawn = True, False, False
 
     def __call__(self, embed: Embedding, clean: Tensor, case: Case, draws: Draws) -> Loss:
         """See :class:`reid.robustness.objectives.registry.Objective`."""

@@ -30,7 +30,7 @@ class APGD:
         restarts: Random starts.
     """
 
-    uses_gradient = True
+    uses_gradient, compares = True, True
     leaves_start = True
 
     def __init__(self, eps: float, steps: int = 100, restarts: int = 1) -> None:

@@ -9,6 +9,9 @@ from reid.robustness.ball import Ball
 from reid.robustness.optimizers.registry import Loss
 from reid.utils.errors import InputError
 
+# A power of two changes no bit of fp32; without it gradients of fp16 are too small for its range.
+SCALE = 2.0**10
+
 
 def gradient(loss: Loss, images: Tensor) -> tuple[Tensor, Tensor]:
     """Returns the loss (B,) and its gradient (B, 3, H, W) to the pixels alone.
@@ -18,8 +21,8 @@ def gradient(loss: Loss, images: Tensor) -> tuple[Tensor, Tensor]:
     with torch.enable_grad():
         images = images.detach().requires_grad_()
         values = loss(images)
-        (grad,) = torch.autograd.grad(values.sum(), images)
-    return values.detach(), grad
+        (grad,) = torch.autograd.grad(values.sum() * SCALE, images)
+    return values.detach(), grad / SCALE
 
 
 def ascend(loss: Loss, start: Tensor, clean: Tensor, ball: Ball, steps: int, size: float) -> Tensor:

@@ -21,7 +21,7 @@ class BIM:
         step_255: Size of a step in levels of a pixel.
     """
 
-    uses_gradient = True
+    uses_gradient, compares = True, False
     leaves_start = False
 
     def __init__(self, eps: float, steps: int = 0, step_255: float = 1.0) -> None:

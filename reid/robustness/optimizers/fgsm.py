@@ -21,7 +21,7 @@ class FGSM:
             image is zero.
     """
 
-    uses_gradient = True
+    uses_gradient, compares = True, False
 
     def __init__(self, eps: float, random_start: bool = False) -> None:
         self.ball, self.random_start = make_ball("linf", eps), random_start

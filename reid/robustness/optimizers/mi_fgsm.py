@@ -24,7 +24,7 @@ class MIFGSM:
         decay: What is kept of the momentum at each step.
     """
 
-    uses_gradient = True
+    uses_gradient, compares = True, False
     leaves_start = False
 
     def __init__(self, eps: float, steps: int = 10, step: float = 0.25, decay: float = 1.0) -> None:

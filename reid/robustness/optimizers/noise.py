@@ -16,7 +16,7 @@ class UniformNoise:
         norm: ``linf`` or ``l2``.
     """
 
-    uses_gradient = False
+    uses_gradient, compares = False, False
     leaves_start = True
 
     def __init__(self, eps: float, norm: str = "linf") -> None:

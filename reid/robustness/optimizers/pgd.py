@@ -47,6 +47,11 @@ class PGD:
         """See :class:`reid.robustness.optimizers.registry.Optimizer`."""
         return self.random_start
 
+    @property
+    def compares(self) -> bool:
+        """See :class:`reid.robustness.optimizers.registry.Optimizer`."""
+        return self.restarts > 1
+
     def __call__(self, loss: Loss, clean: Tensor, draws: Draws) -> Tensor:
         """Returns the perturbed images."""
         restarts = self.restarts if self.random_start else 1  # the same start has the same end

@@ -24,6 +24,10 @@ class Optimizer(Protocol):
     uses_gradient: bool
 
     @property
+    def compares(self) -> bool:
+        """Whether it chooses between images by the values of their losses."""
+
+    @property
     def leaves_start(self) -> bool:
         """Whether it moves away from the clean image before it takes a gradient."""
 

@@ -33,7 +33,7 @@ class Square:
         share: Share of the image that the first squares cover.
     """
 
-    uses_gradient = False
+    uses_gradient, compares = False, True
     leaves_start = True
 
     def __init__(self, eps: float, queries: int = 500, share: float = 0.3) -> None:
@@ -45,20 +45,30 @@ class Square:
     @torch.no_grad()
     def __call__(self, loss: Loss, clean: Tensor, draws: Draws) -> Tensor:
         """Returns the perturbed images."""
-        _, channels, height, width = clean.shape
+        _, channels, _, width = clean.shape
         stripes = draws.uniform((channels, 1, width), clean).lt(0.5).to(clean.dtype)
         best = (clean + (2 * stripes - 1) * self.ball.eps).clamp_(0, 1)
         values = loss(best)
         for query in range(1, self.queries):
-            size = window(self.share_at(query), height, width)
-            trial = best.clone()
-            for image, start, rng in zip(trial, clean, draws.rngs, strict=True):
-                rows, columns = place(rng, size, (height, width))
-                signs = torch.from_numpy(rng.choice((-1.0, 1.0), (channels, 1, 1)))
-                signs = signs.to(clean.device, clean.dtype)
-                image[:, rows, columns] = start[:, rows, columns] + signs * self.ball.eps
-            best, values = better(best, values, *_scored(loss, trial.clamp_(0, 1)))
+            inside, signs = self._draw(query, clean, draws)
+            trial = torch.where(inside, clean + signs * self.ball.eps, best).clamp_(0, 1)
+            best, values = better(best, values, trial, loss(trial))
         return best
+
+    def _draw(self, query: int, clean: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+        """Draws each image's window, (B, 1, H, W) bool, and its signs, (B, C, 1, 1).
+
+        On the CPU, and moved in two copies: image by image the copies would outlast the network.
+        """
+        count, channels, height, width = clean.shape
+        size = window(self.share_at(query), height, width)
+        inside = np.zeros((count, 1, height, width), dtype=bool)
+        signs = np.empty((count, channels, 1, 1), dtype=np.float32)
+        for row, sign, rng in zip(inside, signs, draws.rngs, strict=True):
+            rows, columns = place(rng, size, (height, width))
+            row[:, rows, columns] = True
+            sign[...] = rng.choice((-1.0, 1.0), (channels, 1, 1))
+        return torch.from_numpy(inside).to(clean.device), torch.from_numpy(signs).to(clean)
 
     def share_at(self, query: int) -> float:
         """Returns the share of the image that a query changes."""
@@ -80,7 +90,3 @@ def place(
     starts = (int(rng.integers(whole - part + 1)) for part, whole in zip(size, image, strict=True))
     rows, columns = (slice(s, s + part) for s, part in zip(starts, size, strict=True))
     return rows, columns
-
-
-def _scored(loss: Loss, images: Tensor) -> tuple[Tensor, Tensor]:
-    return images, loss(images)
