@@ -1,16 +1,17 @@
 """A person far away."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from reid.robustness.corruptions.checks import begin, finish
 from reid.robustness.corruptions.registry import CORRUPTIONS
 
 FACTOR = (1.5, 2.0, 3.0, 4.0, 6.0)  # of height and width
+
+Tap = tuple[np.ndarray, np.ndarray]  # for each line of the result: a line of the source, its share
 
 
 @CORRUPTIONS.register("low_resolution")
@@ -25,24 +26,34 @@ def low_resolution(images: Tensor, severity: int, rngs: Sequence[np.random.Gener
     2.5, 3.3 and 4, and repeats pixels to enlarge, whose hard edges no resize of a loader makes.
     """
     work, factor = begin(images, severity, rngs, FACTOR)
-    height, width = (max(1, round(side / factor)) for side in work.shape[2:])
-    coarse = _area_means(_area_means(work, 2, height), 3, width)
-    back = F.interpolate(coarse, work.shape[2:], mode="bilinear", align_corners=False)
-    return finish(back, images)
+    for dim in (2, 3):
+        size = work.shape[dim]
+        count = max(1, round(size / factor))
+        work = _mixed(_mixed(work, dim, _area(size, count)), dim, _bilinear(count, size))
+    return finish(work, images)
 
 
-def _area_means(images: Tensor, dim: int, count: int) -> Tensor:
-    """Cuts one dimension into ``count`` equal parts and returns the mean of each.
+def _mixed(images: Tensor, dim: int, taps: Iterable[Tap]) -> Tensor:
+    """Resamples one dimension; the last bits of torch's ``interpolate`` vary with its threads."""
+    total: Tensor | float = 0.0
+    for place, share in taps:
+        lines = images.index_select(dim, torch.from_numpy(place).to(images.device))
+        total = total + lines * torch.from_numpy(share).to(images).view(-1, *[1] * (3 - dim))
+    return torch.as_tensor(total)
 
-    torch's own "area" averages all pixels that a part touches, whole: 3 for a factor of 1.5.
-    """
-    size = images.shape[dim]
+
+def _area(size: int, count: int) -> Iterable[Tap]:
+    """Cuts ``size`` lines into ``count`` equal parts and takes the mean of each."""
     edges = np.arange(count + 1) * (size / count)
-    first = np.floor(edges[:-1]).astype(np.int64)
-    total = torch.zeros_like(images.narrow(dim, 0, count))
-    for index in first + np.arange(size // count + 2)[:, None]:
+    for index in np.floor(edges[:-1]) + np.arange(size // count + 2)[:, None]:
         inside = np.minimum(edges[1:], index + 1) - np.maximum(edges[:-1], index)
-        share = torch.from_numpy(np.maximum(inside, 0) * count / size).to(images)
-        place = torch.from_numpy(np.minimum(index, size - 1)).to(images.device)
-        total += images.index_select(dim, place) * share.view(-1, *[1] * (3 - dim))
-    return total
+        place = np.minimum(index, size - 1).astype(np.int64)
+        yield place, np.maximum(inside, 0) * count / size
+
+
+def _bilinear(count: int, size: int) -> Iterable[Tap]:
+    """Mixes, of ``count`` lines, the two nearest to each of ``size`` in the same extent."""
+    centre = ((np.arange(size) + 0.5) * count / size - 0.5).clip(0, count - 1)
+    low = centre.astype(np.int64)
+    yield low, 1 - (centre - low)
+    yield np.minimum(low + 1, count - 1), centre - low
