@@ -127,7 +127,7 @@ class _Run:
         found = self.trial.attacked(one, self.eye, self.guides, keeper)
         keeper.finish()
         if self.trial.side == "query":
-            keeper.draw(folder.with_suffix(".png"), self.trial, self.splits.gallery)
+            keeper.draw(folder.parent / f"{title}.png", self.trial, self.splits.gallery)
         return found
 
     def _note(self, outcomes: list[Outcome]) -> list[Outcome]:
