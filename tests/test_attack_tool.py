@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from reid.attack_job import attack
 from reid.config import load_cfg
 from reid.utils.errors import InputError
 from reid.wiring.attack import build_attacks
@@ -39,6 +40,12 @@ def run(tool: str, *args: object, code: int = 0) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
+
+
+def run_here(*args: object, surrogate: Path | None = None, sanity: bool = False) -> None:
+    """What tools/attack.py does with its arguments, without the seconds that a process takes."""
+    cfg = load_cfg(str(args[1]), [str(arg) for arg in args[2:]])
+    attack(cfg, Path(cfg.TEST.WEIGHT), sanity, (cfg, surrogate) if surrogate else None)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +107,7 @@ def test_the_report_holds_every_attack_budget_and_ranking(attacked: Path) -> Non
 
 def test_the_clean_row_is_what_the_test_tool_says(setup, attacked: Path, tmp_path) -> None:
     _root, base = setup
-    run("attack.py", *base, "ATTACK.NAMES", "noise", "ATTACK.EPS_255", 0, "OUTPUT_DIR", tmp_path)
+    run_here(*base, "ATTACK.NAMES", "noise", "ATTACK.EPS_255", 0, "OUTPUT_DIR", tmp_path)
     run("test.py", *base, "OUTPUT_DIR", tmp_path)
     tested = json.loads((tmp_path / "metrics.json").read_text())
     found = rows(tmp_path / "attack")
@@ -138,11 +145,9 @@ def test_saved_images_are_the_queries_within_the_budget(setup, attacked: Path) -
 def test_the_same_command_gives_the_same_numbers_in_any_batch(setup, attacked, tmp_path) -> None:
     _, base = setup
     again = [*base, *FEW, "ATTACK.NAMES", "pgd-fna"]
-    run("attack.py", *again, "OUTPUT_DIR", tmp_path / "a")
-    run("attack.py", *again, "OUTPUT_DIR", tmp_path / "b")
-    run("attack.py", *again, "ATTACK.IMS_PER_BATCH", 5, "OUTPUT_DIR", tmp_path / "c")
-    one, two, other = (np.load(tmp_path / x / "attack" / "per_query.npz") for x in "abc")
-    assert all(np.array_equal(one[key], two[key]) for key in one.files)
+    run_here(*again, "OUTPUT_DIR", tmp_path / "a")
+    run_here(*again, "ATTACK.IMS_PER_BATCH", 5, "OUTPUT_DIR", tmp_path / "c")
+    one, other = (np.load(tmp_path / x / "attack" / "per_query.npz") for x in "ac")
     assert all(np.array_equal(one[key], other[key]) for key in one.files)
 
 
@@ -151,20 +156,21 @@ def test_transfer_and_gallery_and_sanity(setup, tmp_path) -> None:
     last = root / "run" / "last.pth"
     side = ["ATTACK.SIDE", "gallery", "ATTACK.NAMES", "fgsm-fna", "ATTACK.EPS_255", 8]
     side += ["ATTACK.SAVE_IMAGES", 4]
-    run("attack.py", *base, *side, "OUTPUT_DIR", tmp_path / "g")
+    run_here(*base, *side, "OUTPUT_DIR", tmp_path / "g")
     found = {r["name"]: r["mAP"] for r in rows(tmp_path / "g" / "attack")}
     assert found["fgsm-fna"] < found["clean"]
     saved = sorted((tmp_path / "g" / "attack" / "images" / "fgsm-fna_eps8").iterdir())
     asked = {path.name[:4] for path in (root / "data").rglob("query/*.jpg")}
     assert len(saved) == 4 and {path.name[:4] for path in saved} <= asked
     few = [*FEW, "ATTACK.SANITY_QUERIES", 6, "ATTACK.SQUARE.QUERIES", 20]
-    names = ["ATTACK.NAMES", "pgd-fna", "--surrogate-weight", last, "--sanity"]
-    text = run("attack.py", *base, *few, *names, "OUTPUT_DIR", tmp_path / "t")
+    names = ["ATTACK.NAMES", "pgd-fna", "OUTPUT_DIR", tmp_path / "t"]
+    run_here(*base, *few, *names, surrogate=last, sanity=True)
+    text = (tmp_path / "t" / "attack" / "attack.log").read_text()
     report = json.loads((tmp_path / "t" / "attack" / "robustness.json").read_text())
     assert report["surrogate"] == str(last)
     assert len(report["sanity"]["checks"]) == 13
     assert report["sanity"]["verdict"] in text
-    run("attack.py", *base, *FEW, "ATTACK.NAMES", "pgd-fna", "OUTPUT_DIR", tmp_path / "w")
+    run_here(*base, *FEW, "ATTACK.NAMES", "pgd-fna", "OUTPUT_DIR", tmp_path / "w")
     black, white = ([r["mAP"] for r in rows(tmp_path / x / "attack")] for x in "tw")
     assert black == white, "a model that is its own surrogate is a white box"
 
@@ -172,7 +178,7 @@ def test_transfer_and_gallery_and_sanity(setup, tmp_path) -> None:
 def test_arrays_and_another_pixel_size(setup, tmp_path) -> None:
     _, base = setup
     more = ["ATTACK.NAMES", "fgsm-metric", "ATTACK.SIZE", "(96,48)", "ATTACK.SAVE_AS", "npz"]
-    run("attack.py", *base, *FEW, *more, "ATTACK.SAVE_IMAGES", -1, "OUTPUT_DIR", tmp_path)
+    run_here(*base, *FEW, *more, "ATTACK.SAVE_IMAGES", -1, "OUTPUT_DIR", tmp_path)
     arrays = np.load(tmp_path / "attack" / "images" / "fgsm-metric_eps4" / "images.npz")
     assert arrays["images"].shape == (12, 3, 96, 48) and len(arrays["names"]) == 12
 

@@ -134,6 +134,7 @@ def test_a_killed_run_resumes_to_the_bit(data: Path, trained: Path, tmp_path: Pa
         }
 
 
+@pytest.mark.slow
 def test_an_adversarially_trained_run_resumes_to_the_bit(data: Path, tmp_path: Path) -> None:
     # LFM after conv1, dropout on the pooled feature, and half of each batch attacked.
     stages = ["MODEL.REGULARIZER.STAGES", "['conv1', 'pool:dropout']"]
