@@ -163,14 +163,15 @@ def test_transfer_and_gallery_and_sanity(setup, tmp_path) -> None:
     asked = {path.name[:4] for path in (root / "data").rglob("query/*.jpg")}
     assert len(saved) == 4 and {path.name[:4] for path in saved} <= asked
     few = [*FEW, "ATTACK.SANITY_QUERIES", 6, "ATTACK.SQUARE.QUERIES", 20]
-    names = ["ATTACK.NAMES", "pgd-fna", "OUTPUT_DIR", tmp_path / "t"]
+    both = "('pgd-fna','mi_fgsm-lta')"  # the checks take the last whose values can be compared
+    names = ["ATTACK.NAMES", both, "OUTPUT_DIR", tmp_path / "t"]
     run_here(*base, *few, *names, surrogate=last, sanity=True)
     text = (tmp_path / "t" / "attack" / "attack.log").read_text()
     report = json.loads((tmp_path / "t" / "attack" / "robustness.json").read_text())
     assert report["surrogate"] == str(last)
     assert len(report["sanity"]["checks"]) == 13
     assert report["sanity"]["verdict"] in text
-    run_here(*base, *FEW, "ATTACK.NAMES", "pgd-fna", "OUTPUT_DIR", tmp_path / "w")
+    run_here(*base, *FEW, "ATTACK.NAMES", both, "OUTPUT_DIR", tmp_path / "w")
     black, white = ([r["mAP"] for r in rows(tmp_path / x / "attack")] for x in "tw")
     assert black == white, "a model that is its own surrogate is a white box"
 

@@ -7,6 +7,7 @@ Source: Carlini et al., "On Evaluating Adversarial Robustness", arXiv:1902.06705
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import cast
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from reid.robustness.draws import Draws
 from reid.robustness.guides import Case, Guides
 from reid.robustness.objectives import Objective
 from reid.robustness.optimizers.ascent import gradient
+from reid.robustness.optimizers.pgd import PGD
 from reid.robustness.outcome import Outcome
 from reid.robustness.trial import Trial
 from reid.utils.batch import to_unit
@@ -108,8 +110,7 @@ class Battery:
         draws = Draws(self.trial.seed, case.indices.tolist())
         with frozen(self.trial.embed):
             loss = self.objective(self.trial.embed, images, case, draws)
-            ball = self.make("pgd", self.eps_255).optimizer.ball
-            _, grad = gradient(loss, ball.sample(images, draws))
+            _, grad = gradient(loss, self._optimizer().ball.sample(images, draws))
         zero = (grad == 0).flatten(1).float().mean(1)
         none, most = int((zero == 1).sum()), float(zero.mean())
         text = f"{none} of {len(zero)} images without any, {most:.1%} of the pixels exactly zero"
@@ -139,8 +140,9 @@ class Battery:
 
     def restarts(self, white: Outcome) -> Check:
         """More restarts never help the defender."""
-        again = self._pgd(self.eps_255, restarts=3)
-        return falls("restarts do not help the defender", [white, again], [1, 3])
+        own = self._optimizer().restarts
+        again = self._pgd(self.eps_255, restarts=own + 2)
+        return falls("restarts do not help the defender", [white, again], [own, own + 2])
 
     def beats(self, optimizer: str, title: str, white: Outcome) -> Check:
         """Gradients do at least as much as doing without; else they are hidden."""
@@ -158,8 +160,8 @@ class Battery:
 
     def converged(self, white: Outcome) -> Check:
         """Twice the steps and a second start change little: the attack is at its end."""
-        steps = 2 * self.make("pgd", self.eps_255).optimizer.steps  # type: ignore[attr-defined]
-        longer = self._pgd(self.eps_255, steps=steps, restarts=2)
+        own = self._optimizer()
+        longer = self._pgd(self.eps_255, steps=2 * own.steps, restarts=2 * own.restarts)
         fall = float(white.ap.mean() - longer.ap.mean())
         text = f"mAP {white.ap.mean():.1%}, with twice the steps and starts {longer.ap.mean():.1%}"
         return Check("the attack has converged", fall < POINT, text)
@@ -172,6 +174,10 @@ class Battery:
         return Check(
             f"eps {HUGE:g} brings Rank-1 near zero", rank1 <= max(0.02, 0.05 * clean), text
         )
+
+    def _optimizer(self) -> PGD:
+        """Returns the optimizer of the white-box attack that the others are compared with."""
+        return cast(PGD, self.make("pgd", self.eps_255).optimizer)
 
     def _pgd(self, eps_255: float, **settings: float) -> Outcome:
         return self._run(self.make("pgd", eps_255, **{"random_start": True, **settings}))

@@ -1,5 +1,6 @@
 """Attacks, and what they are run against."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -7,7 +8,7 @@ from torch import nn
 from yacs.config import CfgNode
 
 from reid.data.records import Records, Splits
-from reid.evaluation.features import Embedding
+from reid.evaluation.features import Embedding, Features
 from reid.evaluation.retrieval import Retrieval
 from reid.robustness.attack import Attack
 from reid.robustness.ball import LEVELS, Linf
@@ -17,6 +18,7 @@ from reid.robustness.optimizers import OPTIMIZERS
 from reid.robustness.presets import Recipe, recipes
 from reid.robustness.sanity import Battery
 from reid.robustness.trial import Trial
+from reid.utils.batch import Batch
 from reid.utils.environment import choose_device, choose_precision
 from reid.utils.errors import InputError
 from reid.utils.seeding import derive_seed
@@ -112,21 +114,24 @@ def build_trial(
     view.INPUT.SIZE_TEST = pixel_size(cfg)
     view.TEST.IMS_PER_BATCH = cfg.ATTACK.IMS_PER_BATCH
     tag = f"_{len(query)}" if num_queries else ""
-    how = build_retrieval(cfg, len(query), len(splits.gallery))
-    if whole is not None:
-        how = Retrieval(how.metric, how.chunk)
+    gallery: Iterable[Batch]
+    known: Features | None = None
     if whole is None:
+        how = build_retrieval(cfg, len(query), len(splits.gallery))
         gallery = build_eval_loader(view, splits.gallery, device, "gallery", once=False)
+    else:
+        how = Retrieval(cfg.TEST.METRIC, cfg.TEST.CHUNK)
+        gallery, known = whole.gallery, whole.clean["gallery"]
     return Trial(
         embed,
         build_eval_loader(view, query, device, f"query{tag}", once=False),
-        gallery if whole is None else whole.gallery,
+        gallery,
         device,
         how,
         cfg.ATTACK.SIDE,
         derive_seed(cfg.SEED, ATTACK),
         cfg.ATTACK.ON_GRID,
-        whole.clean["gallery"] if whole is not None else None,
+        known,
     )
 
 
@@ -143,7 +148,9 @@ def build_battery(
     """Builds the sanity checks, with the objective and budget of the last attack by gradient."""
     recipe = Recipe("pgd-sma", "pgd", "sma", {}, ())
     for found in (recipe for name in cfg.ATTACK.NAMES for recipe in _recipes(name)):
-        recipe = found if found.objective else recipe
+        # The battery compares losses, which one that is drawn anew at each call does not allow.
+        if found.objective and not build_objective(cfg, found.objective).redrawn:
+            recipe = found
     eps = max((a.eps_255 for a in attacks if a.name == recipe.name), default=0.0) or 8.0
 
     def assemble(optimizer: str, eps_255: float, **settings: Any) -> Attack:
