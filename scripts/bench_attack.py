@@ -17,10 +17,10 @@ from torch import Tensor
 
 from reid.evaluation.features import Embedding, Features
 from reid.modeling import BACKBONES, HEADS, ReIDModel
-from reid.robustness.attack import Attack, Perturber, frozen
+from reid.robustness.attack import Perturber, RetrievalAttack, frozen
+from reid.robustness.attacks import ATTACKS
 from reid.robustness.guides import Guides
 from reid.robustness.objectives import OBJECTIVES
-from reid.robustness.optimizers import OPTIMIZERS
 from reid.utils.batch import Batch, to_unit
 from reid.utils.environment import choose_device, choose_precision, describe
 
@@ -52,8 +52,8 @@ def main() -> None:
     guides = noise_guides(before)
     print(f"{args.backbone} {tuple(args.size)}, batch {args.batch}, {args.precision}")
     for name in ("sma", "metric", "fna"):
-        optimizer = OPTIMIZERS["pgd"](eps=8 / 255, steps=STEPS)
-        attack = Attack(f"pgd-{name}", optimizer, OBJECTIVES[name]())
+        method = ATTACKS["pgd"](eps=8 / 255, steps=STEPS)
+        attack = RetrievalAttack(f"pgd-{name}", method, OBJECTIVES[name]())
         perturb = Perturber(attack, embed, guides, seed=0)
         images = to_unit(batch.images.to(device))
         with frozen(embed):

@@ -22,13 +22,17 @@ from tabulate import tabulate
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from reid.data.augment import GrayscalePatch, Jitter
+from reid.data.augmentation import TrainTransform
+from reid.data.augmentation.erasing import RandomErasing
+from reid.data.augmentation.flip import Flip
+from reid.data.augmentation.grayscale_patch import GrayscalePatch
+from reid.data.augmentation.jitter import Jitter
+from reid.data.augmentation.padding import PadAndCrop
+from reid.data.cache.decode import cache_in_memory, cache_on_disk
+from reid.data.cache.loader import CachedLoader
 from reid.data.loaders import ImageDataset, train_loader
 from reid.data.records import ImageRecord, Records
-from reid.data.sampler import PKSampler
-from reid.data.store import store_in_memory, store_on_disk
-from reid.data.store_loader import StoreLoader
-from reid.data.transforms import TrainTransform
+from reid.data.samplers import PKSampler
 from reid.utils.batch import Batch
 
 SIZE, CPU = (256, 128), torch.device("cpu")
@@ -72,11 +76,11 @@ def run(records: Records, transform: TrainTransform, folder: Path) -> dict[str, 
     dataset = ImageDataset(records, transform)
     found = {"PIL, each image": measure(train_loader(dataset, sampler, 0, False), 1)}
     start = time.process_time()
-    memory = store_in_memory(paths, SIZE, 1, "train")
+    memory = cache_in_memory(paths, SIZE, 1, "train")
     filled = len(records) / (time.process_time() - start)
-    disk = store_on_disk(paths, SIZE, 1, "train", folder / "train.rows")
+    disk = cache_on_disk(paths, SIZE, 1, "train", folder / "train.rows")
     for name, pixels in (("ram", memory), ("disk", disk)):
-        loader = StoreLoader(pixels, records, sampler, CPU, transform=transform)
+        loader = CachedLoader(pixels, records, sampler, CPU, transform=transform)
         found[f"store, {name}"] = measure(loader, 3)
     found["filling the store"] = Speed(filled, filled)
     return found
@@ -96,10 +100,8 @@ def main() -> None:
     torch.set_num_threads(1)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    more = (Jitter(0.5), GrayscalePatch(0.4)) if args.all else ()
-    transform = TrainTransform(SIZE)
-    if more:
-        transform = TrainTransform(SIZE, jitter=more[0], patch=more[1])
+    more = (Jitter(0.5), GrayscalePatch(SIZE, 0.4)) if args.all else ()
+    transform = TrainTransform(SIZE, [Flip(), PadAndCrop(), *more, RandomErasing(SIZE)])
     with tempfile.TemporaryDirectory() as name:
         records = write_images(Path(name), args.images)
         size = sum(record.path.stat().st_size for record in records) / len(records)

@@ -29,7 +29,7 @@ from yacs.config import CfgNode
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from reid import wiring
+from reid import builders
 from reid.config import load_cfg
 from reid.engine.optim import parameter_groups
 from reid.engine.trainer import Trainer
@@ -62,7 +62,7 @@ def build_run(args: argparse.Namespace, root: Path, more: Sequence[str]) -> tupl
     quiet = logging.getLogger("bench")
     quiet.addHandler(logging.NullHandler())
     quiet.propagate = False
-    trainer = wiring.build_trainer(cfg, quiet)
+    trainer = builders.build_trainer(cfg, quiet)
     trainer.model.train()
     trainer.criterion.train()
     return cfg, trainer

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from reid.data.sampler import Draw, PKSampler
+from reid.data.samplers import PKSampler, SeededIndex
 from reid.engine import parallel
 from reid.engine.optim import Schedule, build_optimizer, parameter_groups
 from reid.engine.trainer import Trainer
@@ -67,7 +67,7 @@ class Network(nn.Module):
 class Noise(Dataset[Batch]):
     """Pictures that hang on index and augmentation seed; three of each identity."""
 
-    def __getitem__(self, draw: Draw) -> Batch:
+    def __getitem__(self, draw: SeededIndex) -> Batch:
         index, seed = draw
         dice = torch.Generator().manual_seed(index + seed % 7)
         image = torch.randint(256, (3, 4, 2), generator=dice, dtype=torch.uint8)
@@ -129,7 +129,7 @@ def uneven() -> dict[str, Tensor]:
     shares = torch.tensor(list(distributed.share(range(11), 4)), dtype=torch.int64)
     norm = nn.BatchNorm1d(2)
     norm.running_mean.fill_(rank)
-    parallel.agree_on_statistics(norm)
+    parallel.average_bn_stats(norm)
     return {
         "rows": distributed.gather_rows(rows),
         "shares": distributed.gather_rows(shares),
@@ -167,12 +167,12 @@ def main() -> None:
             "refusals": refusals(),
         }
     else:
-        how = {"norm": nn.BatchNorm1d, "adversary": AdversarialTraining()}
-        whole = trainer(folder / "whole", 2, **how)
+        protocol = {"norm": nn.BatchNorm1d, "adversary": AdversarialTraining()}
+        whole = trainer(folder / "whole", 2, **protocol)
         whole.fit()
-        trainer(folder / "parts", 2, epochs=1, **how).fit()
+        trainer(folder / "parts", 2, epochs=1, **protocol).fit()
         distributed.from_main([0])  # the file is there
-        again = trainer(folder / "parts", 2, **how)
+        again = trainer(folder / "parts", 2, **protocol)
         again.resume(folder / "parts/last.pth")
         again.fit()
         result = {"whole": whole.model.state_dict(), "again": again.model.state_dict()}

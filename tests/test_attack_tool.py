@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reid.attack_job import attack
+from reid.builders.attack import build_attacks
 from reid.config import load_cfg
+from reid.jobs.attack import attack
 from reid.utils.errors import InputError
-from reid.wiring.attack import build_attacks
 
 ROOT = Path(__file__).parents[1]
 SIZE = [

@@ -1,5 +1,6 @@
 """One YAML file and a command line become one checked, frozen config."""
 
+import inspect
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import yaml
 from reid.config import (
     default_cfg,
     dump,
-    hyperparameters,
+    known_settings,
     leaves,
     load_cfg,
     regularizer_of_stage,
@@ -133,7 +134,8 @@ def test_a_stage_with_its_own_regularizer_is_text_to_yaml(tmp_path: Path) -> Non
 
 
 def test_a_components_defaults_become_its_keys() -> None:
-    assert hyperparameters(LOSSES["triplet"]) == default_cfg().LOSS.TRIPLET
+    signature = inspect.signature(LOSSES["triplet"]).parameters.values()
+    assert {p.name.upper(): p.default for p in signature} == default_cfg().LOSS.TRIPLET
     assert set(default_cfg().LOSS.CENTER) == {"LR"}  # num_classes and feat_dim are facts
 
 
@@ -175,6 +177,19 @@ def test_one_data_set_can_be_named_in_every_usual_way(empty: Path, text: str) ->
         ("SOLVER.STEPS", "20", (20,)),
         ("OUTPUT_DIR", "outputs/a", "outputs/a"),
         ("INPUT.SIZE_TRAIN", "[384, 128]", (384, 128)),
+        ("INPUT.SIZE_TRAIN", "(384, 128)", (384, 128)),
+        ("LOSS.NAMES", "[ce,triplet]", ("ce", "triplet")),
+        ("LOSS.NAMES", "[triplet, ce]", ("triplet", "ce")),
+        ("MODEL.REGULARIZER.STAGES", "[conv1, pool:dropout]", ("conv1", "pool:dropout")),
+        ("TEST.FLIP", "yes", True),
+        ("TEST.FLIP", "on", True),
+        ("TEST.FLIP", "No", False),
+        ("TEST.FLIP", "1", True),
+        ("TEST.FLIP", "0", False),
+        ("OUTPUT_DIR", "123", "123"),
+        ("OUTPUT_DIR", "on", "on"),
+        ("OUTPUT_DIR", "~/runs", str(Path.home() / "runs")),
+        ("DATASETS.ROOT_DIR", "~", str(Path.home())),
     ],
 )
 def test_values_typed_on_the_command_line(empty: Path, key: str, text: str, value: object) -> None:
@@ -203,13 +218,11 @@ def test_a_section_of_comments_only_is_empty(tmp_path: Path) -> None:
         ("SOLVER.MAX_EPOCHS", "ten", ["must be a whole number", "'ten'"]),
         ("SOLVER.MAX_EPOCHS", "1.5", ["must be a whole number"]),
         ("SOLVER.MAX_EPOCHS", "0", ["must be at least 1"]),
-        ("SOLVER.ADVERSARIAL.SHARE", "1.5", ["must be at least 0 and at most 1, got 1.5"]),
-        ("SOLVER.ADVERSARIAL.STEPS", "0", ["must be at least 1"]),
-        ("SOLVER.ADVERSARIAL.EPS_255", "-1", ["must be at least 0 and at most 255"]),
         ("SOLVER.BASE_LR", "nan", ["must be a number"]),
         ("SOLVER.BASE_LR", "True", ["must be a number"]),
-        ("TEST.FLIP", "yes", ["must be true or false"]),
-        ("TEST.FLIP", "1", ["must be true or false"]),
+        ("TEST.FLIP", "maybe", ["must be true or false"]),
+        ("TEST.FLIP", "2", ["must be true or false"]),
+        ("ATTACK.BIM.STEP_255", "1.0", ["is now ATTACK.BIM.STEP, in units of eps"]),
         ("INPUT.SIZE_TRAIN", "256", ["must have 2 values"]),
         ("SOLVER.OPTIMIZER_NAME", "Adam", ["unknown value 'Adam'", "did you mean 'adam'"]),
         ("DATALOADER.SAMPLER", "triplet", ["unknown value", "Known: pk, shuffle"]),
@@ -230,7 +243,7 @@ def test_bad_settings_name_key_source_and_mend(
     for name in reversed(key.split(".")):
         tree = {name: tree}
     path = write(tmp_path / "bad.yml", yaml.safe_dump(tree))
-    filed = message(path) if value != "yes" else typed.replace("command line", str(path))
+    filed = message(path)
     assert filed.startswith(f"{path}: ")
     for part in [key, *parts]:
         assert part in typed
@@ -261,6 +274,18 @@ def test_a_key_without_value_is_an_error(empty: Path) -> None:
             "MODEL.REGULARIZER.STAGES names conv1 twice",
         ),
         (["DATASETS.NAMES", "('market1501', 'dukemtmc')"], "one data set a run"),
+        (["INPUT.TRANSFORMS", "[flip, flip]"], "names one twice"),
+        (
+            ["SOLVER.ADVERSARIAL.SHARE", "1.5"],
+            "SOLVER.ADVERSARIAL.SHARE must be at least 0 and at most 1, got 1.5",
+        ),
+        (
+            ["SOLVER.ADVERSARIAL.STEPS", "0"],
+            "SOLVER.ADVERSARIAL.STEPS must be a whole number of at",
+        ),
+        (["SOLVER.ADVERSARIAL.EPS_255", "-1"], "SOLVER.ADVERSARIAL.EPS_255 must be at least 0 and"),
+        (["TEST.RERANK.K1", "0"], "TEST.RERANK.K1 must be a whole number of at least 1, got 0"),
+        (["TEST.AQE.ALPHA", "-1"], "TEST.AQE.ALPHA must be at least 0, got -1"),
     ],
 )
 def test_settings_that_contradict_each_other(empty: Path, overrides: list[str], part: str) -> None:
@@ -290,12 +315,42 @@ def test_the_dumped_config_loads_back_to_itself(tmp_path: Path) -> None:
     assert dict(leaves(again)) == dict(leaves(cfg))
 
 
-def test_the_table_of_keys_is_complete_and_true() -> None:
-    lines = (CONFIGS / "README.md").read_text(encoding="utf-8").splitlines()
-    cells = [line.split("|")[1:4] for line in lines if line.startswith("| `")]
-    table = {key.strip(" `"): value.strip(" `") for key, value, _ in cells}
+@pytest.mark.parametrize(
+    ("key", "absent"),
+    [
+        ("MODEL.BACKBONE.NAME", "osnet"),
+        ("MODEL.BACKBONE.NAME", "resnet200"),
+        ("MODEL.REGULARIZER.NAME", "mixup"),
+        ("LOSS.NAMES", "circle"),
+        ("SOLVER.OPTIMIZER_NAME", "lamb"),
+    ],
+)
+def test_what_does_not_exist_is_not_taken_for_something_else(
+    empty: Path, key: str, absent: str
+) -> None:
+    text = message(empty, key, absent)
+    assert "did you mean" not in text and "Known: " in text
 
-    def shown(value: object) -> str:
-        return f"[{', '.join(map(str, value))}]" if isinstance(value, tuple) else str(value)
 
-    assert table == {key: shown(value) for key, value in leaves(default_cfg())}
+@pytest.mark.parametrize("key", ["MODEL.EMA.ENABLED", "SOLVER.NESTEROV", "INPUT.MIXUP_PROB"])
+def test_a_key_of_an_absent_feature_is_not_taken_for_another_key(empty: Path, key: str) -> None:
+    assert message(empty, key, "1").endswith("configs/README.md lists every key")
+
+
+def test_a_shipped_config_is_found_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_cfg("market_lfm.yml").MODEL.REGULARIZER.NAME == "lfm"
+    assert load_cfg("defences/cutout.yml").MODEL.REGULARIZER.NAME == "cutout"
+    write(tmp_path / "market_lfm.yml", "SEED: 5")  # a file of one's own goes before it
+    assert load_cfg("market_lfm.yml").SEED == 5
+
+
+def test_every_key_has_a_meaning() -> None:
+    assert [key for key, setting in known_settings().items() if not setting.meaning] == []
+
+
+def test_defaults_fit_their_own_settings() -> None:
+    for key, setting in known_settings().items():
+        assert setting.fit(setting.default) == setting.default, key

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from reid.builders import make
 from reid.config import difference, load_cfg, regularizer_of_stage
 from reid.modeling import REGULARIZERS
-from reid.wiring import make
 
 FOLDER = Path(__file__).parents[1] / "configs/defences"
 NAME, P = "MODEL.REGULARIZER.NAME", "MODEL.REGULARIZER.{}.P"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from reid import wiring
+from reid import builders
 from reid.config import load_cfg
-from reid.data.synthetic import ensure_synthetic
+from reid.synthetic import ensure_synthetic
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = [
@@ -39,7 +39,7 @@ def test_memory_stays_flat_over_200_steps(tmp_path: Path) -> None:
     ensure_synthetic(tmp_path, "tiny", 0)
     places = ["DATASETS.ROOT_DIR", str(tmp_path), "OUTPUT_DIR", str(tmp_path / "out")]
     cfg = load_cfg(ROOT / "configs/synthetic_lfm.yml", [*SETTINGS, *places])
-    trainer = wiring.build_trainer(cfg, logging.getLogger("test"))
+    trainer = builders.build_trainer(cfg, logging.getLogger("test"))
     steps = epoch = 0
     found = []
     for until in (100, 200):

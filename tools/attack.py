@@ -5,8 +5,8 @@ Clean and attacked retrieval in one table, curves, JSON and CSV in OUTPUT_DIR/at
 
 from pathlib import Path
 
-from reid.attack_job import attack
 from reid.config import load_cfg
+from reid.jobs.attack import attack
 from reid.utils import cli
 from reid.utils.errors import InputError
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from reid.data.synthetic import PRESETS, contact_sheet, ensure_synthetic
+from reid.synthetic import PRESETS, contact_sheet, ensure_synthetic
 from reid.utils.cli import run
 from reid.utils.errors import InputError
 

@@ -4,9 +4,9 @@
 not beat the first by far has learned little.
 """
 
-from reid import jobs
 from reid.config import load_cfg
 from reid.evaluation.references import Chance, ColorHistogram
+from reid.jobs.test import test_reference
 from reid.utils import cli
 
 
@@ -17,7 +17,7 @@ def main() -> None:
     args = parser.parse_intermixed_args()
     cfg = load_cfg(args.config_file, args.overrides)
     embed = Chance(cfg.SEED) if args.reference == "chance" else ColorHistogram()
-    jobs.test_reference(cfg, args.reference, embed)
+    test_reference(cfg, args.reference, embed)
 
 
 if __name__ == "__main__":

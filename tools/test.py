@@ -5,9 +5,9 @@ Or features that were saved, also by other frameworks: ``tools/test.py --feature
 
 from pathlib import Path
 
-from reid import jobs
 from reid.config import load_cfg
 from reid.evaluation.files import KEYS
+from reid.jobs.test import test, test_features
 from reid.utils import cli
 from reid.utils.errors import InputError
 
@@ -26,9 +26,9 @@ def main() -> None:
         raise InputError("name what to test: --config-file FILE, or --features NPZ")
     cfg = load_cfg(args.config_file, args.overrides)
     if args.features is not None:
-        jobs.test_features(cfg, args.features)
+        test_features(cfg, args.features)
     elif cfg.TEST.WEIGHT:
-        jobs.test(cfg, Path(cfg.TEST.WEIGHT))
+        test(cfg, Path(cfg.TEST.WEIGHT))
     else:
         raise InputError("TEST.WEIGHT is empty: name the checkpoint, e.g. outputs/x/best.pth")
 

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from reid import jobs
 from reid.config import load_cfg
 from reid.engine.trainer import BEST
+from reid.jobs.test import test
+from reid.jobs.train import train
 from reid.utils import cli
 
 
@@ -24,9 +25,9 @@ def main() -> None:
     args = parser.parse_intermixed_args()
     cfg = load_cfg(args.config_file, args.overrides)
     if args.eval_only:
-        jobs.test(cfg, Path(cfg.TEST.WEIGHT or Path(cfg.OUTPUT_DIR) / BEST))
+        test(cfg, Path(cfg.TEST.WEIGHT or Path(cfg.OUTPUT_DIR) / BEST))
     else:
-        jobs.train(cfg, args.resume)
+        train(cfg, args.resume)
 
 
 if __name__ == "__main__":

@@ -64,9 +64,15 @@ def scan(folder: Path, num_cameras: int | None = None) -> Records:
 
 
 def load_folders(
-    root: Path, train: bool, homes: Sequence[str], num_cameras: int, name: str, source: str
+    root: Path,
+    train: bool,
+    homes: Sequence[str],
+    num_cameras: int,
+    name: str,
+    source: str,
+    distractor_pid: int | None = None,
 ) -> Splits:
-    """Reads a data set in Market-1501's layout; pid -1 is dropped, 0 kept as a distractor.
+    """Reads a data set in Market-1501's layout; pid -1 is dropped.
 
     Args:
         root: What the user names as the folder of data sets, or the data set's own folder.
@@ -75,6 +81,7 @@ def load_folders(
         num_cameras: Cameras are numbered 1 to this in file names.
         name: The data set's name, for messages.
         source: One sentence on where the data comes from, for messages.
+        distractor_pid: The pid of gallery images that show nobody who is searched for.
 
     Raises:
         InputError: If no folder fits (says what was looked for where, and how it should look),
@@ -86,7 +93,9 @@ def load_folders(
             folders = [root / home / part for part in layout[needed]]
             if all(folder.is_dir() for folder in folders):
                 records = [scan(folder, num_cameras) for folder in folders]
-                return check_splits(Splits(*([()] * (3 - len(records))), *records), name)
+                query, gallery = records[-2:]
+                splits = Splits(records[0] if train else (), query, gallery, distractor_pid)
+                return check_splits(splits, name)
     raise _not_found(root, homes, needed, name, source)
 
 

@@ -10,9 +10,9 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from reid.data.images import opened
 from reid.data.records import Records
-from reid.data.sampler import Draw, PlanSampler
-from reid.data.transforms import opened
+from reid.data.samplers import PlanSampler, SeededIndex
 from reid.utils import distributed
 from reid.utils.batch import Batch
 from reid.utils.errors import InputError
@@ -24,7 +24,7 @@ class Plan(Protocol):
     """The batches of a pass: a sampler, or a list."""
 
     def __len__(self) -> int: ...
-    def __iter__(self) -> Iterator[list[Draw]]: ...
+    def __iter__(self) -> Iterator[list[SeededIndex]]: ...
 
 
 class ImageDataset(Dataset[Batch]):
@@ -45,7 +45,7 @@ class ImageDataset(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.records)
 
-    def __getitem__(self, draw: Draw) -> Batch:
+    def __getitem__(self, draw: SeededIndex) -> Batch:
         """Returns one element as a Batch without its first dimension."""
         index, seed = draw
         record = self.records[index]
@@ -82,7 +82,7 @@ def train_loader(
     )
 
 
-def in_order(count: int, batch_size: int) -> list[list[Draw]]:
+def in_order(count: int, batch_size: int) -> list[list[SeededIndex]]:
     """Plans batches that hold each of ``count`` images once, in order."""
     if batch_size < 1:
         raise InputError(f"TEST.IMS_PER_BATCH must be at least 1, got {batch_size}")

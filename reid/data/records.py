@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from reid.utils.errors import InputError
+from reid.utils.errors import ArgumentError, InputError
 
 JUNK_PID = -1
 
@@ -16,7 +16,7 @@ class ImageRecord(NamedTuple):
 
     Attributes:
         path: The image file.
-        pid: Identity as in the file name; 0 is a distractor (Market-1501), -1 junk.
+        pid: Identity as in the file name; -1 is junk.
         camid: Camera, 0-based.
     """
 
@@ -29,11 +29,23 @@ Records = tuple[ImageRecord, ...]
 
 
 class Splits(NamedTuple):
-    """A data set. ``train`` is empty where only testing was asked for."""
+    """A data set.
+
+    Attributes:
+        train: Is empty where only testing was asked for.
+        query: What is searched for.
+        gallery: Where it is searched.
+        distractor_pid: The pid of gallery images that show nobody who is searched for: 0 in
+            Market-1501; None where each pid is a person.
+    """
 
     train: Records
     query: Records
     gallery: Records
+    distractor_pid: int | None = None
+
+
+SPLITS = ("train", "query", "gallery")
 
 
 class Counts(NamedTuple):
@@ -45,7 +57,7 @@ class Counts(NamedTuple):
 
 
 def count(records: Records) -> Counts:
-    """Counts images, distinct pids (the distractor 0 is one of them) and cameras."""
+    """Counts images, distinct pids (that of distractors is one of them) and cameras."""
     return Counts(len(records), len({r.pid for r in records}), len({r.camid for r in records}))
 
 
@@ -80,7 +92,8 @@ def describe_counts(
     """
     rows: list[list[object]] = []
     warnings = []
-    for split, records in zip(Splits._fields, splits, strict=True):
+    parts = (splits.train, splits.query, splits.gallery)
+    for split, records in zip(SPLITS, parts, strict=True):
         if not records:
             continue
         found = count(records)
@@ -105,7 +118,7 @@ def cut_validation(train: Records, fraction: float, seed: int) -> Splits:
         seed: Chooses the identities and the query images.
 
     Raises:
-        InputError: If fewer than two identities would be left on either side.
+        ArgumentError: If fewer than two identities would be left on either side.
     """
     rng = np.random.default_rng(seed)
     by_pid: dict[int, dict[int, list[ImageRecord]]] = {}
@@ -114,9 +127,10 @@ def cut_validation(train: Records, fraction: float, seed: int) -> Splits:
     usable = [pid for pid in sorted(by_pid) if _matchable(by_pid[pid].values())]
     wanted = round(fraction * len(by_pid))
     if not 2 <= wanted <= min(len(usable), len(by_pid) - 2):
-        raise InputError(
-            f"VAL_FRACTION {fraction} of {len(by_pid)} train identities is {wanted}; at least 2"
-            f" must be held out, 2 kept, and {len(usable)} are seen by two cameras"
+        raise ArgumentError(
+            "fraction",
+            f"{fraction} of {len(by_pid)} train identities is {wanted}; at least 2 must be held"
+            f" out, 2 kept, and {len(usable)} are seen by two cameras",
         )
     held = {usable[i] for i in rng.permutation(len(usable))[:wanted]}
     query = {

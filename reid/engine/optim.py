@@ -27,8 +27,10 @@ def parameter_groups(
     weight_decay: float,
     bias_lr_factor: float = 1.0,
     weight_decay_bias: float | None = None,
+    criterion: nn.Module | None = None,
+    loss_lr_factor: float = 1.0,
 ) -> Groups:
-    """Sorts the trainable parameters into weights and biases.
+    """Sorts the trainable parameters into weights, biases, and those of the losses.
 
     Args:
         model: Parameters with ``requires_grad`` False are left out.
@@ -36,17 +38,21 @@ def parameter_groups(
         weight_decay: Of the weights.
         bias_lr_factor: Learning rate of the biases / ``base_lr``.
         weight_decay_bias: Of the biases; None is ``weight_decay``.
+        criterion: The losses, where some have parameters of their own.
+        loss_lr_factor: Learning rate of these / ``base_lr``; their decay is ``weight_decay``.
 
     Returns:
-        At most two groups, each with the keys params, lr, weight_decay.
+        At most three groups, each with the keys params, lr, weight_decay.
     """
     trainable = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
     weights = [p for name, p in trainable if not name.endswith("bias")]
     biases = [p for name, p in trainable if name.endswith("bias")]
+    of_losses = [p for p in criterion.parameters() if p.requires_grad] if criterion else []
     bias_decay = weight_decay if weight_decay_bias is None else weight_decay_bias
     groups = [
         {"params": weights, "lr": base_lr, "weight_decay": weight_decay},
         {"params": biases, "lr": base_lr * bias_lr_factor, "weight_decay": bias_decay},
+        {"params": of_losses, "lr": base_lr * loss_lr_factor, "weight_decay": weight_decay},
     ]
     return [group for group in groups if group["params"]]
 

@@ -54,7 +54,7 @@ def wrap(model: nn.Module, read: Collection[str]) -> nn.Module:
     return DistributedDataParallel(_Read(model, read), **settings)
 
 
-def no_talk(network: nn.Module, wanted: bool = True) -> AbstractContextManager[object]:
+def no_sync(network: nn.Module, wanted: bool = True) -> AbstractContextManager[object]:
     """Keeps gradients to this process in the block: the backward pass after it averages the sum.
 
     Args:
@@ -66,7 +66,21 @@ def no_talk(network: nn.Module, wanted: bool = True) -> AbstractContextManager[o
     return nullcontext()
 
 
-def agree_on_statistics(model: nn.Module) -> None:
+def average_gradients(module: nn.Module) -> None:
+    """Sets the gradients of a module that is not wrapped to their mean over all processes.
+
+    For the parameters that losses have of their own; call it once for each update.
+    """
+    trained = [p for p in module.parameters() if p.requires_grad]
+    if not distributed.active() or not trained:
+        return
+    for parameter in trained:
+        if parameter.grad is None:  # a process whose batch did not ask for it
+            parameter.grad = torch.zeros_like(parameter)
+    distributed.average(*(p.grad for p in trained if p.grad is not None))
+
+
+def average_bn_stats(model: nn.Module) -> None:
     """Sets the running statistics of every process to their mean over all.
 
     Batch normalization sees its own process's batches. Once an epoch, before the model is evaluated

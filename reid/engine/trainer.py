@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from reid.data.sampler import PlanSampler
+from reid.data.samplers import PlanSampler
 from reid.engine import checkpoint as ckpt
 from reid.engine import parallel
-from reid.engine.journal import Journal, journal
 from reid.engine.optim import Schedule
 from reid.engine.pictures import first_batch_pictures
 from reid.engine.progress import Progress
+from reid.engine.writer import RunWriter, open_writer
 from reid.losses import Criterion
 from reid.utils import distributed
 from reid.utils.batch import Batch, BatchLoader, to_unit
@@ -93,16 +93,16 @@ class Trainer:
 
     def fit(self) -> None:
         """Trains from the epoch reached to ``max_epochs``."""
-        with journal(self.output_dir, self.epoch) as book:
+        with open_writer(self.output_dir, self.epoch) as writer:
             for epoch in range(self.epoch + 1, self.max_epochs + 1):
                 rate = self.schedule.apply(self.optimizer, epoch)
                 self.sampler.set_epoch(epoch)
                 if epoch <= PICTURED_EPOCHS and distributed.is_main():
-                    self._draw_pictures(book, epoch)
+                    self._draw_pictures(writer, epoch)
                 self.model.reseed(self._own_seed(epoch, _RESEED))
                 row = {"epoch": epoch, "lr": rate, **self.train_epoch(epoch)}
                 self.epoch = epoch
-                parallel.agree_on_statistics(self.model)
+                parallel.average_bn_stats(self.model)
                 if self._due(self.eval_period):
                     row |= self.evaluate()
                 self._report(row)
@@ -111,7 +111,7 @@ class Trainer:
                     self.best = {"mAP": row["mAP"], "epoch": epoch}
                 # The row goes first: a run killed before the save drops it and writes it anew, one
                 # killed after the save would never write it.
-                book.write(row)
+                writer.write(row)
                 if improved or self._due(self.checkpoint_period):
                     self.save(improved)
 
@@ -129,7 +129,7 @@ class Trainer:
         for batches in grouped(self.loader, self.accumulate):
             self.optimizer.zero_grad(set_to_none=True)
             for left, batch in zip(range(len(batches))[::-1], batches, strict=True):
-                with parallel.no_talk(self.network, left > 0):
+                with parallel.no_sync(self.network, left > 0):
                     seed = self._own_seed(epoch, _PERTURB, meter.steps)
                     meter.add(*self.backward(batch, 1 / len(batches), seed))
             self.update()
@@ -169,9 +169,11 @@ class Trainer:
 
     def update(self) -> None:
         """Makes one step along the gradient that the parameters hold."""
+        parallel.average_gradients(self.criterion)
         if self.clip_norm:
             self.scaler.unscale_(self.optimizer)
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_norm)
+            parameters = [*self.model.parameters(), *self.criterion.parameters()]
+            nn.utils.clip_grad_norm_(parameters, self.clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
 
@@ -228,9 +230,9 @@ class Trainer:
         parts = " ".join(f"{k} {v:.4g}" for k, v in row.items() if k != "epoch")
         self.logger.info(f"epoch {self.epoch}/{self.max_epochs} done: {parts}")
 
-    def _draw_pictures(self, book: Journal, epoch: int) -> None:
+    def _draw_pictures(self, writer: RunWriter, epoch: int) -> None:
         for name, picture in first_batch_pictures(self.model, self.loader, self.device):
-            book.draw(name, picture, epoch)
+            writer.draw(name, picture, epoch)
 
 
 def grouped(loader: Iterable[Batch], size: int) -> Iterator[list[Batch]]:

@@ -53,7 +53,7 @@ def count_ranks(
     match: np.ndarray,
     junk_begin: np.ndarray,
     junk: np.ndarray,
-    never: np.ndarray,
+    junk_for_all: np.ndarray,
     rank: np.ndarray,
 ) -> int:
     """Does what :func:`reid.evaluation.counting.sort_ranks` says, by counting."""
@@ -66,7 +66,7 @@ def count_ranks(
             return r
         for g in junk[junk_begin[r] : junk_begin[r + 1]]:
             count[_place(value, column, row[g], g)] -= 1
-        for g in never:
+        for g in junk_for_all:
             count[_place(value, column, row[g], g)] -= 1
         rank[begin[r] : begin[r + 1]] = np.cumsum(count)[:-1] - 1
     return -1
@@ -83,7 +83,7 @@ def _insert(sqdist: np.ndarray, index: np.ndarray, dist: float, row: int) -> Non
 
 
 @compiled
-def offer_columns(
+def update_columns(
     product: np.ndarray,
     row_norm: np.ndarray,
     column_norm: np.ndarray,
@@ -129,7 +129,7 @@ def offer_columns(
 
 
 @compiled
-def offer_rows(
+def update_rows(
     product: np.ndarray,
     row_norm: np.ndarray,
     column_norm: np.ndarray,

@@ -19,7 +19,7 @@ from reid.utils.errors import InputError
 RankRows: TypeAlias = Callable[..., int]
 
 
-class Truth:
+class Matches:
     """Which gallery rows are matches and which are junk, for any run of queries.
 
     Args:
@@ -45,7 +45,7 @@ class Truth:
         self.num_query, self.num_gallery = num_query, num_gallery
         self.q_cam = as_ids(q_camids, "q_camids", num_query)
         self.g_cam = as_ids(g_camids, "g_camids", num_gallery)
-        self.never = np.flatnonzero(g_pid == -1)
+        self.junk_for_all = np.flatnonzero(g_pid == -1)
         self.by_pid = np.argsort(g_pid, kind="stable")
         grouped = g_pid[self.by_pid]
         self.first = np.searchsorted(grouped, q_pid, "left")
@@ -89,7 +89,7 @@ def sort_ranks(
     match: np.ndarray,
     junk_begin: np.ndarray,
     junk: np.ndarray,
-    never: np.ndarray,
+    junk_for_all: np.ndarray,
     rank: np.ndarray,
 ) -> int:
     """Ranks the matches of each row; equal distances rank by gallery index.
@@ -100,7 +100,7 @@ def sort_ranks(
         match: (M,) gallery indices, ascending within a row.
         junk_begin: (B + 1,) bounds of each row's part of ``junk``.
         junk: (J,) gallery indices to leave out of that row.
-        never: (K,) gallery indices to leave out of every row.
+        junk_for_all: (K,) gallery indices to leave out of every row.
         rank: (M,) int64, filled with the 0-based ranks, ascending within a row.
 
     Returns:
@@ -110,27 +110,27 @@ def sort_ranks(
         if not np.isfinite(row).all():
             return r
         kept, is_match = np.ones(len(row), bool), np.zeros(len(row), bool)
-        kept[never] = kept[junk[junk_begin[r] : junk_begin[r + 1]]] = False
+        kept[junk_for_all] = kept[junk[junk_begin[r] : junk_begin[r + 1]]] = False
         is_match[match[begin[r] : begin[r + 1]]] = True
         order = np.argsort(row, kind="stable")
         rank[begin[r] : begin[r + 1]] = np.flatnonzero(is_match[order[kept[order]]])
     return -1
 
 
-def score_rows(dist: np.ndarray, start: int, truth: Truth, rank_rows: RankRows) -> Scores:
+def score_rows(dist: np.ndarray, start: int, matches: Matches, rank_rows: RankRows) -> Scores:
     """Scores a block of queries.
 
     Args:
         dist: (B, G) finite distances; not written to.
         start: Query that the first row stands for.
-        truth: The matches.
+        matches: Of the queries.
         rank_rows: :func:`sort_ranks` or its like.
     """
     exact = {"f2": np.float32, "f4": np.float32}.get(f"{dist.dtype.kind}{dist.itemsize}")
     block = np.ascontiguousarray(dist, exact or np.float64)
-    begin, *pairs = truth.pairs(start, start + len(block))
+    begin, *pairs = matches.pairs(start, start + len(block))
     rank = np.empty(begin[-1], np.int64)
-    bad = rank_rows(block, begin, *pairs, truth.never, rank)
+    bad = rank_rows(block, begin, *pairs, matches.junk_for_all, rank)
     if bad >= 0:
         raise InputError(f"distances hold NaN or infinite values, first for query {start + bad}")
     count = np.diff(begin)

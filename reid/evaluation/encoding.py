@@ -9,7 +9,7 @@ from reid.evaluation.distance import squared_norms
 from reid.evaluation.neighbors import Neighbors
 
 PAIRS = 2048  # pairs whose features are gathered at a time
-MEETINGS = 1 << 20  # common entries of queries and gallery images handled at a time
+OVERLAPS_AT_ONCE = 1 << 20  # common entries of queries and gallery images handled at a time
 
 
 def encode(features: Tensor, near: Neighbors, scale: Tensor, k1: int) -> sparse.csr_array:
@@ -74,7 +74,7 @@ def expand_queries(encoding: sparse.csr_array, index: Tensor, k2: int) -> sparse
     return mean @ encoding if k2 > 1 else encoding
 
 
-class Overlaps:
+class JaccardOverlaps:
     """Sums of minima of query and gallery encodings, step 6.
 
     The gallery is stored by columns: a query with weight v in column j meets exactly the gallery
@@ -103,12 +103,12 @@ class Overlaps:
         out = torch.zeros(part.shape[0] * self.num_gallery, device=self.device)
         # An image that is near to everything fills its column, so the pieces are cut by size.
         total = np.cumsum(count)
-        cuts = np.searchsorted(total, np.arange(MEETINGS, total[-1], MEETINGS))
+        cuts = np.searchsorted(total, np.arange(OVERLAPS_AT_ONCE, total[-1], OVERLAPS_AT_ONCE))
         for piece in map(slice, [0, *cuts], [*cuts, len(row)]):
-            self._meet(out, row[piece], part.data[piece], begin[piece], count[piece])
+            self._add(out, row[piece], part.data[piece], begin[piece], count[piece])
         return out.view(part.shape[0], self.num_gallery)
 
-    def _meet(
+    def _add(
         self,
         out: Tensor,
         row: np.ndarray,

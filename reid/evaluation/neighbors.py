@@ -79,7 +79,7 @@ def nearest(features: Tensor, k: int, block: int = 0) -> Neighbors:
     sqdist, order = best.sqdist.sort(dim=1)
     index = best.index.gather(1, order)
     noise = 16 * torch.finfo(norms.dtype).eps * (norms + norms[index].amax(dim=1))
-    near = _settle(features, Neighbors(index, sqdist, best.farthest), noise)
+    near = _refine(features, Neighbors(index, sqdist, best.farthest), noise)
     farthest = near.farthest.clamp(min=0)
     return Neighbors(near.index[:, :k], near.sqdist[:, :k].clamp(min=0), farthest)
 
@@ -104,11 +104,11 @@ class _Search:
             b: Rows that its columns stand for.
         """
         dist = product.mul_(-2).add_(self.norms[b]).add_(self.norms[a, None])
-        self._absorb(dist, a, b.start)
+        self._merge(dist, a, b.start)
         if a.start != b.start:
-            self._absorb(dist.T, b, a.start)
+            self._merge(dist.T, b, a.start)
 
-    def _absorb(self, dist: Tensor, rows: slice, first: int) -> None:
+    def _merge(self, dist: Tensor, rows: slice, first: int) -> None:
         """Merges the candidates ``first``, ``first`` + 1, ... into the lists of ``rows``."""
         farthest, sqdist, index = (
             values[rows] for values in (self.best.farthest, self.best.sqdist, self.best.index)
@@ -148,7 +148,7 @@ class _CompiledSearch(_Search):
     def offer(self, product: Tensor, a: slice, b: slice) -> None:
         """Does what the base class says, without changing ``product``."""
         norm, threads = self.norms.numpy(), torch.get_num_threads()
-        sides = [(self.loops.offer_columns, a, b.start), (self.loops.offer_rows, b, a.start)]
+        sides = [(self.loops.update_columns, a, b.start), (self.loops.update_rows, b, a.start)]
         tasks: list[tuple[Any, ...]] = []
         for offer, rows, first in sides[: 1 if a.start == b.start else 2]:
             common = (offer, product.numpy(), norm[a], norm[b], first)
@@ -161,7 +161,7 @@ class _CompiledSearch(_Search):
             list(pool.map(lambda task: task[0](*task[1:]), tasks))
 
 
-def _settle(features: Tensor, near: Neighbors, noise: Tensor) -> Neighbors:
+def _refine(features: Tensor, near: Neighbors, noise: Tensor) -> Neighbors:
     """Orders anew, by float64 distances, the lists that rounding may have ordered.
 
     Args:

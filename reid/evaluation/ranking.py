@@ -10,7 +10,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from reid.evaluation.checks import ArrayLike, as_tensor, feature_pair
-from reid.evaluation.counting import RankRows, Scores, Truth, rank_rows_for, score_rows
+from reid.evaluation.counting import Matches, RankRows, Scores, rank_rows_for, score_rows
 from reid.evaluation.distance import check_metric, distance_to
 from reid.utils.errors import InputError
 
@@ -95,10 +95,10 @@ def evaluate_rank(
     """
     if np.ndim(distmat) != 2 or 0 in distmat.shape:
         raise InputError(f"distances must be (Q, G) and not empty, got shape {np.shape(distmat)}")
-    truth = Truth(q_pids, g_pids, q_camids, g_camids, *distmat.shape)
+    matches = Matches(q_pids, g_pids, q_camids, g_camids, *distmat.shape)
     step = 2 * CHUNK
     parts = ((i, distmat[i : i + step]) for i in range(0, len(distmat), step))
-    return rank_chunks(parts, truth, max_rank)
+    return rank_chunks(parts, matches, max_rank)
 
 
 def evaluate_features(
@@ -126,11 +126,11 @@ def evaluate_features(
         max_rank: Length of the CMC curve.
     """
     query, gallery = feature_pair(q_feats, g_feats)
-    truth = Truth(q_pids, g_pids, q_camids, g_camids, len(query), len(gallery))
+    matches = Matches(q_pids, g_pids, q_camids, g_camids, len(query), len(gallery))
     check_metric(metric, query, gallery)
     distance = distance_to(gallery, metric)
     starts = chunk_starts(len(query), chunk, "ranking")
-    return rank_chunks(((i, distance(query[i : i + chunk])) for i in starts), truth, max_rank)
+    return rank_chunks(((i, distance(query[i : i + chunk])) for i in starts), matches, max_rank)
 
 
 def chunk_starts(num_query: int, chunk: int, name: str) -> Iterable[int]:
@@ -141,40 +141,42 @@ def chunk_starts(num_query: int, chunk: int, name: str) -> Iterable[int]:
     return tqdm(starts, name, leave=False, delay=5, disable=None, unit="chunk")
 
 
-def rank_chunks(chunks: Iterable[tuple[int, ArrayLike]], truth: Truth, max_rank: int) -> Ranking:
+def rank_chunks(
+    chunks: Iterable[tuple[int, ArrayLike]], matches: Matches, max_rank: int
+) -> Ranking:
     """Returns the metrics of the distances of consecutive runs of queries.
 
     Args:
         chunks: (first query, (B, G) distances) pairs that cover all queries in order.
-        truth: The matches.
+        matches: Of the queries.
         max_rank: Length of the CMC curve; at most G are kept.
     """
     if max_rank < 1:
         raise InputError(f"max_rank must be at least 1, got {max_rank}")
-    rank_rows = rank_rows_for(truth.num_query * truth.num_gallery)
+    rank_rows = rank_rows_for(matches.num_query * matches.num_gallery)
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # ranking lets go of Python's lock
-        parts = [part for i, dist in chunks for part in _score(dist, i, truth, rank_rows, pool)]
+        parts = [part for i, dist in chunks for part in _score(dist, i, matches, rank_rows, pool)]
     query_index, ap, inp, first_hit = (
         np.concatenate(column) for column in zip(*parts, strict=True)
     )
     if len(ap) == 0:
         raise InputError(
-            f"none of the {truth.num_query} queries has a match: no gallery image shows "
+            f"none of the {matches.num_query} queries has a match: no gallery image shows "
             "the identity of a query in another camera; check pids and camids"
         )
-    skipped = truth.num_query - len(ap)
-    limit = min(max_rank, truth.num_gallery)
-    return Ranking(ap, inp, first_hit, query_index, truth.num_query, skipped, limit)
+    skipped = matches.num_query - len(ap)
+    limit = min(max_rank, matches.num_gallery)
+    return Ranking(ap, inp, first_hit, query_index, matches.num_query, skipped, limit)
 
 
 def _score(
-    dist: ArrayLike, start: int, truth: Truth, rank_rows: RankRows, pool: ThreadPoolExecutor
+    dist: ArrayLike, start: int, matches: Matches, rank_rows: RankRows, pool: ThreadPoolExecutor
 ) -> list[Scores]:
     rows = as_tensor(dist).cpu().numpy() if isinstance(dist, Tensor) else dist
     apply = pool.map if len(rows) > BLOCK else map
     return list(
         apply(
-            lambda i: score_rows(rows[i : i + BLOCK], start + i, truth, rank_rows),
+            lambda i: score_rows(rows[i : i + BLOCK], start + i, matches, rank_rows),
             range(0, len(rows), BLOCK),
         )
     )

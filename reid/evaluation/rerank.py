@@ -24,9 +24,8 @@ import torch
 from torch import Tensor
 
 from reid.evaluation.checks import Array, ArrayLike, feature_pair, like
-from reid.evaluation.counting import Truth
+from reid.evaluation.counting import Matches
 from reid.evaluation.distance import distance_to
-from reid.evaluation.encoding import Overlaps, encode, expand_queries
 from reid.evaluation.neighbors import nearest
 from reid.evaluation.ranking import CHUNK, Ranking, chunk_starts, rank_chunks
 from reid.utils.errors import InputError
@@ -90,21 +89,24 @@ def evaluate_reranked(  # noqa: PLR0913 - the six arrays of the protocol
         max_rank: Length of the CMC curve.
     """
     query, gallery = feature_pair(q_feats, g_feats)
-    truth = Truth(q_pids, g_pids, q_camids, g_camids, len(query), len(gallery))
-    return rank_chunks(_reranked(query, gallery, k1, k2, lambda_value, chunk), truth, max_rank)
+    matches = Matches(q_pids, g_pids, q_camids, g_camids, len(query), len(gallery))
+    return rank_chunks(_reranked(query, gallery, k1, k2, lambda_value, chunk), matches, max_rank)
 
 
 def _reranked(
     query: Tensor, gallery: Tensor, k1: int, k2: int, lambda_value: float, chunk: int
 ) -> Iterator[tuple[int, Tensor]]:
     """Yields (first query, (B, G) float32 distances) for all queries in order."""
+    # Here, for scipy: few commands re-rank, and all of them load this module.
+    from reid.evaluation.encoding import JaccardOverlaps, encode, expand_queries
+
     check_re_ranking(k1, k2, lambda_value, len(query) + len(gallery))
     starts = chunk_starts(len(query), chunk, "re-ranking")
     features = torch.cat([query, gallery]).float()
     near = nearest(features, max(k1 + 1, k2))
     scale = torch.where(near.farthest > 0, near.farthest, 1)  # all images alike: all distances 0
     encoding = expand_queries(encode(features, near, scale, k1), near.index, k2)
-    overlaps = Overlaps(encoding, len(query), features.device)
+    overlaps = JaccardOverlaps(encoding, len(query), features.device)
     distance = distance_to(features[len(query) :], "sqeuclidean")
     for start in starts:
         rows = slice(start, min(start + chunk, len(query)))

@@ -7,23 +7,44 @@ from reid.evaluation.expansion import average_query_expansion, check_expansion, 
 from reid.evaluation.features import Features
 from reid.evaluation.ranking import CHUNK, Ranking, evaluate_features
 from reid.evaluation.rerank import check_re_ranking, evaluate_reranked
+from reid.utils.checks import check_count, check_range
 
 
 @dataclass(frozen=True)
 class ReRanking:
-    """Settings of :func:`reid.evaluation.re_ranking`."""
+    """Settings of :func:`reid.evaluation.re_ranking`.
+
+    Args:
+        k1: Size of the k-reciprocal neighbourhoods.
+        k2: Neighbours of the local query expansion, the image itself included; 1 is none.
+        lambda_value: Weight of the original distance, in [0, 1].
+    """
 
     k1: int = 20
     k2: int = 6
     lambda_value: float = 0.3
 
+    def __post_init__(self) -> None:
+        check_count("k1", self.k1)
+        check_count("k2", self.k2)
+        check_range("lambda_value", self.lambda_value, 0, 1)
+
 
 @dataclass(frozen=True)
 class Expansion:
-    """Settings of :func:`reid.evaluation.average_query_expansion`."""
+    """Settings of :func:`reid.evaluation.average_query_expansion`.
+
+    Args:
+        k: Gallery neighbours added to a query.
+        alpha: Exponent of their cosine similarity, their weight; 0 gives all the same weight.
+    """
 
     k: int = 5
     alpha: float = 3.0
+
+    def __post_init__(self) -> None:
+        check_count("k", self.k, least=0)
+        check_range("alpha", self.alpha, 0)
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,15 @@
 """Compact classes."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from reid.losses.registry import LOSSES
+from reid.losses.registry import LOSSES, Loss
 from reid.utils import distributed
-from reid.utils.errors import InputError
+from reid.utils.checks import check_range
 
 
 @LOSSES.register("center")
-class CenterLoss(nn.Module):
+class CenterLoss(Loss):
     """Mean squared distance of each feature to the center of its class.
 
     The centers are buffers. Each forward pass in training mode moves them by one SGD step on the
@@ -33,13 +33,17 @@ class CenterLoss(nn.Module):
 
     def __init__(self, num_classes: int, feat_dim: int, lr: float = 0.5) -> None:
         super().__init__()
-        if not 0 <= lr < float("inf"):
-            raise InputError(f"center: lr is a learning rate >= 0, not {lr}")
+        check_range("lr", lr, 0)
         self.lr = lr
         self.register_buffer("centers", torch.randn(num_classes, feat_dim))
 
     def forward(self, feat: Tensor, labels: Tensor) -> Tensor:
-        """Returns the mean over the batch of (B, D) features and (B,) int64 labels, fp32."""
+        """Returns the mean over the batch, a float32 scalar; in training it moves the centers.
+
+        Args:
+            feat: (B, D), also half precision.
+            labels: (B,) int64.
+        """
         offset = feat.float() - self.centers[labels]
         if self.training:
             self._step(offset.detach(), labels)

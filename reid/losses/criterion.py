@@ -6,9 +6,8 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
+from reid.losses.registry import SOURCES
 from reid.utils.errors import InputError, unknown
-
-SOURCES = ("feat", "logits")
 
 
 class Output(Protocol):

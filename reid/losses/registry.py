@@ -1,9 +1,46 @@
-"""The table of losses."""
+"""The table of losses, and what one is."""
 
-from collections.abc import Callable
+from typing import ClassVar, Literal
 
-from torch import nn
+from torch import Tensor, nn
 
-from reid.utils.registry import Registry
+from reid.utils.registry import Registry, Section
 
-LOSSES: Registry[Callable[..., nn.Module]] = Registry("loss")
+SOURCES = ("feat", "logits")
+
+
+class Loss(nn.Module):
+    """What a training loss offers; any ``nn.Module`` that has the same is one, too.
+
+    Arguments of ``__init__`` with a default are config keys: ``LOSS.<NAME>.<ARGUMENT>``. Arguments
+    ``num_classes`` (C, train identities) and ``feat_dim`` (D) without a default are filled in.
+    Parameters of the loss, such as ArcFace's class weights, are trained with those of the model.
+
+    Attributes:
+        consumes: Which part of the model's output it reads: ``feat``, (B, D) before the neck, or
+            ``logits``, (B, C).
+        needs_pairs: Whether it learns from several images of an identity in one batch, so that the
+            sampler has to put them there.
+    """
+
+    consumes: ClassVar[Literal["feat", "logits"]]
+    needs_pairs: ClassVar[bool] = False
+
+    def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+        """Returns a scalar, float32, the mean over the batch.
+
+        Args:
+            x: (B, D) or (B, C), what the loss ``consumes``; also half precision.
+            labels: (B,) int64, 0..C - 1.
+        """
+        raise TypeError(f"{type(self).__name__} has no forward(x, labels)")
+
+
+LOSSES: Registry[type[nn.Module]] = Registry(
+    "loss",
+    Section("LOSS", ("NAMES", "WEIGHTS")),
+    base=nn.Module,
+    attributes={"consumes": 'write consumes = "feat" or consumes = "logits" in its body'},
+    values={"consumes": SOURCES, "needs_pairs": (True, False)},
+    facts=("num_classes", "feat_dim"),
+)

@@ -1,16 +1,16 @@
 """Metric learning on the hardest pairs of a batch."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from reid.losses.registry import LOSSES
+from reid.losses.registry import LOSSES, Loss
 from reid.utils import distributed
-from reid.utils.errors import InputError
+from reid.utils.checks import check_range
 
 
 @LOSSES.register("triplet")
-class BatchHardTriplet(nn.Module):
+class BatchHardTriplet(Loss):
     """Pulls each image's farthest positive nearer than its nearest negative.
 
     Source: Hermans, Beyer & Leibe, arXiv:1703.07737, section 2, "Batch Hard".
@@ -25,13 +25,13 @@ class BatchHardTriplet(nn.Module):
     """
 
     consumes = "feat"
+    needs_pairs = True
 
     def __init__(
         self, margin: float = 0.3, soft_margin: bool = False, gather: bool = False
     ) -> None:
         super().__init__()
-        if not 0 <= margin < float("inf"):
-            raise InputError(f"triplet: margin is a distance >= 0, not {margin}")
+        check_range("margin", margin, 0)
         self.margin, self.soft_margin, self.gather = margin, soft_margin, gather
 
     def forward(self, feat: Tensor, labels: Tensor) -> Tensor:

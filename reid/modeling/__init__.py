@@ -4,12 +4,14 @@ from reid.modeling.backbones import BACKBONES
 from reid.modeling.heads import HEADS
 from reid.modeling.model import ReIDModel
 from reid.modeling.output import ReIDOutput
+from reid.modeling.pooling import POOLINGS
 from reid.modeling.regularizers import REGULARIZERS
 from reid.modeling.regularizers.lfm import LocalFeatureMasking
 
 __all__ = [
     "BACKBONES",
     "HEADS",
+    "POOLINGS",
     "REGULARIZERS",
     "LocalFeatureMasking",
     "ReIDModel",

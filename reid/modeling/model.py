@@ -1,46 +1,18 @@
 """Images in, embedding and logits out."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from reid.modeling.backbones.registry import Backbone
+from reid.modeling.heads.registry import Head
 from reid.modeling.output import ReIDOutput
+from reid.modeling.pooling.avg import AvgPool
+from reid.modeling.regularizers.base import Regularizer
 from reid.utils.errors import InputError, unknown
 from reid.utils.seeding import derive_seed
-
-
-class Backbone(Protocol):
-    """What a backbone module offers besides being an ``nn.Module``.
-
-    ``fresh``, if it has that, names the stages whose output may be written to.
-    """
-
-    stages: tuple[str, ...]
-    feat_dim: int
-
-    def __call__(self, images: Tensor, after: Mapping[str, nn.Module]) -> Tensor:
-        """Maps (B, 3, H, W) to (B, feat_dim, h, w), calling ``after[stage]`` after a stage."""
-
-
-class Head(Protocol):
-    """What a head module offers besides being an ``nn.Module``."""
-
-    num_classes: int
-
-    def __call__(self, feat: Tensor) -> ReIDOutput:
-        """Maps the pooled feature (B, D)."""
-
-
-class Regularizer(Protocol):
-    """What a regularizer module offers besides being an ``nn.Module``.
-
-    One that works on rectangles, and so is meaningless on a 1 x 1 map, also sets ``spatial``.
-    """
-
-    def reseed(self, seed: int) -> None:
-        """Starts its randomness anew."""
 
 
 class ReIDModel(nn.Module):
@@ -57,6 +29,7 @@ class ReIDModel(nn.Module):
             ``pool`` for the pooled feature as a (B, D, 1, 1) tensor.
         pixel_mean: Per channel of RGB, in [0, 1] units.
         pixel_std: Per channel of RGB, in [0, 1] units.
+        pooling: (B, C, h, w) to (B, C, 1, 1) float32; None is the mean.
 
     Raises:
         InputError: Unknown stage, or a regularizer of rectangles on the pooled feature.
@@ -72,6 +45,7 @@ class ReIDModel(nn.Module):
         regularizers: Mapping[str, nn.Module],
         pixel_mean: Sequence[float],
         pixel_std: Sequence[float],
+        pooling: nn.Module | None = None,
     ) -> None:
         super().__init__()
         if not (len(pixel_mean) == len(pixel_std) == 3 and all(std > 0 for std in pixel_std)):
@@ -80,6 +54,7 @@ class ReIDModel(nn.Module):
                 f"got {tuple(pixel_mean)} and {tuple(pixel_std)}"
             )
         self.backbone, self.head = backbone, head
+        self.pooling = AvgPool() if pooling is None else pooling
         _check_stages(regularizers, cast(Backbone, backbone).stages)
         self.regularizers = nn.ModuleDict(regularizers)
         for stage in getattr(backbone, "fresh", ()):
@@ -117,7 +92,7 @@ class ReIDModel(nn.Module):
         if "input" in self.regularizers:
             x = self.regularizers["input"](x)
         x = self.backbone(x, self.regularizers)
-        x = x.mean((2, 3), keepdim=True, dtype=self.pixel_mean.dtype)
+        x = self.pooling(x).to(self.pixel_mean.dtype)
         if "pool" in self.regularizers:
             x = self.regularizers["pool"](x)
         with torch.autocast(x.device.type, enabled=False):

@@ -1,14 +1,12 @@
 """Adversarial training: a part of each batch is replaced by images made to mislead the model."""
 
-import math
-
 import torch
 from torch import Tensor, nn
 
 from reid.evaluation.features import eval_mode
+from reid.robustness.attacks.ascent import ascend
 from reid.robustness.ball import LEVELS, Linf
-from reid.robustness.optimizers.ascent import ascend
-from reid.utils.errors import InputError
+from reid.utils.checks import check_count, check_range
 
 
 class AdversarialTraining:
@@ -36,14 +34,10 @@ class AdversarialTraining:
     def __init__(
         self, eps_255: float = 4.0, step: float = 0.4, steps: int = 4, share: float = 0.5
     ) -> None:
-        for name, value, least, most in (
-            ("eps_255", eps_255, 0, 255),
-            ("step", step, 0, math.inf),
-            ("steps", steps, 1, math.inf),
-            ("share", share, 0, 1),
-        ):
-            if not least <= value <= most:
-                raise InputError(f"{name} must be in [{least}, {most}], got {value}")
+        check_range("eps_255", eps_255, 0, 255)
+        check_range("step", step, 0)
+        check_count("steps", steps)
+        check_range("share", share, 0, 1)
         self.eps_255, self.step, self.steps, self.share = eps_255, step, steps, share
 
     def __call__(self, embed: nn.Module, images: Tensor, seed: int) -> Tensor:

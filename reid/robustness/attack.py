@@ -1,4 +1,4 @@
-"""An attack: an optimizer times an objective at a budget, and how it is put into a pass."""
+"""An attack: an method times an objective at a budget, and how it is put into a pass."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from reid.evaluation.features import Embedding, eval_mode
+from reid.robustness.attacks import Attack
 from reid.robustness.ball import L2, LEVELS, rms
-from reid.robustness.draws import Draws
 from reid.robustness.guides import Case, Guides
 from reid.robustness.objectives import Objective
-from reid.robustness.optimizers import Optimizer
+from reid.robustness.rngs import ImageRNGs
 from reid.utils.batch import Batch
 from reid.utils.errors import InputError
 
@@ -20,37 +20,37 @@ L2_MARK = " l2"
 
 
 @dataclass(frozen=True)
-class Attack:
+class RetrievalAttack:
     """What is done to each image.
 
     Attributes:
         name: As reported.
-        optimizer: How it seeks; knows the budget.
-        objective: What it seeks; None for an optimizer that does not ask.
+        method: How it seeks; knows the budget.
+        objective: What it seeks; None for an method that does not ask.
 
     Raises:
-        InputError: The objective has no gradient where the optimizer takes its first, or no
-            values that the optimizer could compare.
+        InputError: The objective has no gradient where the method takes its first, or no
+            values that the method could compare.
     """
 
     name: str
-    optimizer: Optimizer
+    method: Attack
     objective: Objective | None
 
     @property
     def title(self) -> str:
         """The name, with the norm where that is not L-infinity: budgets of two norms differ."""
-        return f"{self.name}{L2_MARK}" if isinstance(self.optimizer.ball, L2) else self.name
+        return f"{self.name}{L2_MARK}" if isinstance(self.method.ball, L2) else self.name
 
     def __post_init__(self) -> None:
         flat = self.objective is not None and self.objective.flat_at_clean
-        if flat and self.optimizer.uses_gradient and not self.optimizer.leaves_start:
+        if flat and self.method.uses_gradient and not self.method.leaves_start:
             raise InputError(
                 f"attack {self.name}: the gradient of this objective is zero at the clean image, so"
-                " that the attack would never leave it; use an optimizer with a random start"
+                " that the attack would never leave it; use an method with a random start"
                 " (pgd, apgd, or fgsm with RANDOM_START True)"
             )
-        if self.objective is not None and self.objective.redrawn and self.optimizer.compares:
+        if self.objective is not None and self.objective.redrawn and self.method.compares:
             raise InputError(
                 f"attack {self.name}: this objective is drawn anew at each call, so that its values"
                 " do not say which of two images is better; use mi_fgsm, bim, or pgd with one start"
@@ -59,17 +59,17 @@ class Attack:
     @property
     def eps_255(self) -> float:
         """Budget in levels of an 8-bit pixel."""
-        return round(self.optimizer.ball.eps * LEVELS, 6)
+        return round(self.method.ball.eps * LEVELS, 6)
 
-    def __call__(self, embed: Embedding, clean: Tensor, case: Case, draws: Draws) -> Tensor:
+    def __call__(self, embed: Embedding, clean: Tensor, case: Case, rngs: ImageRNGs) -> Tensor:
         """Returns perturbed (B, 3, H, W) images in [0, 1], within the ball around ``clean``."""
         if self.objective is None:
-            return self.optimizer(_no_loss, clean, draws)
-        return self.optimizer(self.objective(embed, clean, case, draws), clean, draws).detach()
+            return self.method(_no_loss, clean, rngs)
+        return self.method(self.objective(embed, clean, case, rngs), clean, rngs).detach()
 
 
 def _no_loss(images: Tensor) -> Tensor:
-    raise RuntimeError("this optimizer was given no objective")
+    raise RuntimeError("this method was given no objective")
 
 
 @contextmanager
@@ -107,7 +107,7 @@ class Perturber:
         change: Largest change so far, in levels of a pixel and the norm of the ball.
     """
 
-    attack: Attack
+    attack: RetrievalAttack
     embed: Embedding
     guides: Guides
     seed: int
@@ -122,10 +122,10 @@ class Perturber:
         if not len(rows):
             return images
         clean = images[rows].contiguous(memory_format=torch.channels_last)
-        draws = Draws(self.seed, indices[rows].tolist())
+        rngs = ImageRNGs(self.seed, indices[rows].tolist())
         case = Case(pids[rows], camids[rows], indices[rows], self.guides)
-        attacked = self.attack(self.embed, clean, case, draws)
-        ball = self.attack.optimizer.ball
+        attacked = self.attack(self.embed, clean, case, rngs)
+        ball = self.attack.method.ball
         if self.on_grid:
             attacked = ball.to_grid(attacked, clean)
         self._check(attacked, clean)
@@ -133,7 +133,7 @@ class Perturber:
 
     def _check(self, attacked: Tensor, clean: Tensor) -> None:
         """Measures the change; one outside the ball is a bug, and no number may come from it."""
-        ball, exact = self.attack.optimizer.ball, attacked.double() - clean.double()
+        ball, exact = self.attack.method.ball, attacked.double() - clean.double()
         largest = rms(exact).max() if isinstance(ball, L2) else exact.abs().max()
         self.change = max(self.change, float(largest) * LEVELS)
         inside = bool(((attacked >= 0) & (attacked <= 1)).all())  # False for NaN too

@@ -1,13 +1,14 @@
 """What a perturbation may be: a ball around the clean image, cut by the range [0, 1] of pixels."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Literal, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
 
-from reid.robustness.draws import Draws
-from reid.utils.errors import InputError, unknown
+from reid.robustness.rngs import ImageRNGs
+from reid.utils.checks import check_choice
+from reid.utils.errors import ArgumentError
 
 HALVINGS = 16
 LEVELS = 255  # an 8-bit pixel is a whole number of 1 / LEVELS
@@ -26,7 +27,7 @@ class Ball(Protocol):
     def step(self, images: Tensor, gradient: Tensor, size: Tensor | float) -> Tensor:
         """Walks ``size`` radii up the gradient; an image without gradient stays."""
 
-    def sample(self, clean: Tensor, draws: Draws) -> Tensor:
+    def sample(self, clean: Tensor, rngs: ImageRNGs) -> Tensor:
         """Draws an allowed image near each clean one."""
 
     def to_grid(self, images: Tensor, clean: Tensor) -> Tensor:
@@ -48,9 +49,9 @@ class Linf:
         """See :class:`Ball`."""
         return images + gradient.sign() * (size * self.eps)
 
-    def sample(self, clean: Tensor, draws: Draws) -> Tensor:
+    def sample(self, clean: Tensor, rngs: ImageRNGs) -> Tensor:
         """See :class:`Ball`; uniform before the cut to [0, 1]."""
-        noise = draws.uniform(clean.shape[1:], clean).mul_(2).sub_(1)
+        noise = rngs.uniform(clean.shape[1:], clean).mul_(2).sub_(1)
         return (clean + noise.mul_(self.eps)).clamp_(0, 1)
 
     def to_grid(self, images: Tensor, clean: Tensor) -> Tensor:
@@ -83,10 +84,10 @@ class L2:
         direction = torch.where(length > 0, gradient / length.clamp(min=1e-30), 0)
         return images + direction * (size * self.eps)
 
-    def sample(self, clean: Tensor, draws: Draws) -> Tensor:
+    def sample(self, clean: Tensor, rngs: ImageRNGs) -> Tensor:
         """See :class:`Ball`: a uniform direction and a uniform length."""
-        direction = draws.normal(clean.shape[1:], clean)
-        length = draws.uniform((1, 1, 1), clean) * self.eps
+        direction = rngs.normal(clean.shape[1:], clean)
+        length = rngs.uniform((1, 1, 1), clean) * self.eps
         return (clean + direction / rms(direction) * length).clamp_(0, 1)
 
     def to_grid(self, images: Tensor, clean: Tensor) -> Tensor:
@@ -105,15 +106,23 @@ class L2:
         return _on_grid(clean, (exact * low).round())
 
 
+Norm: TypeAlias = Literal["linf", "l2"]
 NORMS: dict[str, type[Linf] | type[L2]] = {"linf": Linf, "l2": L2}
 
 
 def make_ball(norm: str, eps: float) -> Ball:
-    """Builds a ball; raises InputError for an unknown norm or a radius outside [0, 1]."""
-    if norm not in NORMS:
-        raise unknown("norm", norm, NORMS)
+    """Builds a ball.
+
+    Args:
+        norm: ``linf``, or ``l2`` (root mean square over an image).
+        eps: Radius in [0, 1] units of a pixel.
+
+    Raises:
+        ArgumentError: An unknown norm, or a radius outside [0, 1].
+    """
+    check_choice("norm", norm, NORMS)
     if not 0 <= eps <= 1:
-        raise InputError(f"eps must lie in 0..255 levels of a pixel, got {eps * LEVELS:g}")
+        raise ArgumentError("eps", f"must be 0 to 255 levels of a pixel, got {eps * LEVELS:g}")
     return NORMS[norm](eps)
 
 

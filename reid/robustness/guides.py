@@ -43,16 +43,24 @@ class Guides:
         seed: Of the identities that targeted attacks draw.
         before: (N, D) features of the attacked side, clean, where they are known already: a pass
             that no attack has to pay for again.
+        distractor_pid: The pid of images that show nobody who is searched for.
 
     Raises:
         InputError: Fewer than two identities.
     """
 
-    def __init__(self, side: Features, seed: int = 0, before: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        side: Features,
+        seed: int = 0,
+        before: Tensor | None = None,
+        distractor_pid: int | None = None,
+    ) -> None:
         self.feats, self.seed, self.before = side.feats, seed, before
         device = side.feats.device
         self.pids, self.camids = (torch.from_numpy(x).to(device) for x in (side.pids, side.camids))
-        known = side.pids[side.pids > 0]  # 0 is a distractor and JUNK_PID junk: nobody's images
+        nobody = [JUNK_PID] if distractor_pid is None else [JUNK_PID, distractor_pid]
+        known = side.pids[~np.isin(side.pids, nobody)]
         self.identities = torch.from_numpy(np.unique(known)).to(device)
         if len(self.identities) < 2:
             raise InputError(
@@ -91,8 +99,8 @@ class Guides:
 
     def targets(self, pids: Tensor, indices: Tensor) -> Tensor:
         """Draws another identity for each image, by its place in the split; (B,) pids."""
-        draws = [np.random.default_rng((self.seed, i)).random() for i in indices.tolist()]
-        place = torch.tensor(draws, dtype=torch.float64, device=self.pids.device)
+        uniform = [np.random.default_rng((self.seed, i)).random() for i in indices.tolist()]
+        place = torch.tensor(uniform, dtype=torch.float64, device=self.pids.device)
         own = torch.searchsorted(self.identities, pids)
         known = self.identities[own.clamp(max=len(self.identities) - 1)] == pids
         step = (place * (len(self.identities) - known.long())).long()

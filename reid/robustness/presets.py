@@ -3,26 +3,26 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from reid.robustness.attacks import ATTACKS
 from reid.robustness.objectives import OBJECTIVES
-from reid.robustness.optimizers import OPTIMIZERS
 from reid.utils.errors import InputError, unknown
 
 DEFAULT_EPS_255 = (2.0, 4.0, 8.0)
 
 
-class Recipe(NamedTuple):
+class AttackSpec(NamedTuple):
     """One attack by its parts' names.
 
     Attributes:
         name: As reported.
-        optimizer: Of ``OPTIMIZERS``.
-        objective: Of ``OBJECTIVES``; "" for an optimizer that needs none.
-        settings: Arguments of the optimizer that are not the config's.
+        method: Of ``ATTACKS``.
+        objective: Of ``OBJECTIVES``; "" for an method that needs none.
+        settings: Arguments of the method that are not the config's.
         eps_255: Budgets that hold unless others are asked for.
     """
 
     name: str
-    optimizer: str
+    method: str
     objective: str
     settings: Mapping[str, Any]
     eps_255: tuple[float, ...]
@@ -34,10 +34,10 @@ _CEA = {"steps": 15, "step": 0.2, "restarts": 1, "norm": "linf"}
 
 _ODFA = {"steps": 20, "step": 1 / 16, "restarts": 1, "random_start": True, "norm": "linf"}
 
-# name -> (budget in levels, [(optimizer, objective, settings)])
+# name -> (budget in levels, [(method, objective, settings)])
 PRESETS: dict[str, tuple[float, list[tuple[str, str, dict[str, Any]]]]] = {
     # Bai et al., arXiv:1901.10650: I-FGSM by the historic rule, that is 6 steps of one level.
-    "ama": (5, [("bim", "metric", {"steps": 0, "step_255": 1.0})]),
+    "ama": (5, [("bim", "metric", {"steps": 0, "step": 0.0})]),
     # Bouniot et al., CVPR workshops 2020: 15 steps of one level, a random start where it is needed.
     "cea": (
         5,
@@ -64,26 +64,26 @@ PRESETS: dict[str, tuple[float, list[tuple[str, str, dict[str, Any]]]]] = {
 }
 
 
-def recipes(name: str) -> list[Recipe]:
-    """Reads the name of an attack: a preset, "optimizer-objective", or "noise".
+def parse_attack(name: str) -> list[AttackSpec]:
+    """Reads the name of an attack: a preset, "method-objective", or "noise".
 
     Raises:
         InputError: That lists what is known.
     """
     if name in PRESETS:
         eps, parts = PRESETS[name]
-        return [Recipe(f"{name}:{o}-{b}", o, b, settings, (eps,)) for o, b, settings in parts]
-    optimizer, _, objective = name.partition("-")
-    if optimizer not in OPTIMIZERS:
+        return [AttackSpec(f"{name}:{o}-{b}", o, b, settings, (eps,)) for o, b, settings in parts]
+    method, _, objective = name.partition("-")
+    if method not in ATTACKS:
         known = [*PRESETS, "noise", "pgd-fna", "fgsm-fna", "pgd-sma", "apgd-fna", "square-sma"]
         error = unknown("attack", name, known)
         raise InputError(
-            f"{error}; or OPTIMIZER-OBJECTIVE, of {', '.join(OPTIMIZERS.names())} and"
+            f"{error}; or METHOD-OBJECTIVE, of {', '.join(ATTACKS.names())} and"
             f" {', '.join(OBJECTIVES.names())}"
         )
-    if optimizer == "noise":
+    if method == "noise":
         if objective:
             raise InputError(f"attack '{name}': noise has no objective, its name is noise")
     elif objective not in OBJECTIVES:
         raise unknown(f"objective of attack '{name}':", objective, OBJECTIVES.names())
-    return [Recipe(name, optimizer, objective, {}, DEFAULT_EPS_255)]
+    return [AttackSpec(name, method, objective, {}, DEFAULT_EPS_255)]

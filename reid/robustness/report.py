@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from reid.robustness.attack import L2_MARK
-from reid.robustness.outcome import Outcome, summary, worst_case
+from reid.robustness.result import Result, summary, worst_case
 from reid.robustness.sanity import Check, verdict
 from reid.utils.logs import write_text, write_whole
 
@@ -26,10 +26,10 @@ COLUMNS = (
 )
 
 
-def with_worst_cases(outcomes: Sequence[Outcome]) -> list[Outcome]:
+def with_worst_cases(results: Sequence[Result]) -> list[Result]:
     """Adds, for each budget and ranking that several attacks share, their worst case."""
-    out = list(outcomes)
-    attacks = [o for o in outcomes if o.kind == "attack"]
+    out = list(results)
+    attacks = [o for o in results if o.kind == "attack"]
     for key in sorted({_budget(o) for o in attacks}):
         group = [o for o in attacks if _budget(o) == key]
         if len(group) > 1:
@@ -37,19 +37,19 @@ def with_worst_cases(outcomes: Sequence[Outcome]) -> list[Outcome]:
     return out
 
 
-def _budget(outcome: Outcome) -> tuple[bool, float, str]:
-    return outcome.name.endswith(L2_MARK), outcome.level, outcome.ranking
+def _budget(result: Result) -> tuple[bool, float, str]:
+    return result.name.endswith(L2_MARK), result.level, result.ranking
 
 
-def records(outcomes: Sequence[Outcome], seed: int) -> list[dict[str, Any]]:
-    """Returns one flat record an outcome; fractions, levels in 1/255 (severity of a corruption)."""
-    clean = {o.ranking: o for o in outcomes if o.kind == "clean"}
+def records(results: Sequence[Result], seed: int) -> list[dict[str, Any]]:
+    """Returns one flat record an result; fractions, levels in 1/255 (severity of a corruption)."""
+    clean = {o.ranking: o for o in results if o.kind == "clean"}
     return [
         {
             **{key: getattr(o, key) for key in ("kind", "name", "level", "ranking")},
             **summary(o, clean[o.ranking], seed),
         }
-        for o in outcomes
+        for o in results
     ]
 
 
@@ -70,14 +70,14 @@ def table(rows: Sequence[dict[str, Any]]) -> list[list[object]]:
 
 def write_report(
     folder: Path,
-    outcomes: Sequence[Outcome],
+    results: Sequence[Result],
     rows: Sequence[dict[str, Any]],
     checks: Sequence[Check],
     facts: dict[str, Any],
 ) -> None:
     """Writes robustness.json, robustness.csv and per_query.npz (no pickle in it).
 
-    per_query.npz holds, for outcome number i of the JSON's rows, the arrays ``i/ap``, ``i/inp`` and
+    per_query.npz holds, for result number i of the JSON's rows, the arrays ``i/ap``, ``i/inp`` and
     ``i/first_hit`` of the queries ``query_index``.
     """
     sanity = {
@@ -93,10 +93,10 @@ def write_report(
     write_text(folder / "robustness.csv", out.getvalue())
     arrays = {
         f"{i}/{key}": getattr(o, key)
-        for i, o in enumerate(outcomes)
+        for i, o in enumerate(results)
         for key in ("ap", "inp", "first_hit")
     }
-    arrays["query_index"] = outcomes[0].query_index
+    arrays["query_index"] = results[0].query_index
     write_whole(folder / "per_query.npz", lambda file: np.savez_compressed(file, **arrays))  # type: ignore[arg-type]
 
 

@@ -14,14 +14,14 @@ import torch
 from torch import Tensor
 
 from reid.evaluation.features import Embedding
-from reid.robustness.attack import Attack, frozen
-from reid.robustness.draws import Draws
+from reid.robustness.attack import RetrievalAttack, frozen
+from reid.robustness.attacks.ascent import gradient
+from reid.robustness.attacks.pgd import PGD
+from reid.robustness.evaluator import RobustEvaluator
 from reid.robustness.guides import Case, Guides
 from reid.robustness.objectives import Objective
-from reid.robustness.optimizers.ascent import gradient
-from reid.robustness.optimizers.pgd import PGD
-from reid.robustness.outcome import Outcome
-from reid.robustness.trial import Trial
+from reid.robustness.result import Result
+from reid.robustness.rngs import ImageRNGs
 from reid.utils.batch import to_unit
 from reid.utils.errors import InputError
 
@@ -29,8 +29,8 @@ NOISE = 2.0  # standard errors of a paired difference that count as no differenc
 POINT = 0.01  # a percent of mAP
 HUGE = 64.0  # levels that no model of people withstands
 
-# (optimizer, eps in levels, settings) -> the attack with the battery's objective
-Make = Callable[..., Attack]
+# (method, eps in levels, settings) -> the attack with the battery's objective
+Make = Callable[..., RetrievalAttack]
 
 
 @dataclass(frozen=True)
@@ -49,30 +49,30 @@ class Check:
 
 
 @dataclass
-class Battery:
+class SanityChecks:
     """Runs every check on one model.
 
     Attributes:
         trial: The model and a few of its images.
-        make: Builds an attack: ``make(optimizer, eps_255, **settings)``.
+        make: Builds an attack: ``make(method, eps_255, **settings)``.
         objective: The one that ``make`` uses.
         eps_255: The budget of the checks that have one.
         surrogate: Another model, and the other side as it sees it; None skips transfer.
     """
 
-    trial: Trial
+    evaluator: RobustEvaluator
     make: Make
     objective: Objective
     eps_255: float
     surrogate: tuple[Embedding, Guides] | None = None
 
     def __post_init__(self) -> None:
-        self.guides = self.trial.guides(self.trial.embed)
-        self.clean = self.trial.untouched()[0]
+        self.guides = self.evaluator.guides(self.evaluator.embed)
+        self.clean = self.evaluator.untouched()[0]
 
     def run(self) -> list[Check]:
         """Runs all checks, the cheap ones first."""
-        before = snapshot(self.trial.embed)
+        before = snapshot(self.evaluator.embed)
         checks = [self.repeats(), self.has_gradient(), self.zero_budget()]
         white = self._pgd(self.eps_255)
         checks += [
@@ -90,27 +90,27 @@ class Battery:
 
     def unchanged(self, before: Sequence[Tensor]) -> Check:
         """The attacks left no trace in the model, whose state was ``before``."""
-        pairs = zip(before, snapshot(self.trial.embed), strict=True)
+        pairs = zip(before, snapshot(self.evaluator.embed), strict=True)
         same = all(torch.equal(a, b) for a, b in pairs)
-        left = sum(p.grad is not None for p in self.trial.embed.parameters())
+        left = sum(p.grad is not None for p in self.evaluator.embed.parameters())
         text = f"{len(before)} tensors compared, {left} gradients left behind"
         return Check("the model is as it was", same and not left, text)
 
     def repeats(self) -> Check:
         """The same pixels give the same features: nothing random is on."""
         images, _ = self._first_attacked()
-        with frozen(self.trial.embed), torch.no_grad():
-            one, two = self.trial.embed(images), self.trial.embed(images)
+        with frozen(self.evaluator.embed), torch.no_grad():
+            one, two = self.evaluator.embed(images), self.evaluator.embed(images)
         most = float((one - two).abs().max())
         return Check("the model is deterministic", most == 0, f"largest difference {most:.2g}")
 
     def has_gradient(self) -> Check:
         """The loss has a gradient a step away from the clean image."""
         images, case = self._first_attacked()
-        draws = Draws(self.trial.seed, case.indices.tolist())
-        with frozen(self.trial.embed):
-            loss = self.objective(self.trial.embed, images, case, draws)
-            _, grad = gradient(loss, self._optimizer().ball.sample(images, draws))
+        rngs = ImageRNGs(self.evaluator.seed, case.indices.tolist())
+        with frozen(self.evaluator.embed):
+            loss = self.objective(self.evaluator.embed, images, case, rngs)
+            _, grad = gradient(loss, self._method().ball.sample(images, rngs))
         zero = (grad == 0).flatten(1).float().mean(1)
         none, most = int((zero == 1).sum()), float(zero.mean())
         text = f"{none} of {len(zero)} images without any, {most:.1%} of the pixels exactly zero"
@@ -121,46 +121,46 @@ class Battery:
         same = np.array_equal(self._run(self.make("pgd", 0.0)).ap, self.clean.ap)
         return Check("eps 0 equals clean exactly", same, "AP of each query compared")
 
-    def budgets(self, white: Outcome) -> Check:
+    def budgets(self, white: Result) -> Check:
         """A larger budget never helps the defender."""
         levels = sorted({1.0, 2.0, 4.0, self.eps_255, 16.0})
         runs = [white if e == self.eps_255 else self._pgd(e) for e in levels]
         return falls("mAP falls with eps", [self.clean, *runs], [0, *levels])
 
-    def steps(self, white: Outcome) -> Check:
+    def steps(self, white: Result) -> Check:
         """More steps never help the defender."""
         counts = (1, 5, 40)
         runs = [self._pgd(self.eps_255, steps=n, step=max(0.1, 2.5 / n)) for n in counts]
         return falls("mAP falls with steps", [self.clean, *runs], [0, *counts])
 
-    def iterating(self, white: Outcome) -> Check:
+    def iterating(self, white: Result) -> Check:
         """Many steps do at least as much as one."""
         single = self._run(self.make("fgsm", self.eps_255, random_start=True))
         return falls("iterated beats single step", [single, white], ["fgsm", "pgd"])
 
-    def restarts(self, white: Outcome) -> Check:
+    def restarts(self, white: Result) -> Check:
         """More restarts never help the defender."""
-        own = self._optimizer().restarts
+        own = self._method().restarts
         again = self._pgd(self.eps_255, restarts=own + 2)
         return falls("restarts do not help the defender", [white, again], [own, own + 2])
 
-    def beats(self, optimizer: str, title: str, white: Outcome) -> Check:
+    def beats(self, method: str, title: str, white: Result) -> Check:
         """Gradients do at least as much as doing without; else they are hidden."""
-        other = self._run(self.make(optimizer, self.eps_255))
-        return compared(f"gradients beat {title}", other, white, (optimizer, "pgd"))
+        other = self._run(self.make(method, self.eps_255))
+        return compared(f"gradients beat {title}", other, white, (method, "pgd"))
 
-    def transfer(self, white: Outcome) -> Check:
+    def transfer(self, white: Result) -> Check:
         """Seeing the model does at least as much as seeing another one."""
         name = "white box beats transfer"
         if self.surrogate is None:
             return Check(name, None, "not run: name a model by --surrogate-weight")
         attack = self.make("pgd", self.eps_255)
-        black = self.trial.attacked(attack, *self.surrogate)[0]
+        black = self.evaluator.attacked(attack, *self.surrogate)[0]
         return compared(name, black, white, ("transfer", "white box"))
 
-    def converged(self, white: Outcome) -> Check:
+    def converged(self, white: Result) -> Check:
         """Twice the steps and a second start change little: the attack is at its end."""
-        own = self._optimizer()
+        own = self._method()
         longer = self._pgd(self.eps_255, steps=2 * own.steps, restarts=2 * own.restarts)
         fall = float(white.ap.mean() - longer.ap.mean())
         text = f"mAP {white.ap.mean():.1%}, with twice the steps and starts {longer.ap.mean():.1%}"
@@ -175,45 +175,45 @@ class Battery:
             f"eps {HUGE:g} brings Rank-1 near zero", rank1 <= max(0.02, 0.05 * clean), text
         )
 
-    def _optimizer(self) -> PGD:
-        """Returns the optimizer of the white-box attack that the others are compared with."""
-        return cast(PGD, self.make("pgd", self.eps_255).optimizer)
+    def _method(self) -> PGD:
+        """Returns the method of the white-box attack that the others are compared with."""
+        return cast(PGD, self.make("pgd", self.eps_255).method)
 
-    def _pgd(self, eps_255: float, **settings: float) -> Outcome:
+    def _pgd(self, eps_255: float, **settings: float) -> Result:
         return self._run(self.make("pgd", eps_255, **{"random_start": True, **settings}))
 
-    def _run(self, attack: Attack) -> Outcome:
-        return self.trial.attacked(attack, self.trial.embed, self.guides)[0]
+    def _run(self, attack: RetrievalAttack) -> Result:
+        return self.evaluator.attacked(attack, self.evaluator.embed, self.guides)[0]
 
     def _first_attacked(self) -> tuple[Tensor, Case]:
         """Returns the images of the first batch that has some that a ranking counts."""
-        side = self.trial.query if self.trial.side == "query" else self.trial.gallery
+        side = self.evaluator.query if self.evaluator.side == "query" else self.evaluator.gallery
         for batch in side:
-            ids = [x.to(self.trial.device) for x in (batch.pids, batch.camids, batch.indices)]
+            ids = [x.to(self.evaluator.device) for x in (batch.pids, batch.camids, batch.indices)]
             rows = (self.guides.own(ids[0], ids[1]).number > 0).nonzero().flatten()
             if len(rows):
-                images = to_unit(batch.images.to(self.trial.device))[rows]
+                images = to_unit(batch.images.to(self.evaluator.device))[rows]
                 return images, Case(ids[0][rows], ids[1][rows], ids[2][rows], self.guides)
         raise InputError("no attacked image has a match on the other side: nothing to check")
 
 
-def falls(name: str, outcomes: Sequence[Outcome], labels: Sequence[object]) -> Check:
-    """Checks that the mean AP does not rise from one outcome to the next, within noise.
+def falls(name: str, results: Sequence[Result], labels: Sequence[object]) -> Check:
+    """Checks that the mean AP does not rise from one result to the next, within noise.
 
     Noise is ``NOISE`` standard errors of the paired differences of the queries, and half a point
     of mAP at least: attacks raise their loss, of which AP is only nearly a falling function.
     """
-    maps = [float(o.ap.mean()) for o in outcomes]
+    maps = [float(o.ap.mean()) for o in results]
     text = ", ".join(f"{label}: {m:.1%}" for label, m in zip(labels, maps, strict=True))
     passed = True
-    for a, b in pairwise(outcomes):
+    for a, b in pairwise(results):
         rise = b.ap - a.ap
         error = float(rise.std() / np.sqrt(len(rise)))
         passed &= float(rise.mean()) <= max(NOISE * error, POINT / 2)
     return Check(name, passed, f"mAP {text}")
 
 
-def compared(name: str, weaker: Outcome, white: Outcome, labels: tuple[str, str]) -> Check:
+def compared(name: str, weaker: Result, white: Result, labels: tuple[str, str]) -> Check:
     """Checks that the white box does at least as much; counts the queries where it does not.
 
     Source: Carlini et al. look at single inputs: one that only the weaker attack breaks shows that

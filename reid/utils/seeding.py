@@ -34,7 +34,7 @@ def fixed_torch_rng(seed: int) -> Iterator[None]:
         yield
 
 
-class Dice:
+class DeviceRNG:
     """One seeded ``torch.Generator`` per device; unseeded, torch's own generators are used.
 
     A module that draws in its forward pass keeps one. In a notebook ``torch.manual_seed`` governs

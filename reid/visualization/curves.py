@@ -31,7 +31,7 @@ class Panel(NamedTuple):
     lines: Mapping[str, tuple[Sequence[float], Sequence[float]]]
 
 
-def draw_curves(
+def plot_curves(
     panels: Sequence[Panel],
     path: Path,
     columns: int = 2,

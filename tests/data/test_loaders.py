@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from augmentations import build
 from PIL import Image
 
+from reid.data.augmentation import TestTransform
 from reid.data.loaders import ImageDataset, eval_loader, in_order, train_loader, usable_workers
 from reid.data.records import ImageRecord
-from reid.data.sampler import PKSampler
-from reid.data.transforms import TestTransform, TrainTransform
+from reid.data.samplers import PKSampler
 from reid.utils.batch import to_unit
 from reid.utils.errors import InputError
 
@@ -52,7 +53,7 @@ def test_evaluation_sees_every_image_once_in_order(
 
 
 def test_workers_change_nothing(records: tuple[ImageRecord, ...]) -> None:
-    dataset = ImageDataset(records, TrainTransform(SIZE, padding=2), {3: 0, 5: 1, 9: 2})
+    dataset = ImageDataset(records, build(SIZE, padding=2), {3: 0, 5: 1, 9: 2})
     before = torch.random.get_rng_state()
     passes = []
     for workers in (0, 1, 2):
@@ -66,7 +67,7 @@ def test_workers_change_nothing(records: tuple[ImageRecord, ...]) -> None:
 
 
 def test_an_image_drawn_twice_is_augmented_anew(records: tuple[ImageRecord, ...]) -> None:
-    dataset = ImageDataset(records, TrainTransform(SIZE, erasing_prob=1.0))
+    dataset = ImageDataset(records, build(SIZE, erasing_prob=1.0))
     assert not torch.equal(dataset[(0, 1)].images, dataset[(0, 2)].images)
     assert torch.equal(dataset[(0, 1)].images, dataset[(0, 1)].images)
 

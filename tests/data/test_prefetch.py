@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from reid.data.prefetch import prefetch
+from reid.data.cache.prefetch import prefetch
 
 
 def threads() -> list[str]:

@@ -6,7 +6,7 @@ from itertools import chain
 import numpy as np
 import pytest
 
-from reid.data.sampler import PKSampler, ShuffleSampler
+from reid.data.samplers import PKSampler, ShuffleSampler
 from reid.utils.errors import InputError
 
 # Identity sizes as skewed as Market-1501's: 1 image to 23.
@@ -101,7 +101,11 @@ def test_global_random_state_is_not_moved() -> None:
 
 @pytest.mark.parametrize(
     ("num_ids", "num_instances", "message"),
-    [(11, 4, "the training set has 10"), (3, 1, "at least 2"), (0, 4, "cannot be made")],
+    [
+        (11, 4, "num_ids must be 1 to 10, .* got P = 11"),
+        (3, 1, "at least 2"),
+        (0, 4, "num_ids must be 1 to 10, .* got P = 0"),
+    ],
 )
 def test_impossible_batches_are_errors_not_hangs(
     num_ids: int, num_instances: int, message: str
@@ -111,9 +115,13 @@ def test_impossible_batches_are_errors_not_hangs(
 
 
 def test_too_few_identities_or_images_for_all_processes_is_an_error() -> None:
-    with pytest.raises(InputError, match="P = 4 identities in each of 3 processes cannot be made"):
+    with pytest.raises(
+        InputError, match="num_ids must be 1 to 10, .* got P = 4 in each of 3 processes"
+    ):
         PKSampler(LABELS, 4, 4, seed=0, rank=0, world_size=3)
-    with pytest.raises(InputError, match="is 6 in each of 2 processes, the training set has 11"):
+    with pytest.raises(
+        InputError, match="batch_size must be 1 to 11, .* got 6 in each of 2 processes"
+    ):
         ShuffleSampler(11, 6, seed=0, rank=0, world_size=2)
 
 
@@ -127,5 +135,5 @@ def test_shuffling_serves_each_image_once_in_full_batches() -> None:
 
 
 def test_shuffling_too_few_images_is_an_error() -> None:
-    with pytest.raises(InputError, match="the training set has 2 images"):
+    with pytest.raises(InputError, match="batch_size must be 1 to 2, the images"):
         ShuffleSampler(2, 3, seed=0)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from reid.data.sampler import Draw, ShuffleSampler
+from reid.data.samplers import SeededIndex, ShuffleSampler
 from reid.engine.checkpoint import load
 from reid.engine.optim import Schedule, build_optimizer, parameter_groups
 from reid.engine.trainer import Trainer, grouped
@@ -46,7 +46,7 @@ class Network(nn.Module):
 class Colors(Dataset[Batch]):
     """Red images have label 0, blue ones label 1."""
 
-    def __getitem__(self, draw: Draw) -> Batch:
+    def __getitem__(self, draw: SeededIndex) -> Batch:
         index, _ = draw
         image = torch.zeros(3, 4, 2, dtype=torch.uint8)
         image[0 if index % 2 == 0 else 2] = 255 - index

@@ -53,7 +53,8 @@ def test_equals_the_dense_textbook_at_random_sizes(seed):
 
 
 @pytest.mark.parametrize(
-    ("module", "name"), [("neighbors", "BLOCK"), ("encoding", "PAIRS"), ("encoding", "MEETINGS")]
+    ("module", "name"),
+    [("neighbors", "BLOCK"), ("encoding", "PAIRS"), ("encoding", "OVERLAPS_AT_ONCE")],
 )
 def test_piece_sizes_do_not_matter(module, name, monkeypatch):
     query, gallery = clusters(1, 40, 150)[:2]

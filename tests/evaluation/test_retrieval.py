@@ -43,8 +43,8 @@ def test_the_plain_ranking_alone_by_default():
 @pytest.mark.parametrize("chunk", [1, 7, 256])
 def test_each_ranking_is_that_of_its_own_distances(chunk):
     query, gallery = sides()
-    how = Retrieval("euclidean", chunk, ReRanking(7, 3, 0.2), Expansion(4, 1.0))
-    found = dict(how.rankings(query, gallery))
+    protocol = Retrieval("euclidean", chunk, ReRanking(7, 3, 0.2), Expansion(4, 1.0))
+    found = dict(protocol.rankings(query, gallery))
     assert list(found) == ["plain", "re-ranked", "AQE", "AQE, re-ranked"]
     q, g = query.feats.numpy(), gallery.feats.numpy()
     unit = g / np.linalg.norm(g, axis=1, keepdims=True)

@@ -78,7 +78,7 @@ def test_centers_start_normal_from_torchs_generator() -> None:
 
 @pytest.mark.parametrize("lr", [-1.0, math.nan, math.inf])
 def test_a_bad_learning_rate_is_refused(lr: float) -> None:
-    with pytest.raises(InputError, match="lr is a learning rate >= 0"):
+    with pytest.raises(InputError, match="lr must be at least 0"):
         CenterLoss(3, 4, lr)
 
 

@@ -121,7 +121,7 @@ def test_autocast_does_not_reach_the_distances(dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("margin", [-0.1, math.nan, math.inf])
 def test_a_margin_that_is_no_distance_is_refused(margin: float) -> None:
-    with pytest.raises(InputError, match="margin is a distance >= 0"):
+    with pytest.raises(InputError, match="margin must be at least 0"):
         BatchHardTriplet(margin)
 
 

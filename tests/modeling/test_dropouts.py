@@ -82,5 +82,5 @@ def test_dropblock_that_drops_everything_gives_zeros_not_nan() -> None:
 
 
 def test_dropblock_refuses_a_block_of_nothing() -> None:
-    with pytest.raises(InputError, match="block_size is a whole number >= 1, not 0"):
+    with pytest.raises(InputError, match="block_size must be a whole number of at least 1, got 0"):
         build("dropblock", block_size=0)

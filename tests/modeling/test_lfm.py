@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from reid.modeling.regularizers.boxes import Boxes, box_mask
+from reid.modeling.regularizers.boxes import Boxes
 from reid.modeling.regularizers.lfm import LocalFeatureMasking
 from reid.utils.errors import InputError
 
@@ -209,8 +209,14 @@ def test_first_and_second_derivatives_are_right() -> None:
 def test_no_gradient_flows_through_the_statistics_of_a_fill(fill: str) -> None:
     x = torch.randn(4, 4, 8, 8, requires_grad=True)
     module = lfm(p=1.0, num_channels=4, fill=fill)
-    inside = box_mask(boxes_of_next_pass(module, 1, x), 4, 8, 8)
-    order = boxes_of_next_pass(module, 1, x).sample
+    boxes = boxes_of_next_pass(module, 1, x)
+    order = boxes.sample
+    inside = torch.zeros(len(order), 4, 8, 8, dtype=torch.bool)
+    for i in range(len(order)):
+        for k, channel in enumerate(boxes.channels[i].tolist()):
+            top, left = int(boxes.top[i, k]), int(boxes.left[i, k])
+            height, width = int(boxes.height[i, k]), int(boxes.width[i, k])
+            inside[i, channel, top : top + height, left : left + width] = True
     module(x).sum().backward()
     assert x.grad is not None
     assert torch.equal(x.grad[order], (~inside).float())
@@ -309,13 +315,13 @@ def test_too_many_channels_are_refused_with_both_numbers() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"p": 1.5}, "p is a probability"),
-        ({"p": math.nan}, "p is a probability"),
-        ({"num_channels": 0}, "num_channels is a whole number >= 1, not 0"),
-        ({"area": (0.4, 0.02)}, "area is"),
-        ({"area": (0.1, 1.1)}, "area is .* <= 1"),
-        ({"area": (0.1,)}, "area is"),
-        ({"aspect": (0.0, 1.0)}, "aspect is"),
+        ({"p": 1.5}, "p must be a probability"),
+        ({"p": math.nan}, "p must be a probability"),
+        ({"num_channels": 0}, "num_channels must be a whole number of at least 1, got 0"),
+        ({"area": (0.4, 0.02)}, "area must be"),
+        ({"area": (0.1, 1.1)}, "area must be .* <= 1"),
+        ({"area": (0.1,)}, "area must be"),
+        ({"aspect": (0.0, 1.0)}, "aspect must be"),
         ({"fill": "unifrom"}, "did you mean 'uniform'"),
     ],
 )

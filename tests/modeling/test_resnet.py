@@ -52,7 +52,7 @@ def test_last_stride_sets_the_size_of_the_last_map(
 
 
 def test_last_stride_other_than_1_and_2_is_refused() -> None:
-    with pytest.raises(InputError, match="last_stride must be 1 or 2, not 3"):
+    with pytest.raises(InputError, match="last_stride must be 1 or 2, got 3"):
         BACKBONES["resnet18"](last_stride=3)
 
 

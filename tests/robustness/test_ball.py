@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reid.robustness.ball import L2, Linf, make_ball, rms
-from reid.robustness.draws import Draws
+from reid.robustness.rngs import ImageRNGs
 from reid.utils.errors import InputError
 
 BALLS = [Linf, L2]
@@ -87,16 +87,16 @@ def test_a_step_has_its_length_and_goes_nowhere_without_gradient(kind) -> None:
 @pytest.mark.parametrize("kind", BALLS)
 def test_samples_lie_in_the_ball_and_do_not_depend_on_the_batch(kind) -> None:
     clean, _ = pair(3, count=4)
-    whole = kind(0.1).sample(clean, Draws(5, range(4)))
-    alone = torch.cat([kind(0.1).sample(clean[i : i + 1], Draws(5, [i])) for i in range(4)])
+    whole = kind(0.1).sample(clean, ImageRNGs(5, range(4)))
+    alone = torch.cat([kind(0.1).sample(clean[i : i + 1], ImageRNGs(5, [i])) for i in range(4)])
     assert torch.equal(whole, alone)
     assert size(kind(0.1), whole - clean) <= 0.1 + 1e-6
-    assert not torch.equal(whole, kind(0.1).sample(clean, Draws(6, range(4))))
+    assert not torch.equal(whole, kind(0.1).sample(clean, ImageRNGs(6, range(4))))
 
 
 def test_linf_samples_are_uniform() -> None:
     clean = torch.full((1, 3, 200, 100), 0.5)
-    noise = (Linf(0.1).sample(clean, Draws(0, [0])) - clean).flatten() / 0.1
+    noise = (Linf(0.1).sample(clean, ImageRNGs(0, [0])) - clean).flatten() / 0.1
     assert float(noise.mean()) == pytest.approx(0, abs=0.02)
     assert float(noise.var()) == pytest.approx(1 / 3, abs=0.01)
     assert float(noise.abs().max()) > 0.99
@@ -104,7 +104,7 @@ def test_linf_samples_are_uniform() -> None:
 
 def test_sampling_keeps_the_memory_format() -> None:
     clean = torch.full((2, 3, 4, 2), 0.5).contiguous(memory_format=torch.channels_last)
-    sample = Linf(0.1).sample(clean, Draws(0, [0, 1]))
+    sample = Linf(0.1).sample(clean, ImageRNGs(0, [0, 1]))
     assert sample.is_contiguous(memory_format=torch.channels_last)
 
 

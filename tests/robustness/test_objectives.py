@@ -5,16 +5,16 @@ import inspect
 import numpy as np
 import pytest
 import torch
+from reid.robustness.objectives.local_color import gray_patches
 from torch import Tensor
 from toys import DIM, case, images, linear, side
 
 from reid.evaluation.features import Embedding, Features
-from reid.robustness.draws import Draws
+from reid.robustness.attacks.ascent import gradient
+from reid.robustness.attacks.pgd import PGD
 from reid.robustness.guides import Case, Guides
 from reid.robustness.objectives import OBJECTIVES
-from reid.robustness.objectives.local_color import gray_patches
-from reid.robustness.optimizers.ascent import gradient
-from reid.robustness.optimizers.pgd import PGD
+from reid.robustness.rngs import ImageRNGs
 from reid.utils.errors import InputError
 
 EPS = 8 / 255
@@ -22,7 +22,7 @@ every = pytest.mark.parametrize("name", OBJECTIVES.names())
 
 
 def bound(name: str, embed: Embedding, clean: Tensor, about: Case, **settings: int):
-    return OBJECTIVES[name](**settings)(embed, clean, about, Draws(0, about.indices.tolist()))
+    return OBJECTIVES[name](**settings)(embed, clean, about, ImageRNGs(0, about.indices.tolist()))
 
 
 def own_rows(about: Case, i: int) -> list[int]:
@@ -112,7 +112,8 @@ def test_the_order_of_the_guides_is_nothing(name: str) -> None:
     mixed = Guides(Features(shown.feats[turn], shown.pids[turn], shown.camids[turn]), 7)
     other = Case(about.pids, about.camids, about.indices, mixed)
     one, two = (
-        PGD(EPS, 5)(bound(name, embed, clean, c), clean, Draws(0, range(6))) for c in (about, other)
+        PGD(EPS, 5)(bound(name, embed, clean, c), clean, ImageRNGs(0, range(6)))
+        for c in (about, other)
     )
     torch.testing.assert_close(one, two, atol=1e-9, rtol=0)
 
@@ -125,7 +126,7 @@ def cosine(a: Tensor, b: Tensor) -> Tensor:
 def test_attacks_lead_away_from_oneself(name: str) -> None:
     """A published ODFA has the wrong sign and leads back."""
     embed, clean = linear(normalize=True), images()
-    out = PGD(EPS)(bound(name, embed, clean, case(embed)), clean, Draws(0, range(6)))
+    out = PGD(EPS)(bound(name, embed, clean, case(embed)), clean, ImageRNGs(0, range(6)))
     with torch.no_grad():
         assert (cosine(embed(out), embed(clean)) < 0.999).all()
     own = case(embed).guides.own(case(embed).pids, case(embed).camids)
@@ -138,7 +139,7 @@ def test_fna_leads_away_from_one_match_and_nearer_to_the_furthest_than_to_it() -
     embed, clean = linear(normalize=True), images()
     about = case(embed)
     about = Case(about.pids, about.camids, about.indices, Guides(side(embed, each=1)))
-    out = PGD(EPS)(bound("fna", embed, clean, about), clean, Draws(0, range(6)))
+    out = PGD(EPS)(bound("fna", embed, clean, about), clean, ImageRNGs(0, range(6)))
     with torch.no_grad():
         before, after = embed(clean), embed(out)
         far = about.guides.furthest_centroid(before, about.pids)
@@ -160,7 +161,7 @@ def test_the_targeted_gradient_is_the_untargeted_one_turned_round() -> None:
 def test_the_targeted_attack_leads_to_its_target() -> None:
     embed, clean = linear(normalize=True), images()
     about = case(embed)
-    out = PGD(EPS)(bound("metric_targeted", embed, clean, about), clean, Draws(0, range(6)))
+    out = PGD(EPS)(bound("metric_targeted", embed, clean, about), clean, ImageRNGs(0, range(6)))
     target = about.guides.of_identity(about.guides.targets(about.pids, about.indices))
     with torch.no_grad():
         before, after = (target.squared_distances(embed(x)) for x in (clean, out))
@@ -170,7 +171,7 @@ def test_the_targeted_attack_leads_to_its_target() -> None:
 def test_odfa_on_unit_features_is_sma() -> None:
     embed, clean = linear(normalize=True), images()
     ends = [
-        PGD(EPS)(bound(name, embed, clean, case(embed)), clean, Draws(0, range(6)))
+        PGD(EPS)(bound(name, embed, clean, case(embed)), clean, ImageRNGs(0, range(6)))
         for name in ("odfa", "sma")
     ]
     torch.testing.assert_close(*ends, atol=1e-12, rtol=0)
@@ -183,14 +184,14 @@ def test_fna_on_a_linear_embedding_with_one_push_and_one_pull_is_linear() -> Non
     push, pull = (torch.randn(1, DIM, dtype=torch.float64) * 50 for _ in range(2))
     shown = Features(torch.cat([push, pull]), np.array([1, 2]), np.array([0, 0]))
     about = Case(torch.tensor([1]), torch.tensor([9]), torch.tensor([0]), Guides(shown))
-    out = PGD(EPS, 8)(bound("fna", embed, clean, about), clean, Draws(0, [0]))
+    out = PGD(EPS, 8)(bound("fna", embed, clean, about), clean, ImageRNGs(0, [0]))
     slope = ((pull - push) @ embed.model.weight.detach()).view(clean.shape)
     torch.testing.assert_close(out, clean + EPS * slope.sign(), atol=1e-12, rtol=0)
 
 
 def test_a_gray_patch_is_a_rectangle_of_equal_channels_and_each_image_has_its_own() -> None:
     clean = torch.rand(4, 3, 32, 16, dtype=torch.float64)
-    out = gray_patches(clean, Draws(0, range(4)))
+    out = gray_patches(clean, ImageRNGs(0, range(4)))
     for before, after in zip(clean, out, strict=True):
         changed = (before != after).any(0)
         rows, columns = changed.any(1).nonzero().flatten(), changed.any(0).nonzero().flatten()
@@ -203,7 +204,7 @@ def test_a_gray_patch_is_a_rectangle_of_equal_channels_and_each_image_has_its_ow
 
 
 def test_guides_leave_out_distractors_and_junk() -> None:
-    feats = torch.eye(6, dtype=torch.float64) * torch.tensor([1, 1, 1, 1, 100, 100])
+    feats = torch.attacker(6, dtype=torch.float64) * torch.tensor([1, 1, 1, 1, 100, 100])
     pids, camids = np.array([1, 1, 2, 3, 0, -1]), np.array([0, 1, 0, 0, 0, 0])
     guides = Guides(Features(feats, pids, camids))
     assert guides.identities.tolist() == [1, 2, 3]

@@ -2,49 +2,47 @@ import inspect
 
 import pytest
 
+from reid.robustness.attacks import ATTACKS
 from reid.robustness.objectives import OBJECTIVES
-from reid.robustness.optimizers import OPTIMIZERS
-from reid.robustness.presets import PRESETS, recipes
+from reid.robustness.presets import PRESETS, parse_attack
 from reid.utils.errors import InputError
 
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
 def test_presets_name_what_exists_and_set_what_it_has(preset: str) -> None:
-    for recipe in recipes(preset):
-        assert recipe.objective in OBJECTIVES
-        optimizer = OPTIMIZERS[recipe.optimizer](eps=recipe.eps_255[0] / 255, **recipe.settings)
-        flat = OBJECTIVES[recipe.objective]().flat_at_clean
-        assert optimizer.leaves_start or not flat
+    for spec in parse_attack(preset):
+        assert spec.objective in OBJECTIVES
+        method = ATTACKS[spec.method](eps=spec.eps_255[0] / 255, **spec.settings)
+        flat = OBJECTIVES[spec.objective]().flat_at_clean
+        assert method.leaves_start or not flat
 
 
 def test_budgets_of_the_literature() -> None:
-    ama, lta = recipes("ama")[0], recipes("lta")[0]
+    ama, lta = parse_attack("ama")[0], parse_attack("lta")[0]
     assert ama.eps_255 == (5,)
-    assert OPTIMIZERS["bim"](eps=5 / 255, **ama.settings).steps == 6
-    made = OPTIMIZERS["mi_fgsm"](eps=5 / 255, **lta.settings)
+    assert ATTACKS["bim"](eps=5 / 255, **ama.settings).steps == 6
+    made = ATTACKS["mi_fgsm"](eps=5 / 255, **lta.settings)
     assert (made.steps, made.step * 5, made.decay) == (15, 1.0, 1.0)
-    odfa = recipes("odfa16")[0]
+    odfa = parse_attack("odfa16")[0]
     assert odfa.eps_255 == (16,) and odfa.settings["step"] * 16 == 1
-    assert [r.settings["restarts"] for r in recipes("standard")] == [5, 5]
-    strong = OPTIMIZERS["pgd"](eps=8 / 255, **recipes("strong")[0].settings)
+    assert [r.settings["restarts"] for r in parse_attack("standard")] == [5, 5]
+    strong = ATTACKS["pgd"](eps=8 / 255, **parse_attack("strong")[0].settings)
     assert (strong.steps, strong.restarts, strong.step) == (100, 10, 1 / 8)
 
 
 def test_the_config_cannot_change_what_a_preset_is() -> None:
     """Every argument that would change the attack is the preset's own."""
     for preset in PRESETS:
-        for recipe in recipes(preset):
-            own = {"steps", "restarts"} & set(
-                inspect.signature(OPTIMIZERS[recipe.optimizer]).parameters
-            )
-            assert own <= set(recipe.settings)
-            assert recipe.optimizer != "pgd" or recipe.settings["norm"] == "linf"
+        for spec in parse_attack(preset):
+            own = {"steps", "restarts"} & set(inspect.signature(ATTACKS[spec.method]).parameters)
+            assert own <= set(spec.settings)
+            assert spec.method != "pgd" or spec.settings["norm"] == "linf"
 
 
 def test_a_combination_is_named_by_its_parts() -> None:
-    recipe = recipes("apgd-fna")[0]
-    assert recipe == ("apgd-fna", "apgd", "fna", {}, (2.0, 4.0, 8.0))
-    assert recipes("noise")[0].objective == ""
+    spec = parse_attack("apgd-fna")[0]
+    assert spec == ("apgd-fna", "apgd", "fna", {}, (2.0, 4.0, 8.0))
+    assert parse_attack("noise")[0].objective == ""
 
 
 @pytest.mark.parametrize(
@@ -59,4 +57,4 @@ def test_a_combination_is_named_by_its_parts() -> None:
 )
 def test_a_wrong_name_gets_the_nearest_right_one(name: str, says: str) -> None:
     with pytest.raises(InputError, match=says):
-        recipes(name)
+        parse_attack(name)

@@ -4,17 +4,17 @@ import re
 
 import numpy as np
 import pytest
-from test_outcome import outcome
+from test_result import result
 
-from reid.robustness.outcome import worst_case
 from reid.robustness.report import COLUMNS, records, table, with_worst_cases, write_report
+from reid.robustness.result import worst_case
 from reid.robustness.sanity import Check
 
 
 def run():
-    clean = outcome([1.0, 0.5, 0.2], [0, 0, 7], "clean", "clean")
-    a = outcome([0.5, 0.5, 0.1], [1, 0, 9], "pgd-fna", change=8.0, seconds=1.0)
-    b = outcome([0.7, 0.1, 0.1], [0, 8, 9], "pgd-sma", change=7.0, seconds=1.0)
+    clean = result([1.0, 0.5, 0.2], [0, 0, 7], "clean", "clean")
+    a = result([0.5, 0.5, 0.1], [1, 0, 9], "pgd-fna", change=8.0, seconds=1.0)
+    b = result([0.7, 0.1, 0.1], [0, 8, 9], "pgd-sma", change=7.0, seconds=1.0)
     return [clean, a, b]
 
 
@@ -26,15 +26,15 @@ def test_worst_cases_stand_beside_the_attacks_they_are_made_of() -> None:
 
 
 def test_budgets_of_two_norms_are_not_mixed() -> None:
-    both = [outcome([0.2], [3], "pgd-sma l2"), outcome([0.3], [3], "pgd-fna l2")]
-    found = with_worst_cases([outcome([1.0], [0], "clean", "clean"), *both, outcome([0.1], [1])])
+    both = [result([0.2], [3], "pgd-sma l2"), result([0.3], [3], "pgd-fna l2")]
+    found = with_worst_cases([result([1.0], [0], "clean", "clean"), *both, result([0.1], [1])])
     assert [(o.name, o.ap[0]) for o in found if o.kind == "worst"] == [("worst case l2", 0.2)]
 
 
 def test_files_agree_with_each_other(tmp_path) -> None:
-    outcomes = with_worst_cases(run())
-    rows = records(outcomes, seed=0)
-    write_report(tmp_path, outcomes, rows, [Check("x", True, "y")], {"weight": "w"})
+    results = with_worst_cases(run())
+    rows = records(results, seed=0)
+    write_report(tmp_path, results, rows, [Check("x", True, "y")], {"weight": "w"})
     assert next(iter(json.loads((tmp_path / "robustness.json").read_text()))) == "sanity"
     report = json.loads((tmp_path / "robustness.json").read_text())
     with (tmp_path / "robustness.csv").open() as file:
@@ -51,7 +51,7 @@ def test_files_agree_with_each_other(tmp_path) -> None:
 
 
 def test_an_undefined_rate_is_null_in_json(tmp_path) -> None:
-    none_right = [outcome([0.1], [5], "clean", "clean"), outcome([0.1], [5])]
+    none_right = [result([0.1], [5], "clean", "clean"), result([0.1], [5])]
     write_report(tmp_path, none_right, records(none_right, 0), [], {})
     text = (tmp_path / "robustness.json").read_text()
     assert json.loads(text)["rows"][0]["success"] is None

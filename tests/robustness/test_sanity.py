@@ -5,24 +5,26 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from test_trial import PEOPLE, attack, trial
+from test_trial import PEOPLE, attack, evaluator
 from torch import Tensor, nn
 from toys import DIM, Net
 
 from reid.evaluation.features import Embedding
+from reid.robustness.evaluator import RobustEvaluator
 from reid.robustness.objectives import OBJECTIVES
-from reid.robustness.sanity import Battery, Check, compared, falls, snapshot, verdict
-from reid.robustness.trial import Trial
+from reid.robustness.sanity import Check, SanityChecks, compared, falls, snapshot, verdict
 
 
-def battery(t: Trial, objective: str = "fna", surrogate: Embedding | None = None) -> Battery:
-    def make(optimizer: str, eps_255: float, **settings):
-        few = {"queries": 60} if optimizer == "square" else {}
-        name = "" if optimizer == "noise" else objective
-        return attack(optimizer, name, eps_255 / 255, **{**few, **settings})
+def battery(
+    t: RobustEvaluator, objective: str = "fna", surrogate: Embedding | None = None
+) -> SanityChecks:
+    def make(method: str, eps_255: float, **settings):
+        few = {"queries": 60} if method == "square" else {}
+        name = "" if method == "noise" else objective
+        return attack(method, name, eps_255 / 255, **{**few, **settings})
 
     other = (surrogate, t.guides(surrogate)) if surrogate is not None else None
-    return Battery(t, make, OBJECTIVES[objective](), 16.0, other)
+    return SanityChecks(t, make, OBJECTIVES[objective](), 16.0, other)
 
 
 def by_name(checks: list[Check]) -> dict[str, Check]:
@@ -30,14 +32,14 @@ def by_name(checks: list[Check]) -> dict[str, Check]:
 
 
 def test_an_honest_model_passes() -> None:
-    checks = battery(trial(), surrogate=Embedding(Net(seed=5).eval())).run()
+    checks = battery(evaluator(), surrogate=Embedding(Net(seed=5).eval())).run()
     assert [c for c in checks if not c.passed] == []
     assert len(checks) == 13
     assert verdict(checks) == "sanity: all 13 checks passed"
 
 
 def test_without_a_surrogate_transfer_is_said_to_be_left_out() -> None:
-    checks = battery(trial()).run()
+    checks = battery(evaluator()).run()
     assert [c.name for c in checks if c.passed is None] == ["white box beats transfer"]
     assert "1 not run" in verdict(checks)
 
@@ -56,11 +58,11 @@ class Saturated(nn.Module):
 
 
 def test_saturated_scores_are_found_out() -> None:
-    t = trial()
-    t = Trial(Embedding(Saturated()), t.query, t.gallery, t.device, t.how)
+    t = evaluator()
+    t = RobustEvaluator(Embedding(Saturated()), t.query, t.gallery, t.device, t.protocol)
     check = battery(t, "ce").has_gradient()
     assert not check.passed
-    assert battery(trial(), "ce").has_gradient().passed
+    assert battery(evaluator(), "ce").has_gradient().passed
 
 
 class Rounded(nn.Module):
@@ -75,8 +77,8 @@ class Rounded(nn.Module):
 
 
 def test_rounding_away_the_gradient_is_found_out() -> None:
-    t = trial()
-    t = Trial(Embedding(Rounded()), t.query, t.gallery, t.device, t.how)
+    t = evaluator()
+    t = RobustEvaluator(Embedding(Rounded()), t.query, t.gallery, t.device, t.protocol)
     checks = by_name(battery(t).run())
     assert checks["the gradient is there"].passed is False
     assert "DO NOT TRUST THESE NUMBERS" in verdict(list(checks.values()))
@@ -96,14 +98,14 @@ class Random(nn.Module):
 
 
 def test_a_random_model_is_found_out() -> None:
-    t = trial()
-    t = Trial(Embedding(Random()), t.query, t.gallery, t.device, t.how)
+    t = evaluator()
+    t = RobustEvaluator(Embedding(Random()), t.query, t.gallery, t.device, t.protocol)
     assert battery(t).repeats().passed is False
 
 
 def test_a_changed_model_and_a_gradient_left_behind_are_found_out() -> None:
-    whole = battery(trial())
-    embed = whole.trial.embed
+    whole = battery(evaluator())
+    embed = whole.evaluator.embed
     before = snapshot(embed)
     assert whole.unchanged(before).passed
     first = next(embed.parameters())
@@ -116,7 +118,7 @@ def test_a_changed_model_and_a_gradient_left_behind_are_found_out() -> None:
 
 
 def test_a_rise_beyond_noise_fails_and_one_within_passes() -> None:
-    t = trial()
+    t = evaluator()
     clean = t.untouched()[0]
     hurt = t.attacked(attack(eps=16 / 255), t.embed, t.guides(t.embed))[0]
     assert falls("x", [clean, hurt], [0, 16]).passed
@@ -128,7 +130,7 @@ def test_a_rise_beyond_noise_fails_and_one_within_passes() -> None:
 
 
 def test_queries_that_only_the_weaker_attack_breaks_are_counted() -> None:
-    t = trial()
+    t = evaluator()
     clean = t.untouched()[0]
     weak = replace(clean, first_hit=np.array([3, 0, 0, 2, 0, 0, 0, 0]))
     white = replace(clean, first_hit=np.array([0, 5, 5, 2, 5, 5, 5, 5]))
@@ -140,7 +142,7 @@ def test_queries_that_only_the_weaker_attack_breaks_are_counted() -> None:
 
 def test_the_gradient_is_looked_for_where_the_attack_is() -> None:
     """The first images of a gallery may be of people nobody asks for; they have no loss."""
-    t = trial(side="gallery")
+    t = evaluator(side="gallery")
     t.gallery.reverse()  # the last batch holds distractors and junk
     assert t.gallery[0].pids.max() <= PEOPLE and (t.gallery[0].pids <= 0).any()
     assert battery(t, "metric").has_gradient().passed

@@ -12,7 +12,7 @@ from reid.visualization.contact_sheet import (
     _lefts,
     contact_sheet,
 )
-from reid.visualization.curves import Panel, draw_curves
+from reid.visualization.curves import Panel, plot_curves
 
 H, W = 40, 20
 
@@ -103,8 +103,8 @@ def panels() -> list[Panel]:
 
 
 def test_curves_are_a_picture_and_the_same_each_time(tmp_path) -> None:
-    draw_curves(panels(), tmp_path / "a.png")
-    draw_curves(panels(), tmp_path / "b.png")
+    plot_curves(panels(), tmp_path / "a.png")
+    plot_curves(panels(), tmp_path / "b.png")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     with Image.open(tmp_path / "a.png") as image:
         assert image.width > image.height > 300
@@ -112,9 +112,9 @@ def test_curves_are_a_picture_and_the_same_each_time(tmp_path) -> None:
 
 
 def test_a_line_shows(tmp_path) -> None:
-    draw_curves(panels(), tmp_path / "a.png")
+    plot_curves(panels(), tmp_path / "a.png")
     fewer = [p._replace(lines={"pgd-fna": p.lines["pgd-fna"]}) for p in panels()]
-    draw_curves(fewer, tmp_path / "b.png")
+    plot_curves(fewer, tmp_path / "b.png")
     orange = []
     for name in ("a.png", "b.png"):
         with Image.open(tmp_path / name) as image:
@@ -125,5 +125,5 @@ def test_a_line_shows(tmp_path) -> None:
 
 def test_nothing_to_draw_is_an_error(tmp_path) -> None:
     with pytest.raises(InputError, match="nothing to draw"):
-        draw_curves([Panel("mAP", "eps", "mAP %", {})], tmp_path / "a.png")
+        plot_curves([Panel("mAP", "eps", "mAP %", {})], tmp_path / "a.png")
     assert not list(tmp_path.iterdir())

@@ -29,4 +29,4 @@ PUBLISHED["market1501"] = {
 def market1501(root: Path, train: bool) -> Splits:
     """Loads Market-1501 from any of the usual folder layouts under ``root``."""
     source = "datasets/README.md says where to get it and how to place it."
-    return load_folders(root, train, HOMES, 6, "Market-1501", source)
+    return load_folders(root, train, HOMES, 6, "Market-1501", source, distractor_pid=0)

@@ -5,7 +5,7 @@ from pathlib import Path
 from reid.data.datasets.registry import DATASETS
 from reid.data.layout import load_folders
 from reid.data.records import Splits
-from reid.data.synthetic import ensure_synthetic
+from reid.synthetic import DISTRACTOR_PID, ensure_synthetic
 
 
 @DATASETS.register("synthetic")
@@ -19,6 +19,7 @@ def synthetic(root: Path, train: bool, preset: str = "quick", seed: int = 0) -> 
         seed: Of the people, cameras and images.
     """
     folder = ensure_synthetic(root, preset, seed)
+    source = "Made by tools/make_synthetic.py."
     return load_folders(
-        folder, train, (".",), 6, "synthetic people", "Made by tools/make_synthetic.py."
+        folder, train, (".",), 6, "synthetic people", source, distractor_pid=DISTRACTOR_PID
     )

@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import get_model_weights
 
 from reid.utils.errors import InputError, unknown
 
@@ -45,6 +44,8 @@ def load_pretrained(backbone: nn.Module, name: str, choice: str, path: str) -> N
 
 def _imagenet(name: str) -> tuple[str, Mapping[str, Any]]:
     """Returns the name of torchvision's file and its content."""
+    from torchvision.models import get_model_weights  # here: it takes as long to load as torch
+
     try:
         weights = get_model_weights(name)["IMAGENET1K_V1"]
     except (ValueError, KeyError):

@@ -1,9 +1,43 @@
-"""The table of backbones."""
+"""The table of backbones, and what one is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Protocol
 
-from torch import nn
+from torch import Tensor, nn
 
-from reid.utils.registry import Registry
+from reid.utils.registry import Registry, Section
 
-BACKBONES: Registry[Callable[..., nn.Module]] = Registry("backbone")
+
+class Backbone(Protocol):
+    """What a backbone offers besides being an ``nn.Module``.
+
+    Arguments with a default are config keys: ``MODEL.BACKBONE.<NAME>.<ARGUMENT>``. A table entry is
+    a class or a function that builds one.
+
+    Attributes:
+        stages: Names of the places where a regularizer can sit, in the order of the pass.
+        feat_dim: Channels of the last map.
+        fresh: Stages whose output may be written to, since nothing else needs it. It may be absent.
+    """
+
+    stages: tuple[str, ...]
+    feat_dim: int
+
+    def __call__(self, images: Tensor, after: Mapping[str, nn.Module]) -> Tensor:
+        """Returns the last feature map, (B, feat_dim, h, w).
+
+        Args:
+            images: (B, 3, H, W), normalized.
+            after: Modules by stage. The output of each stage that is among them goes through its
+                module; other keys are not looked at.
+        """
+
+
+BACKBONES: Registry[Callable[..., nn.Module]] = Registry(
+    "backbone",
+    Section("MODEL.BACKBONE", ("NAME",)),
+    built={
+        "stages": "the names of its stages, a tuple",
+        "feat_dim": "the number of channels of its last map",
+    },
+)

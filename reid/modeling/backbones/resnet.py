@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from functools import partial
 
-import torchvision
 from torch import Tensor, nn
 
 from reid.modeling.backbones.registry import BACKBONES
-from reid.utils.errors import InputError
+from reid.utils.errors import ArgumentError
 
 
 class ResNet(nn.Module):
@@ -17,8 +16,8 @@ class ResNet(nn.Module):
 
     Args:
         depth: 18, 34, 50, 101 or 152.
-        last_stride: Stride of layer4, 2 as in torchvision, or 1, which doubles height and width of
-            the last map (Luo et al., arXiv:1903.07071, section 3.5).
+        last_stride: Stride of the last stage, 2 as in torchvision, or 1, which doubles height and
+            width of the last map (Luo et al., arXiv:1903.07071, section 3.5).
     """
 
     stages = ("conv1", "stem", "layer1", "layer2", "layer3", "layer4")
@@ -27,7 +26,9 @@ class ResNet(nn.Module):
     def __init__(self, depth: int, last_stride: int = 1) -> None:
         super().__init__()
         if last_stride not in (1, 2):
-            raise InputError(f"last_stride must be 1 or 2, not {last_stride}")
+            raise ArgumentError("last_stride", f"must be 1 or 2, got {last_stride}")
+        import torchvision  # here: it takes as long to load as torch, and most commands need none
+
         net = getattr(torchvision.models, f"resnet{depth}")(weights=None)
         self.feat_dim: int = net.fc.in_features
         self.conv1, self.bn1, self.relu, self.maxpool = net.conv1, net.bn1, net.relu, net.maxpool

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from reid.utils.errors import ArgumentError
+
 ATTEMPTS = 100
 
 
@@ -40,13 +42,19 @@ class Boxes(NamedTuple):
         return rows.unsqueeze(-1) & columns.unsqueeze(-2)
 
 
-def box_mask(boxes: Boxes, channels: int, height: int, width: int) -> Tensor:
-    """Returns the overwritten cells of the masked samples, (n, channels, height, width) bool."""
-    n = len(boxes.sample)
-    hits = torch.zeros(n, channels, height, width, dtype=torch.int32, device=boxes.sample.device)
-    rows = torch.arange(n, device=hits.device).unsqueeze(1)
-    inside = boxes.inside(height, width).int()
-    return hits.index_put_((rows, boxes.channels), inside, accumulate=True) > 0
+def check_enough_channels(wanted: int, channels: int) -> None:
+    """Raises ArgumentError unless a feature map has the ``wanted`` number of channels.
+
+    Args:
+        wanted: Of the argument ``num_channels``.
+        channels: Of the map.
+    """
+    if wanted > channels:
+        raise ArgumentError(
+            "num_channels",
+            f"is {wanted} but the feature map has {channels} channels; set it to {channels} or"
+            " less, or choose a deeper stage",
+        )
 
 
 def span(start: Tensor, length: Tensor, size: int) -> Tensor:
@@ -87,5 +95,5 @@ def draw_sizes(
 def draw_offset(room: Tensor, generator: torch.Generator | None) -> Tensor:
     """Draws one integer from {0, ..., room} for every element of ``room``."""
     # In float64 the product stays below room + 1; in float32 it can round up to it.
-    dice = torch.rand(room.shape, dtype=torch.float64, generator=generator)
-    return (dice * (room + 1)).long()
+    rng = torch.rand(room.shape, dtype=torch.float64, generator=generator)
+    return (rng * (room + 1)).long()

@@ -1,17 +1,17 @@
 """Cutout of one square."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from reid.modeling.regularizers.base import Regularizer
 from reid.modeling.regularizers.boxes import span
-from reid.modeling.regularizers.checks import check_probability
 from reid.modeling.regularizers.registry import REGULARIZERS
-from reid.utils.errors import InputError
-from reid.utils.seeding import Dice
+from reid.utils.checks import check_probability, check_range
+from reid.utils.graphs import outside_graphs
 
 
 @REGULARIZERS.register("cutout")
-class Cutout(nn.Module):
+class Cutout(Regularizer):
     """Zeroes one square of some random samples in all channels.
 
     The centre is uniform over the map, so that the square may hang over the border. Of a square of
@@ -32,15 +32,9 @@ class Cutout(nn.Module):
 
     def __init__(self, p: float = 1.0, side: float = 0.5) -> None:
         super().__init__()
-        check_probability("cutout", p)
-        if not 0 < side <= 1:
-            raise InputError(f"cutout: side is a share of the shorter side in (0, 1], not {side}")
+        check_probability("p", p)
+        check_range("side", side, 0, 1, above=True)
         self.p, self.side = p, side
-        self.dice = Dice()
-
-    def reseed(self, seed: int) -> None:
-        """Starts its randomness anew."""
-        self.dice.reseed(seed)
 
     def forward(self, x: Tensor) -> Tensor:
         """Masks x, (B, C, H, W) of any floating type, in training."""
@@ -54,7 +48,7 @@ class Cutout(nn.Module):
         inside = (rows[:, :, None] & columns[:, None, :]).unsqueeze(1)
         return torch.where(inside, x.new_zeros(()), x)
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    @outside_graphs
     def draw(self, batch: int, height: int, width: int) -> Tensor:
         """Draws (top, left, side) of each sample's square on the CPU, (batch, 3) int64.
 
@@ -62,7 +56,7 @@ class Cutout(nn.Module):
         """
         side = max(1, round(self.side * min(height, width)))
         coin, *place = torch.rand(
-            3, batch, dtype=torch.float64, generator=self.dice.on(torch.device("cpu"))
+            3, batch, dtype=torch.float64, generator=self.rng.on(torch.device("cpu"))
         )
         centers = (share * size for share, size in zip(place, (height, width), strict=True))
         top, left = ((center - side / 2).round().long() for center in centers)

@@ -1,16 +1,17 @@
 """Dropout of square blocks."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from reid.modeling.regularizers.checks import check_at_least_one, check_probability
+from reid.modeling.regularizers.base import Regularizer
 from reid.modeling.regularizers.registry import REGULARIZERS
-from reid.utils.seeding import Dice
+from reid.utils.checks import check_count, check_probability
+from reid.utils.graphs import outside_graphs
 
 
 @REGULARIZERS.register("dropblock")
-class DropBlock(nn.Module):
+class DropBlock(Regularizer):
     """Zeroes squares of a feature map and scales what is left by the share that is left.
 
     Every channel of every sample draws its own blocks, the variant that the paper found to work
@@ -31,14 +32,9 @@ class DropBlock(nn.Module):
 
     def __init__(self, p: float = 0.1, block_size: int = 7) -> None:
         super().__init__()
-        check_probability("dropblock", p)
-        check_at_least_one("dropblock", "block_size", block_size)
+        check_probability("p", p)
+        check_count("block_size", block_size)
         self.p, self.block_size = p, block_size
-        self.dice = Dice()
-
-    def reseed(self, seed: int) -> None:
-        """Starts its randomness anew."""
-        self.dice.reseed(seed)
 
     def forward(self, x: Tensor) -> Tensor:
         """Drops blocks of x, (B, C, H, W), in training."""
@@ -51,7 +47,7 @@ class DropBlock(nn.Module):
         scale = kept.numel() / kept.sum().clamp(min=1)
         return x * (kept * scale).to(x.dtype)
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    @outside_graphs
     def draw(self, x: Tensor, size: int) -> Tensor:
         """Draws 1 where a block's top left corner is, (B, C, H - size + 1, W - size + 1)."""
         batch, channels, height, width = x.shape
@@ -59,4 +55,4 @@ class DropBlock(nn.Module):
         gamma = self.p / size**2 * (height * width / room)
         shape = (batch, channels, height - size + 1, width - size + 1)
         corners = torch.empty(shape, device=x.device)
-        return corners.bernoulli_(gamma, generator=self.dice.on(x.device))
+        return corners.bernoulli_(gamma, generator=self.rng.on(x.device))

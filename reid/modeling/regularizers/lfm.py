@@ -1,25 +1,22 @@
 """Local feature masking."""
 
-import torch
-from torch import Tensor, nn
+from typing import Literal, get_args
 
-from reid.modeling.regularizers.boxes import Boxes, draw_offset, draw_sizes
-from reid.modeling.regularizers.checks import (
-    check_at_least_one,
-    check_enough_channels,
-    check_probability,
-    check_range,
-)
+import torch
+from torch import Tensor
+
+from reid.modeling.regularizers.base import Regularizer
+from reid.modeling.regularizers.boxes import Boxes, check_enough_channels, draw_offset, draw_sizes
 from reid.modeling.regularizers.overwrite import overwrite
 from reid.modeling.regularizers.registry import REGULARIZERS
-from reid.utils.errors import unknown
-from reid.utils.seeding import Dice
+from reid.utils.checks import check_choice, check_count, check_interval, check_probability
+from reid.utils.graphs import outside_graphs
 
-FILLS = ("uniform", "zero", "mean", "normal")
+Fill = Literal["uniform", "zero", "mean", "normal"]
 
 
 @REGULARIZERS.register("lfm")
-class LocalFeatureMasking(nn.Module):
+class LocalFeatureMasking(Regularizer):
     """Overwrites one random rectangle in each of some random channels of some random samples.
 
     All numbers are drawn on the CPU: one seed gives one mask on every device, and the host never
@@ -49,22 +46,16 @@ class LocalFeatureMasking(nn.Module):
         num_channels: int = 32,
         area: tuple[float, float] = (0.02, 0.4),
         aspect: tuple[float, float] = (0.3, 1 / 0.3),
-        fill: str = "uniform",
+        fill: Fill = "uniform",
     ) -> None:
         super().__init__()
-        check_probability("lfm", p)
-        check_at_least_one("lfm", "num_channels", num_channels)
-        check_range("lfm", "area", area, top=1)
-        check_range("lfm", "aspect", aspect, top=float("inf"))
-        if fill not in FILLS:
-            raise unknown("fill of lfm", fill, FILLS)
+        check_probability("p", p)
+        check_count("num_channels", num_channels)
+        check_interval("area", area, most=1)
+        check_interval("aspect", aspect)
+        check_choice("fill", fill, get_args(Fill))
         self.p, self.num_channels, self.area, self.aspect = p, num_channels, area, aspect
         self.fill = fill
-        self.dice = Dice()
-
-    def reseed(self, seed: int) -> None:
-        """Starts its randomness anew."""
-        self.dice.reseed(seed)
 
     def forward(self, x: Tensor) -> Tensor:
         """Masks x, (B, C, H, W) of any floating type, in training; writes to it if ``in_place``."""
@@ -78,7 +69,7 @@ class LocalFeatureMasking(nn.Module):
         values = self._values(x, boxes)
         return overwrite(x, boxes.sample, boxes.channels, inside, values, self.in_place)
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    @outside_graphs
     def draw(self, batch: int, channels: int, height: int, width: int) -> Boxes:
         """Draws what one forward pass masks, on the CPU.
 
@@ -87,8 +78,8 @@ class LocalFeatureMasking(nn.Module):
         Raises:
             InputError: The map has fewer channels than ``num_channels``.
         """
-        check_enough_channels("lfm", self.num_channels, channels)
-        generator = self.dice.on(torch.device("cpu"))
+        check_enough_channels(self.num_channels, channels)
+        generator = self.rng.on(torch.device("cpu"))
         sample = (torch.rand(batch, generator=generator) < self.p).nonzero().flatten()
         # The first k places of a random order are a uniform choice of k distinct channels.
         order = torch.rand(len(sample), channels, dtype=torch.float64, generator=generator)

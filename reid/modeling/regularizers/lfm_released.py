@@ -1,22 +1,24 @@
 """Local feature masking as the authors' released code does it."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from reid.modeling.regularizers.boxes import Boxes, draw_offset, draw_sizes, span
-from reid.modeling.regularizers.checks import (
-    check_at_least_one,
+from reid.modeling.regularizers.base import Regularizer
+from reid.modeling.regularizers.boxes import (
+    Boxes,
     check_enough_channels,
-    check_probability,
-    check_range,
+    draw_offset,
+    draw_sizes,
+    span,
 )
 from reid.modeling.regularizers.overwrite import overwrite
 from reid.modeling.regularizers.registry import REGULARIZERS
-from reid.utils.seeding import Dice
+from reid.utils.checks import check_count, check_interval, check_probability
+from reid.utils.graphs import outside_graphs
 
 
 @REGULARIZERS.register("lfm_released")
-class ReleasedLocalFeatureMasking(nn.Module):
+class ReleasedLocalFeatureMasking(Regularizer):
     """Overwrites bands of rows: the law of the released code, for comparison with ``lfm``.
 
     The code draws rectangles but writes to ``x[i][c][y1 : y1 + h][x1 : x1 + w]``, which slices
@@ -46,16 +48,11 @@ class ReleasedLocalFeatureMasking(nn.Module):
         aspect: tuple[float, float] = (0.3, 1 / 0.3),
     ) -> None:
         super().__init__()
-        check_probability("lfm_released", p)
-        check_at_least_one("lfm_released", "num_channels", num_channels)
-        check_range("lfm_released", "area", area, top=1)
-        check_range("lfm_released", "aspect", aspect, top=float("inf"))
+        check_probability("p", p)
+        check_count("num_channels", num_channels)
+        check_interval("area", area, most=1)
+        check_interval("aspect", aspect)
         self.p, self.num_channels, self.area, self.aspect = p, num_channels, area, aspect
-        self.dice = Dice()
-
-    def reseed(self, seed: int) -> None:
-        """Starts its randomness anew."""
-        self.dice.reseed(seed)
 
     def forward(self, x: Tensor) -> Tensor:
         """Masks x, (B, C, H, W) of any floating type, in training; x itself is never written to."""
@@ -69,15 +66,15 @@ class ReleasedLocalFeatureMasking(nn.Module):
         every = torch.arange(x.shape[1], device=x.device).expand(len(x), -1)
         return overwrite(x, boxes.sample, every, inside.unsqueeze(-1), value.unsqueeze(-1))
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    @outside_graphs
     def draw(self, batch: int, channels: int, height: int, width: int) -> Boxes:
         """Draws what one forward pass masks, on the CPU; a channel may be listed repeatedly.
 
         Raises:
             InputError: The map has fewer channels than ``num_channels``.
         """
-        check_enough_channels("lfm_released", self.num_channels, channels)
-        generator = self.dice.on(torch.device("cpu"))
+        check_enough_channels(self.num_channels, channels)
+        generator = self.rng.on(torch.device("cpu"))
         masked = bool(torch.rand((), generator=generator) < self.p)
         sample = torch.arange(batch if masked else 0)
         shape = (len(sample), self.num_channels)

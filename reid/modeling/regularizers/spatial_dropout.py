@@ -1,19 +1,22 @@
 """Dropout of whole channels."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from reid.modeling.regularizers.checks import check_probability
+from reid.modeling.regularizers.base import Regularizer
 from reid.modeling.regularizers.dropout import keep_scale
 from reid.modeling.regularizers.registry import REGULARIZERS
-from reid.utils.seeding import Dice
+from reid.utils.checks import check_probability
 
 
 @REGULARIZERS.register("spatial_dropout")
-class SpatialDropout(nn.Module):
+class SpatialDropout(Regularizer):
     """Zeroes whole channels of a sample with probability ``p`` and divides the others by 1 - p.
 
     Source: Tompson et al., "Efficient Object Localization Using Convolutional Networks",
     arXiv:1411.4280, section 3.2.
+
+    Args:
+        p: Probability of dropping a channel.
     """
 
     # On the pooled feature it is defined, and equals element dropout.
@@ -21,17 +24,12 @@ class SpatialDropout(nn.Module):
 
     def __init__(self, p: float = 0.5) -> None:
         super().__init__()
-        check_probability("spatial_dropout", p)
+        check_probability("p", p)
         self.p = p
-        self.dice = Dice()
-
-    def reseed(self, seed: int) -> None:
-        """Starts its randomness anew."""
-        self.dice.reseed(seed)
 
     def forward(self, x: Tensor) -> Tensor:
         """Drops out channels of x, (B, C, H, W), in training."""
         if not self.training or self.p == 0:
             return x
-        scale: Tensor = keep_scale(x.new_empty(*x.shape[:2], 1, 1), self.p, self.dice)
+        scale: Tensor = keep_scale(x.new_empty(*x.shape[:2], 1, 1), self.p, self.rng)
         return x * scale

@@ -21,5 +21,5 @@ def gaussian_noise(images: Tensor, severity: int, rngs: Sequence[np.random.Gener
     Differs: applied at the network's input size, not at 224 x 224.
     """
     work, std = begin(images, severity, rngs, STD)
-    draws = [rng.standard_normal(work.shape[1:], np.float32) for rng in rngs]
-    return finish(work + std * torch.from_numpy(np.stack(draws)).to(work), images)
+    noise = [rng.standard_normal(work.shape[1:], np.float32) for rng in rngs]
+    return finish(work + std * torch.from_numpy(np.stack(noise)).to(work), images)

@@ -10,4 +10,4 @@ from reid.utils.registry import Registry
 # (images, severity, rngs) -> images; what each keeps to is said in reid/robustness/corruptions.
 Corruption = Callable[[Tensor, int, Sequence[np.random.Generator]], Tensor]
 
-CORRUPTIONS: Registry[Corruption] = Registry("corruption")
+CORRUPTIONS: Registry[Corruption] = Registry("corruption", facts=("images", "severity", "rngs"))

@@ -1,0 +1,185 @@
+"""Data sets, augmentation and loaders."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from tabulate import tabulate
+from yacs.config import CfgNode
+
+from reid.builders.common import SAMPLER, VALIDATION, make
+from reid.config import config_errors
+from reid.data.augmentation import AUGMENTATIONS, TestTransform, TrainTransform
+from reid.data.cache.decode import cache_in_memory, cache_on_disk
+from reid.data.cache.loader import CachedLoader
+from reid.data.datasets import DATASETS, PUBLISHED
+from reid.data.loaders import (
+    ImageDataset,
+    eval_loader,
+    in_order,
+    train_loader,
+    usable_workers,
+)
+from reid.data.records import (
+    Records,
+    Splits,
+    cut_validation,
+    describe_counts,
+    label_of_pid,
+)
+from reid.data.samplers import SAMPLERS, PlanSampler
+from reid.utils import distributed
+from reid.utils.batch import BatchLoader
+from reid.utils.errors import InputError
+from reid.utils.seeding import derive_seed
+
+
+def load_splits(cfg: CfgNode, train: bool, logger: logging.Logger) -> Splits:
+    """Loads the data set and logs its counts beside the published ones."""
+    name = cfg.DATASETS.NAMES[0]
+    root = Path(cfg.DATASETS.ROOT_DIR)
+    splits: Splits = distributed.in_turn(lambda: make(DATASETS, name, cfg, root=root, train=train))
+    records = (*splits.train, *splits.query, *splits.gallery)
+    found = [(r.path.name, r.pid, r.camid) for r in records]
+    distributed.check_same(f"data set {name}", repr(found))
+    rows, warnings = describe_counts(splits, PUBLISHED.get(name))
+    headers = ("split", "images", "ids", "cameras", "published")
+    logger.info(f"data set {name}\n{tabulate(rows, headers)}")
+    for warning in warnings:
+        logger.warning(f"warning: {name} {warning}")
+    return splits
+
+
+def split_validation(cfg: CfgNode, splits: Splits, logger: logging.Logger) -> Splits:
+    """Returns what to train on, with the query and gallery that pick best.pth; logs which."""
+    fraction = cfg.SOLVER.VAL_FRACTION
+    if not fraction:
+        logger.info("best.pth is picked on the TEST split, as the field does (VAL_FRACTION 0)")
+        return splits
+    with config_errors("SOLVER", lambda argument: f"SOLVER.VAL_{argument.upper()}"):
+        cut = cut_validation(splits.train, fraction, derive_seed(cfg.SEED, VALIDATION))
+    rows, _ = describe_counts(cut)
+    logger.info(
+        "best.pth is picked on a validation split of identities held out from train\n"
+        + tabulate(rows, ("split", "images", "ids", "cameras", ""))
+    )
+    return cut
+
+
+def build_transform(cfg: CfgNode) -> TrainTransform:
+    """Builds the augmentations of INPUT.TRANSFORMS."""
+    size = cfg.INPUT.SIZE_TRAIN
+    augmentations = [make(AUGMENTATIONS, name, cfg, size=size) for name in cfg.INPUT.TRANSFORMS]
+    return TrainTransform(size, augmentations)
+
+
+# Arguments of a sampler that come from keys.
+_SAMPLER_KEYS = {
+    "num_instances": "DATALOADER.NUM_INSTANCES",
+    "num_ids": "SOLVER.IMS_PER_BATCH / DATALOADER.NUM_INSTANCES",
+    "batch_size": "SOLVER.IMS_PER_BATCH",
+}
+
+
+def build_sampler(cfg: CfgNode, records: Records, labels: Sequence[int]) -> PlanSampler:
+    """Builds the sampler of DATALOADER.SAMPLER.
+
+    Args:
+        cfg: The config.
+        records: Of the training split.
+        labels: (N,) label of each record.
+    """
+    batch, k = cfg.SOLVER.IMS_PER_BATCH, cfg.DATALOADER.NUM_INSTANCES
+    sampler: PlanSampler = make(
+        SAMPLERS,
+        cfg.DATALOADER.SAMPLER,
+        cfg,
+        fact_keys=_SAMPLER_KEYS,
+        labels=labels,
+        camids=[record.camid for record in records],
+        num_images=len(records),
+        batch_size=batch,
+        num_ids=batch // k,
+        num_instances=k,
+        seed=derive_seed(cfg.SEED, SAMPLER),
+        rank=distributed.rank(),
+        world_size=distributed.world_size(),
+    )
+    return sampler
+
+
+def build_train_loader(
+    cfg: CfgNode, records: Records, device: torch.device
+) -> tuple[BatchLoader, PlanSampler]:
+    """Builds the loader of the training split and the sampler that plans its epochs.
+
+    Args:
+        cfg: The config.
+        records: Of the training split.
+        device: Of the model.
+    """
+    label_of = label_of_pid(records)
+    sampler = build_sampler(cfg, records, [label_of[record.pid] for record in records])
+    transform, on_device = build_transform(cfg), augments_on_device(cfg, device)
+    if cfg.DATALOADER.CACHE == "none":
+        dataset = ImageDataset(records, transform, label_of)
+        pin = device.type == "cuda"
+        return train_loader(dataset, sampler, cfg.DATALOADER.NUM_WORKERS, pin), sampler
+    pixels = build_cache(cfg, records, cfg.INPUT.SIZE_TRAIN, "train")
+    return CachedLoader(pixels, records, sampler, device, label_of, transform, on_device), sampler
+
+
+def augments_on_device(cfg: CfgNode, device: torch.device) -> bool:
+    """Says whether INPUT.DEVICE puts augmentation on the GPU of the model."""
+    wanted = cfg.INPUT.DEVICE
+    if wanted == "cuda" and device.type != "cuda":
+        raise InputError(
+            f"INPUT.DEVICE is cuda, but the model is on the {device.type}; set INPUT.DEVICE auto"
+        )
+    return wanted != "cpu" and device.type == "cuda"
+
+
+def build_cache(cfg: CfgNode, records: Records, size: tuple[int, int], split: str) -> np.ndarray:
+    """Decodes a split as DATALOADER.CACHE says; (N, H, W, 3) uint8.
+
+    Several processes share the pages of one file, so that a machine holds each image once.
+    """
+    paths = [record.path for record in records]
+    threads = usable_workers(cfg.DATALOADER.NUM_WORKERS)
+    if cfg.DATALOADER.CACHE == "ram" and not distributed.active():
+        return cache_in_memory(paths, size, threads, split)
+    file = Path(cfg.OUTPUT_DIR) / "cache" / f"{split}_{size[0]}x{size[1]}.rows"
+    return cache_on_disk(paths, size, threads, split, file)
+
+
+def build_eval_loader(
+    cfg: CfgNode, records: Records, device: torch.device, split: str, once: bool
+) -> BatchLoader:
+    """Builds a loader that yields this process's part of the records, in order.
+
+    Args:
+        cfg: The config.
+        records: Of the split, for all processes.
+        device: Of the model.
+        split: What the records are called.
+        once: Whether there will be one pass only: memory then is not filled for nothing.
+    """
+    size, cache = cfg.INPUT.SIZE_TEST, cfg.DATALOADER.CACHE
+    plan = distributed.share(in_order(len(records), cfg.TEST.IMS_PER_BATCH))
+    if cache == "none" or (cache == "ram" and once):
+        dataset = ImageDataset(records, TestTransform(size))
+        return eval_loader(dataset, plan, cfg.DATALOADER.NUM_WORKERS, device.type == "cuda")
+    pixels = build_cache(cfg, records, TestTransform(size).size, split)
+    return CachedLoader(pixels, records, plan, device)
+
+
+def build_eval_loaders(
+    cfg: CfgNode, splits: Splits, device: torch.device, once: bool
+) -> tuple[BatchLoader, BatchLoader]:
+    """Builds the loaders of query and gallery; see :func:`build_eval_loader`."""
+    return (
+        build_eval_loader(cfg, splits.query, device, "query", once),
+        build_eval_loader(cfg, splits.gallery, device, "gallery", once),
+    )

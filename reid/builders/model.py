@@ -1,0 +1,77 @@
+"""Network, losses, and the embedding that is evaluated."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from yacs.config import CfgNode
+
+from reid.builders.common import INIT, make
+from reid.config import part_settings, regularizer_of_stage
+from reid.evaluation.features import Embedding
+from reid.losses import LOSSES, Criterion
+from reid.modeling import BACKBONES, HEADS, POOLINGS, REGULARIZERS, ReIDModel
+from reid.modeling.backbones.pretrained import load_pretrained
+from reid.robustness.adversarial_training import AdversarialTraining
+from reid.utils import distributed
+from reid.utils.environment import choose_device, choose_precision
+from reid.utils.seeding import derive_seed, fixed_torch_rng
+
+
+def build_model(cfg: CfgNode, num_classes: int, pretrained: bool) -> ReIDModel:
+    """Builds the model on its device.
+
+    Args:
+        cfg: The config.
+        num_classes: Number of train identities.
+        pretrained: Whether to load the weights of MODEL.PRETRAIN_CHOICE; False where a checkpoint
+            follows.
+    """
+    m = cfg.MODEL
+    with fixed_torch_rng(derive_seed(cfg.SEED, INIT)):
+        backbone = make(BACKBONES, m.BACKBONE.NAME, cfg)
+        if pretrained:
+            source = (m.BACKBONE.NAME, m.PRETRAIN_CHOICE, m.PRETRAIN_PATH)
+            distributed.in_turn(lambda: load_pretrained(backbone, *source))
+        facts = {"feat_dim": backbone.feat_dim, "num_classes": num_classes}
+        head = make(HEADS, m.HEAD.NAME, cfg, **facts)
+        regularizers = {
+            stage: make(REGULARIZERS, name, cfg)
+            for stage, name in regularizer_of_stage(cfg).items()
+        }
+        pooling = make(POOLINGS, m.POOLING.NAME, cfg)
+        pixels = (cfg.INPUT.PIXEL_MEAN, cfg.INPUT.PIXEL_STD)
+        model = ReIDModel(backbone, head, regularizers, *pixels, pooling)
+    device = choose_device(m.DEVICE)
+    return model.to(device).to(memory_format=torch.channels_last)
+
+
+def build_criterion(cfg: CfgNode, num_classes: int, feat_dim: int) -> Criterion:
+    """Builds the weighted sum of LOSS.NAMES."""
+    facts: dict[str, Any] = {"num_classes": num_classes, "feat_dim": feat_dim}
+    with fixed_torch_rng(derive_seed(cfg.SEED, INIT, 1)):
+        losses = {name: make(LOSSES, name, cfg, **facts) for name in cfg.LOSS.NAMES}
+    return Criterion(losses, cfg.LOSS.WEIGHTS).to(choose_device(cfg.MODEL.DEVICE))
+
+
+def build_embedding(cfg: CfgNode, model: nn.Module) -> Embedding:
+    """Builds what retrieval compares, as TEST.* says."""
+    t = cfg.TEST
+    precision = choose_precision(t.PRECISION, choose_device(cfg.MODEL.DEVICE))
+    return Embedding(model, t.NECK_FEAT, t.FEAT_NORM, t.FLIP, precision)
+
+
+def build_perturb(cfg: CfgNode, model: nn.Module) -> Callable[[Tensor, int], Tensor] | None:
+    """Builds adversarial training, or None where SOLVER.ADVERSARIAL.ENABLED is False.
+
+    What it attacks is the unit-length ``feat_bn`` in the precision of training, of ``model`` itself
+    and not of what averages gradients over processes.
+    """
+    a = cfg.SOLVER.ADVERSARIAL
+    if not a.ENABLED:
+        return None
+    precision = choose_precision(cfg.SOLVER.PRECISION, choose_device(cfg.MODEL.DEVICE))
+    adversary = AdversarialTraining(**part_settings(a, AdversarialTraining))
+    return partial(adversary, Embedding(model, dtype=precision))

@@ -1,0 +1,85 @@
+"""A run, ready to fit or to resume."""
+
+import logging
+from pathlib import Path
+
+from yacs.config import CfgNode
+
+from reid.builders.common import TRAINER
+from reid.builders.data import build_eval_loaders, build_train_loader, load_splits, split_validation
+from reid.builders.model import build_criterion, build_embedding, build_model, build_perturb
+from reid.config import (
+    dump,
+)
+from reid.data.records import (
+    label_of_pid,
+)
+from reid.engine import parallel
+from reid.engine.optim import Schedule, build_optimizer, parameter_groups
+from reid.engine.trainer import Trainer
+from reid.evaluation.evaluator import evaluate_retrieval
+from reid.evaluation.retrieval import Retrieval
+from reid.utils import distributed
+from reid.utils.environment import check_compiler, choose_device, choose_precision
+from reid.utils.seeding import derive_seed
+
+
+def build_trainer(cfg: CfgNode, logger: logging.Logger) -> Trainer:
+    """Builds a run, ready to ``fit`` or to ``resume``."""
+    device = choose_device(cfg.MODEL.DEVICE)
+    data = split_validation(cfg, load_splits(cfg, True, logger), logger)
+    loader, sampler = build_train_loader(cfg, data.train, device)
+    pids = sorted(label_of_pid(data.train))
+    model = build_model(cfg, len(pids), pretrained=True)
+    if cfg.MODEL.SYNC_BN:
+        parallel.sync_batch_norm(model, device)
+    s = cfg.SOLVER
+    if s.COMPILE:
+        check_compiler(device)
+        model.compile()
+    criterion = build_criterion(cfg, len(pids), model.feat_dim)
+    rates = (s.BASE_LR, s.WEIGHT_DECAY, s.BIAS_LR_FACTOR, s.WEIGHT_DECAY_BIAS)
+    groups = parameter_groups(model, *rates, criterion, s.LOSS_LR_FACTOR)
+    schedule = Schedule(
+        s.SCHEDULE,
+        s.MAX_EPOCHS,
+        s.WARMUP_EPOCHS,
+        s.WARMUP_FACTOR,
+        s.STEPS,
+        s.GAMMA,
+        s.MIN_LR_FACTOR,
+    )
+    embed = build_embedding(cfg, model)
+    once = not 0 < s.EVAL_PERIOD < s.MAX_EPOCHS
+    query, gallery = build_eval_loaders(cfg, data, device, once)
+
+    def summary() -> dict[str, float]:
+        protocol = Retrieval(cfg.TEST.METRIC, cfg.TEST.CHUNK)
+        ranking = evaluate_retrieval(embed, query, gallery, device, protocol).rankings.get("plain")
+        names = ("mAP", "rank1")
+        values = [0.0 if ranking is None else ranking.summary()[name] for name in names]
+        return dict(zip(names, distributed.from_main(values), strict=True))
+
+    return Trainer(
+        model=model,
+        criterion=criterion,
+        optimizer=build_optimizer(s.OPTIMIZER_NAME, groups, s.MOMENTUM),
+        schedule=schedule,
+        loader=loader,
+        sampler=sampler,
+        evaluate=summary,
+        logger=logger,
+        output_dir=Path(cfg.OUTPUT_DIR),
+        config=dump(cfg),
+        pids=pids,
+        device=device,
+        seed=derive_seed(cfg.SEED, TRAINER),
+        max_epochs=s.MAX_EPOCHS,
+        precision=choose_precision(s.PRECISION, device),
+        clip_norm=s.CLIP_NORM,
+        accumulate=s.ACCUMULATE,
+        eval_period=s.EVAL_PERIOD,
+        checkpoint_period=s.CHECKPOINT_PERIOD,
+        log_period=s.LOG_PERIOD,
+        perturb=build_perturb(cfg, model),
+    )

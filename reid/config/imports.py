@@ -1,0 +1,105 @@
+"""A user's own parts: modules and files that are loaded before the config is checked."""
+
+import contextlib
+import hashlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+from reid.utils.errors import InputError
+
+PACKAGE = "reid_imports"  # files become modules below this name, so that they shadow nothing
+
+
+def load_parts(entries: tuple[str, ...], source: str) -> None:
+    """Imports each entry, so that its decorators put parts into the tables; once a process.
+
+    Args:
+        entries: Dotted modules, or paths of .py files.
+        source: Where they are named, for messages.
+
+    Raises:
+        InputError: One that is not there, cannot be read as Python, or holds a part that its table
+            does not take.
+    """
+    for entry in entries:
+        with _named(entry, source):
+            if is_file(entry):
+                _load_file(Path(entry))
+            else:
+                _load_module(entry)
+
+
+def is_file(entry: str) -> bool:
+    """Says whether an entry of IMPORTS names a file, and not a module."""
+    return entry.endswith(".py") or "/" in entry or "\\" in entry
+
+
+def resolved(entry: str, folder: Path) -> str:
+    """Returns an entry of IMPORTS with an absolute path, so that it means the same everywhere.
+
+    Args:
+        entry: A module, which stays as it is, or a file.
+        folder: Where a relative path begins.
+    """
+    if not is_file(entry):
+        return entry
+    return str((folder / Path(entry).expanduser()).resolve())
+
+
+def hashes(entries: tuple[str, ...]) -> dict[str, str]:
+    """Returns the first 12 digits of the SHA-256 of each imported file, by entry.
+
+    Args:
+        entries: Of IMPORTS, already loaded.
+    """
+    found = {}
+    for entry in entries:
+        file = Path(entry) if is_file(entry) else Path(sys.modules[entry].__file__ or "")
+        found[entry] = hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+    return found
+
+
+@contextlib.contextmanager
+def _named(entry: str, source: str) -> Iterator[None]:
+    """Puts the entry in front of what goes wrong when it is imported."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{source}: IMPORTS: {error}") from error
+    except SyntaxError as error:
+        raise InputError(
+            f"{source}: IMPORTS: {error.filename}:{error.lineno} is no Python: {error.msg}"
+        ) from error
+    except ImportError as error:
+        raise InputError(f"{source}: IMPORTS: {entry} cannot be imported: {error}") from error
+
+
+def _load_file(path: Path) -> None:
+    digest = hashlib.sha256(str(path).encode()).hexdigest()[:8]
+    name = f"{PACKAGE}.{path.stem}_{digest}"
+    if name in sys.modules:
+        return
+    if not path.is_file():
+        raise InputError(f"the file {path} does not exist")
+    sys.modules.setdefault(PACKAGE, ModuleType(PACKAGE))
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise InputError(f"the file {path} is no Python file; its name must end in .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+
+
+def _load_module(name: str) -> None:
+    here = str(Path.cwd())
+    if here not in sys.path:  # a command's own folder is there, the one it runs in is not
+        sys.path.append(here)
+    importlib.import_module(name)

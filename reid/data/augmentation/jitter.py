@@ -1,0 +1,58 @@
+"""Light, contrast and colour that vary."""
+
+import numpy as np
+
+from reid.data.augmentation.arrays import ONE, Pixels, as_int32, as_uint8, blend, luma
+from reid.data.augmentation.base import Augmentation, Row
+from reid.data.augmentation.fast import compiled_loops
+from reid.data.augmentation.registry import AUGMENTATIONS
+from reid.data.images import UInt8Image
+from reid.utils.checks import check_probability, check_range
+
+
+@AUGMENTATIONS.register("jitter")
+class Jitter(Augmentation):
+    """Scales brightness, then contrast about the mean gray, then saturation about each gray.
+
+    Within 1/255 of torchvision's ``adjust_brightness``, ``adjust_contrast`` and
+    ``adjust_saturation`` with the same factors.
+    Differs: torchvision's ColorJitter shuffles the order of the three; here it is fixed.
+
+    Args:
+        prob: Probability that an image is changed; 0 is off.
+        jitter: Of brightness, contrast and saturation: each factor is uniform in 1 +- this.
+    """
+
+    width, neutral = 3, (ONE, ONE, ONE)
+    draw_order = 3
+
+    def __init__(
+        self, prob: float = 0.0, jitter: tuple[float, float, float] = (0.15, 0.15, 0.1)
+    ) -> None:
+        check_probability("prob", prob)
+        for most in jitter:
+            check_range("jitter", most, 0, 1)
+        self.prob, self.jitter = prob, jitter
+
+    def draw(self, rng: np.random.Generator) -> Row | None:
+        """Draws three factors in 1/65536."""
+        if not self.prob or rng.random() >= self.prob:
+            return None
+        return tuple(round(rng.uniform(1 - most, 1 + most) * ONE) for most in self.jitter)
+
+    def apply(self, images: Pixels, rows: Pixels) -> Pixels:
+        """Scales the colours of (B, H, W, 3) images."""
+        brightness, contrast, saturation = (rows[:, i, None, None, None] for i in range(3))
+        pixels = blend(as_int32(images), 0, brightness)
+        count = images.shape[1] * images.shape[2]
+        mean = (2 * luma(pixels).sum((1, 2)) + count) // (2 * count)
+        pixels = blend(pixels, as_int32(mean)[:, None, None, None], contrast)
+        return as_uint8(blend(pixels, luma(pixels)[..., None], saturation))
+
+    def on_cpu(self, image: UInt8Image, row: Row, out: UInt8Image) -> None:
+        """Scales the colours of one image by compiled loops where numba is there."""
+        loops = compiled_loops()
+        if loops is None:
+            super().on_cpu(image, row, out)
+        else:
+            loops.jitter(out, *row)

@@ -1,0 +1,205 @@
+"""A list of augmentations, done to one image, to a batch on the CPU, or to a batch on a GPU.
+
+All three give the same pixels, to the bit. Normalization is no part of it: that is the model's
+first layer, so that an attack's eps and an erased pixel mean the same for every model.
+"""
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from reid.data.augmentation.base import Augmentation, Row
+from reid.data.images import UInt8Image, resize
+from reid.utils.errors import ArgumentError
+
+Rows: TypeAlias = list[Row | None]  # of one image: a row for each augmentation, None for nothing
+
+
+class TrainTransform:
+    """Resizes an image, and does a list of augmentations to it.
+
+    Args:
+        size: (height, width) in pixels.
+        augmentations: In the order in which they are done.
+
+    Raises:
+        ArgumentError: ``size`` is no size.
+    """
+
+    def __init__(self, size: tuple[int, int], augmentations: Sequence[Augmentation]) -> None:
+        _check_size(size)
+        self.size, self.augmentations = size, tuple(augmentations)
+        order = sorted(range(len(augmentations)), key=lambda i: augmentations[i].draw_order)
+        self._draws = [(i, augmentations[i].draw) for i in order]
+
+    def draw(self, rng: np.random.Generator) -> Rows:
+        """Draws what is done to one image.
+
+        Args:
+            rng: The image's own generator.
+        """
+        rows: Rows = [None] * len(self.augmentations)
+        for place, draw in self._draws:
+            rows[place] = draw(rng)
+        return rows
+
+    def __call__(self, image: Image.Image, rng: np.random.Generator) -> Tensor:
+        """Returns (3, H, W) uint8 of one image.
+
+        Args:
+            image: As it was decoded.
+            rng: The image's own generator.
+        """
+        out = np.empty((*self.size, 3), np.uint8)
+        pixels = np.array(resize(image, self.size))  # PIL's own memory may not be written to
+        self.on_cpu([pixels], [self.draw(rng)], out[None])
+        return _to_tensor(out)
+
+    def on_cpu(self, images: Sequence[UInt8Image], rows: Sequence[Rows], out: np.ndarray) -> None:
+        """Writes augmented images into a batch, each in as few copies as can be.
+
+        Args:
+            images: B images (H, W, 3) uint8; they are not changed.
+            rows: What is done to each, from :meth:`draw`.
+            out: (B, H, W, 3) uint8, contiguous; overwritten.
+        """
+        scratch = np.empty(out.shape[1:], np.uint8)
+        for image, drawn, target in zip(images, rows, out, strict=True):
+            steps = [
+                (augmentation, row)
+                for augmentation, row in zip(self.augmentations, drawn, strict=True)
+                if row is not None
+            ]
+            _do(steps, image, target, scratch)
+
+    def on_device(self, images: Tensor, table: Tensor, used: Sequence[bool]) -> Tensor:
+        """Returns augmented images by tensor operations, wherever the tensors are.
+
+        Args:
+            images: (B, H, W, 3) uint8.
+            table: (B, sum of widths) int32 from :meth:`table`, on the same device.
+            used: Of each augmentation, whether it does something to any image.
+
+        Returns:
+            (B, H, W, 3) uint8.
+        """
+        begin = 0
+        for augmentation, needed in zip(self.augmentations, used, strict=True):
+            end = begin + augmentation.width
+            if needed:
+                images = augmentation.apply(images, table[:, begin:end])
+            begin = end
+        return images
+
+    def table(self, rows: Sequence[Rows]) -> tuple[Tensor, list[bool]]:
+        """Packs what is done to B images, so that one copy takes it to a device.
+
+        Args:
+            rows: From :meth:`draw`, of each image.
+
+        Returns:
+            (B, sum of widths) int32, and of each augmentation whether any image needs it.
+        """
+        neutral = [augmentation.neutral for augmentation in self.augmentations]
+        packed = [
+            [n for row, rest in zip(drawn, neutral, strict=True) for n in (row or rest)]
+            for drawn in rows
+        ]
+        used = [any(drawn[i] is not None for drawn in rows) for i in range(len(neutral))]
+        return torch.tensor(packed, dtype=torch.int32).reshape(len(rows), -1), used
+
+
+def _do(
+    steps: Sequence[tuple[Augmentation, Row]],
+    image: UInt8Image,
+    target: UInt8Image,
+    scratch: UInt8Image,
+) -> None:
+    """Does the steps to one image so that the result lies in ``target``; the image stays."""
+    copies = sum(augmentation.moves for augmentation, _ in steps)
+    if not steps or not steps[0][0].moves:
+        copies += 1  # a step in place needs the pixels in a place of their own
+    buffers = (target, scratch)
+    current = image
+    for augmentation, row in steps:
+        if current is image and not augmentation.moves:
+            copies -= 1
+            buffers[copies % 2][...] = image
+            current = buffers[copies % 2]
+        if augmentation.moves:
+            copies -= 1
+            augmentation.on_cpu(current, row, buffers[copies % 2])
+            current = buffers[copies % 2]
+        else:
+            augmentation.on_cpu(current, row, current)
+    if current is image:
+        target[...] = image
+
+
+class GPUAugmenter:
+    """Takes raw images to a device and augments them there, beside the work of other streams.
+
+    Args:
+        transform: What is drawn and done.
+        device: Where to; on the CPU :meth:`TrainTransform.on_cpu` is faster.
+    """
+
+    def __init__(self, transform: TrainTransform, device: torch.device) -> None:
+        self.transform, self.device = transform, device
+        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+
+    def __call__(self, images: Tensor, rows: Sequence[Rows]) -> Tensor:
+        """Returns (B, H, W, 3) uint8 on the device, finished.
+
+        Args:
+            images: (B, H, W, 3) uint8; pinned, if the device is CUDA.
+            rows: What is done to each.
+        """
+        table, used = self.transform.table(rows)
+        if self._stream is None:
+            return self.transform.on_device(images, table, used)
+        with torch.cuda.stream(self._stream):
+            raw = images.to(self.device, non_blocking=True)
+            there = table.pin_memory().to(self.device, non_blocking=True)
+            out = self.transform.on_device(raw, there, used)
+        self._stream.synchronize()  # only the thread that works ahead waits
+        return out
+
+
+class TestTransform:
+    """Resizes an image and nothing else.
+
+    Args:
+        size: (height, width) in pixels.
+
+    Raises:
+        ArgumentError: ``size`` is no size.
+    """
+
+    __test__ = False  # not a test case, whatever pytest makes of the name
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        _check_size(size)
+        self.size = size
+
+    def __call__(self, image: Image.Image, rng: np.random.Generator) -> Tensor:
+        """Returns (3, H, W) uint8 of one image.
+
+        Args:
+            image: As it was decoded.
+            rng: Is not used.
+        """
+        return _to_tensor(resize(image, self.size))
+
+
+def _to_tensor(image: UInt8Image) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+
+
+def _check_size(size: tuple[int, int]) -> None:
+    if len(size) != 2 or min(size) < 1:
+        raise ArgumentError("size", f"must be (height, width) in pixels, got {tuple(size)}")

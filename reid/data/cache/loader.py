@@ -1,0 +1,89 @@
+"""Decoded pixels to batches: augmented straight into the batch, ahead of time, maybe on the GPU."""
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reid.data.augmentation.pipeline import GPUAugmenter, Rows, TrainTransform
+from reid.data.cache.prefetch import prefetch
+from reid.data.loaders import Plan
+from reid.data.records import Records
+from reid.data.samplers import SeededIndex
+from reid.utils.batch import Batch
+
+DEPTH = 3  # batches made ahead of the one in use
+
+
+class CachedLoader:
+    """Yields the batches of a plan from decoded pixels; the same bits as the per-image loader.
+
+    Images come as (B, 3, H, W) in channels_last strides. One thread works ahead while a pass runs.
+
+    Args:
+        pixels: (N, H, W, 3) uint8 of the records.
+        records: What the pixels show.
+        plan: The batches of a pass, read anew when one begins: a sampler, or a list.
+        device: Of the model; CUDA gets pinned memory, so that copies overlap with its work.
+        label_of: pid -> label; a pid that is not in it gets -1.
+        transform: What is drawn; None leaves the pixels as they are.
+        on_device: Augment on ``device``; the images are there already then.
+    """
+
+    def __init__(
+        self,
+        pixels: np.ndarray,
+        records: Records,
+        plan: Plan,
+        device: torch.device,
+        label_of: Mapping[int, int] | None = None,
+        transform: TrainTransform | None = None,
+        on_device: bool = False,
+    ) -> None:
+        self.pixels, self.plan, self.device, self.transform = pixels, plan, device, transform
+        self.pinned = device.type == "cuda"
+        labels = label_of or {}
+        rows = [(labels.get(r.pid, -1), r.pid, r.camid) for r in records]
+        self.numbers = torch.tensor(rows, dtype=torch.int64).reshape(-1, 3)
+        self._augment: GPUAugmenter | None = None
+        if transform is not None and on_device:
+            self._augment = GPUAugmenter(transform, device)
+
+    def __len__(self) -> int:
+        return len(self.plan)
+
+    def __iter__(self) -> Iterator[Batch]:
+        made = (self.make(draws) for draws in list(self.plan))
+        with contextlib.closing(prefetch(made, DEPTH)) as batches:
+            for batch in batches:
+                if batch.images.is_cuda:  # made on another stream than the one that will use it
+                    batch.images.record_stream(torch.cuda.current_stream(self.device))
+                yield batch
+
+    def make(self, draws: Sequence[SeededIndex]) -> Batch:
+        """Makes one batch, without the thread."""
+        here = torch.cuda.device(self.device) if self.pinned else contextlib.nullcontext()
+        with here:
+            indices = torch.tensor([index for index, _ in draws])
+            labels, pids, camids = self.numbers[indices].unbind(1)
+            parts = (labels.contiguous(), pids.contiguous(), camids.contiguous(), indices)
+            numbers = [part.pin_memory() if self.pinned else part for part in parts]
+            return Batch(self._images(draws).permute(0, 3, 1, 2), *numbers)
+
+    def _images(self, draws: Sequence[SeededIndex]) -> Tensor:
+        """Returns (B, H, W, 3) uint8."""
+        shape = (len(draws), *self.pixels.shape[1:])
+        out = torch.empty(shape, dtype=torch.uint8, pin_memory=self.pinned)
+        images = [self.pixels[index] for index, _ in draws]
+        if self.transform is not None and self._augment is None:
+            self.transform.on_cpu(images, self._draw(self.transform, draws), out.numpy())
+            return out
+        np.stack(images, out=out.numpy())
+        if self.transform is None or self._augment is None:
+            return out
+        return self._augment(out, self._draw(self.transform, draws))
+
+    def _draw(self, transform: TrainTransform, draws: Sequence[SeededIndex]) -> list[Rows]:
+        return [transform.draw(np.random.default_rng(seed)) for _, seed in draws]

@@ -1,0 +1,54 @@
+"""Image files to pixels."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from reid.utils.errors import InputError
+
+UInt8Image: TypeAlias = np.ndarray  # (H, W, 3) uint8, RGB
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """Opens an image to be decoded in the block; raises InputError that names a broken one."""
+    try:
+        with Image.open(path) as image:
+            yield image
+    except (UnidentifiedImageError, OSError) as error:
+        raise InputError(f"{path}: cannot be read as an image ({error})") from error
+
+
+def resize(image: Image.Image, size: tuple[int, int]) -> UInt8Image:
+    """Returns an image in another size, bilinear with antialiasing, as PIL does.
+
+    Args:
+        image: Of any mode; it becomes RGB.
+        size: (height, width) in pixels.
+
+    Returns:
+        (height, width, 3) uint8.
+    """
+    height, width = size
+    image = image.convert("RGB")
+    if image.size != (width, height):
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(image)
+
+
+def decode(path: Path, size: tuple[int, int]) -> UInt8Image:
+    """Reads an image file; raises InputError that names a broken one.
+
+    Args:
+        path: Of the file.
+        size: (height, width) in pixels that it is brought to.
+
+    Returns:
+        (height, width, 3) uint8.
+    """
+    with opened(path) as image:
+        return resize(image, size)

@@ -1,0 +1,100 @@
+"""P identities with K images each."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from reid.data.samplers.plan import PlanSampler, in_each_of
+from reid.data.samplers.registry import SAMPLERS
+from reid.utils.errors import ArgumentError
+
+
+@SAMPLERS.register("pk")
+class PKSampler(PlanSampler):
+    """P identities with K images each, in every batch.
+
+    In an epoch each identity's images are shuffled and cut into groups of K; the last group is
+    filled up from the identity's other images (with repeats where it has fewer than K). A batch
+    takes one group each from P identities, drawn without replacement with weights equal to their
+    groups left, so that large identities do not pile up at the end. When fewer than P have a group
+    left, others fill the batch up. So every image of every identity is served each epoch.
+
+    Source: Hermans, Beyer & Leibe, arXiv:1703.07737, section 2 (PK batches).
+    Differs: common implementations drop an identity's remainder and the tail of an epoch.
+
+    Args:
+        labels: (N,) label or pid of each record.
+        num_ids: P, identities per batch and process; those of a step are distinct.
+        num_instances: K, images per identity.
+        seed: Of the run.
+        rank: Of this process.
+        world_size: Number of processes.
+
+    Raises:
+        ArgumentError: If K < 2, or there are fewer identities than P in all processes together.
+    """
+
+    serves_pairs = True
+
+    def __init__(
+        self,
+        labels: Sequence[int],
+        num_ids: int,
+        num_instances: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self._groups_of: dict[int, list[int]] = {}
+        for index, label in enumerate(labels):
+            self._groups_of.setdefault(label, []).append(index)
+        self.num_ids, self.num_instances = num_ids * world_size, num_instances
+        if num_instances < 2:
+            raise ArgumentError(
+                "num_instances",
+                f"must be at least 2, so that an image has another one of its identity beside it;"
+                f" got {num_instances}",
+            )
+        if not 1 <= self.num_ids <= len(self._groups_of):
+            raise ArgumentError(
+                "num_ids",
+                f"must be 1 to {len(self._groups_of)}, the identities that there are, in all"
+                f" processes together; got P = {num_ids}{in_each_of(world_size)}",
+            )
+        super().__init__(seed, rank, world_size)
+
+    def plan(self, rng: np.random.Generator) -> list[list[int]]:
+        """Returns batches of P * K indices a process, K after K of one identity."""
+        groups = {label: self._cut(rng, images) for label, images in self._groups_of.items()}
+        labels = np.array(sorted(groups))
+        left = np.array([len(groups[label]) for label in labels.tolist()])
+        batches = []
+        while left.any():
+            # Gumbel-top-k: the P largest of log(weight) + noise are a weighted draw without
+            # replacement; an identity with nothing left comes after all others.
+            keys = np.where(left > 0, np.log(np.maximum(left, 1)), -1e3) + rng.gumbel(
+                size=len(left)
+            )
+            chosen = np.argsort(-keys)[: self.num_ids]
+            batches.append(
+                [i for c in chosen.tolist() for i in self._take(rng, groups, int(labels[c]))]
+            )
+            left[chosen] = np.maximum(left[chosen] - 1, 0)
+        return [batches[i] for i in rng.permutation(len(batches)).tolist()]
+
+    def _cut(self, rng: np.random.Generator, images: list[int]) -> list[list[int]]:
+        """Shuffles an identity's images into groups of K; every image is in at least one."""
+        k, shuffled = self.num_instances, rng.permutation(images).tolist()
+        short = -len(shuffled) % k
+        filler = shuffled[: len(shuffled) - len(shuffled) % k]
+        while len(filler) < short:
+            filler = filler + shuffled
+        shuffled += rng.permutation(filler).tolist()[:short] if short else []
+        return [shuffled[i : i + k] for i in range(0, len(shuffled), k)]
+
+    def _take(
+        self, rng: np.random.Generator, groups: dict[int, list[list[int]]], label: int
+    ) -> list[int]:
+        if groups[label]:
+            return groups[label].pop()
+        return self._cut(rng, self._groups_of[label])[0]

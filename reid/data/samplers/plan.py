@@ -1,0 +1,80 @@
+"""Which images make which batch: one plan per (seed, epoch), the same in every process.
+
+A step of all processes together is planned as one batch, and each takes its part of it: two
+processes with B images each see what one process with 2 B images sees.
+
+Samplers yield lists of ``(index, seed)``. The seed gives the random numbers of that image's
+augmentation. It depends on the run's seed, the epoch and the position in the plan alone, so the
+number of workers does not change what an image looks like.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import ClassVar
+
+import numpy as np
+from torch.utils.data import Sampler
+
+from reid.utils.seeding import derive_seed, derive_seeds
+
+SeededIndex = tuple[int, int]
+_PLAN, _AUGMENT = 0, 1
+
+
+class PlanSampler(Sampler[list[SeededIndex]], ABC):
+    """Deals the batches of an epoch's plan to processes; subclasses say what the plan is.
+
+    Process r takes the r-th of ``world_size`` equal parts of each batch.
+
+    A subclass may ask in its ``__init__`` for these arguments, which are filled in: ``labels``
+    (N,), the label of each image; ``camids`` (N,); ``num_images``, N; ``batch_size``, images per
+    batch and process; ``num_instances``, K; ``num_ids``, P = batch_size / K; ``seed``, ``rank`` and
+    ``world_size``. Others need a default and are config keys: ``DATALOADER.<NAME>.<ARGUMENT>``.
+    Its ``__init__`` ends with a call of this one, which draws the first plan.
+
+    Args:
+        seed: Of the run.
+        rank: Number of this process.
+        world_size: Number of processes.
+
+    Attributes:
+        serves_pairs: Whether each batch holds several images of each of its identities.
+    """
+
+    serves_pairs: ClassVar[bool] = False
+
+    def __init__(self, seed: int, rank: int = 0, world_size: int = 1) -> None:
+        self.seed, self.rank, self.world_size = seed, rank, world_size
+        self.set_epoch(1)
+
+    @abstractmethod
+    def plan(self, rng: np.random.Generator) -> list[list[int]]:
+        """Returns the epoch's batches of image indices, each for all processes together.
+
+        Args:
+            rng: Where the numbers come from.
+        """
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draws the plan of a (1-based) epoch; the loader's next pass yields it."""
+        batches = self.plan(np.random.default_rng(derive_seed(self.seed, epoch, _PLAN)))
+        seeds = iter(
+            derive_seeds(self.seed, epoch, _AUGMENT, count=sum(map(len, batches))).tolist()
+        )
+        dealt = [[(index, next(seeds)) for index in batch] for batch in batches]
+        self._batches = [self._part(batch) for batch in dealt]
+
+    def _part(self, batch: list[SeededIndex]) -> list[SeededIndex]:
+        size = len(batch) // self.world_size
+        return batch[self.rank * size : (self.rank + 1) * size]
+
+    def __iter__(self) -> Iterator[list[SeededIndex]]:
+        return iter(self._batches)
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+
+def in_each_of(world_size: int) -> str:
+    """Returns the words that a message about one process's batch needs where there are several."""
+    return f" in each of {world_size} processes" if world_size > 1 else ""

@@ -1,0 +1,22 @@
+"""The table of samplers."""
+
+from reid.data.samplers.plan import PlanSampler
+from reid.utils.registry import Registry, Section
+
+SAMPLERS: Registry[type[PlanSampler]] = Registry(
+    "sampler",
+    Section("DATALOADER", ("NUM_WORKERS", "CACHE", "SAMPLER", "NUM_INSTANCES")),
+    base=PlanSampler,
+    values={"serves_pairs": (True, False)},
+    facts=(
+        "labels",
+        "camids",
+        "num_images",
+        "batch_size",
+        "num_ids",
+        "num_instances",
+        "seed",
+        "rank",
+        "world_size",
+    ),
+)

@@ -1,0 +1,54 @@
+"""What a run leaves behind besides its weights: metrics.jsonl and TensorBoard's events."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from reid.utils import distributed
+from reid.utils.logs import MetricsLog, make_dir
+
+
+class RunWriter:
+    """Takes rows and pictures; without files it drops them.
+
+    Args:
+        metrics: Gets the rows.
+        board: Gets rows and pictures.
+    """
+
+    def __init__(
+        self, metrics: MetricsLog | None = None, board: SummaryWriter | None = None
+    ) -> None:
+        self.metrics, self.board = metrics, board
+
+    def write(self, row: Mapping[str, float]) -> None:
+        """Writes an epoch's row; it has the key ``epoch``."""
+        if self.metrics is not None:
+            self.metrics.write(dict(row))
+        if self.board is not None:
+            for name, value in row.items():
+                self.board.add_scalar(name, value, row["epoch"])
+
+    def draw(self, name: str, picture: Tensor, epoch: int) -> None:
+        """Shows a (3, H, W) picture in [0, 1]."""
+        if self.board is not None:
+            self.board.add_image(name, picture, epoch)
+
+
+@contextmanager
+def open_writer(folder: Path, last_epoch: int) -> Iterator[RunWriter]:
+    """Opens the open_writer in ``folder``; of several processes only the first one has files.
+
+    Args:
+        folder: Is made if need be.
+        last_epoch: What is there of later epochs is dropped: a resumed run writes it anew.
+    """
+    if not distributed.is_main():
+        yield RunWriter()
+        return
+    metrics = MetricsLog(make_dir(folder) / "metrics.jsonl", last_epoch)
+    with SummaryWriter(str(folder / "tensorboard"), purge_step=last_epoch + 1) as board:
+        yield RunWriter(metrics, board)

@@ -1,0 +1,107 @@
+"""Evaluation of a model on a data set's query and gallery: features, ranking, files."""
+
+import json
+import re
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from reid.evaluation import Ranking
+from reid.evaluation.features import Features, extract, gathered
+from reid.evaluation.files import save_features
+from reid.evaluation.retrieval import Retrieval
+from reid.utils import distributed
+from reid.utils.batch import Batch
+from reid.utils.logs import write_text, write_whole
+
+
+@dataclass
+class TestResult:
+    """Rankings by name ("plain", "re-ranked", ...), and seconds by the same names and phases."""
+
+    __test__ = False  # not a test case, whatever pytest makes of the name
+
+    rankings: dict[str, Ranking] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def rows(self) -> list[list[object]]:
+        """Returns rows [ranking, mAP, mINP, Rank-1, Rank-5, Rank-10], in percent."""
+        names = ("mAP", "mINP", "rank1", "rank5", "rank10")
+        summaries = {key: ranking.summary() for key, ranking in self.rankings.items()}
+        return [[key, *(100 * s[name] for name in names)] for key, s in summaries.items()]
+
+
+HEADERS = ("ranking", "mAP %", "mINP %", "Rank-1 %", "Rank-5 %", "Rank-10 %")
+
+
+def evaluate_retrieval(
+    embed: nn.Module,
+    query: Iterable[Batch],
+    gallery: Iterable[Batch],
+    device: torch.device,
+    protocol: Retrieval,
+    save: Path | None = None,
+) -> TestResult:
+    """Ranks the gallery for every query.
+
+    Of several processes the first one ranks what all have extracted; the others get no rankings.
+
+    Args:
+        embed: (B, 3, H, W) in [0, 1] -> (B, D).
+        query: Loader of the query split, or of this process's part of it.
+        gallery: The same of the gallery split.
+        device: Where ``embed`` lives.
+        protocol: What rankings to make.
+        save: A file that gets the features; see :func:`reid.evaluation.files.load_features`.
+    """
+    start = time.perf_counter()
+    q, g = (gathered(extract(embed, loader, device)) for loader in (query, gallery))
+    spent = _since(start)
+    if not distributed.is_main():
+        return TestResult()
+    if save is not None:
+        save_features(save, q, g)
+    result = rank_features(q, g, protocol)
+    result.seconds = {"features": spent, **result.seconds}
+    return result
+
+
+def rank_features(query: Features, gallery: Features, protocol: Retrieval) -> TestResult:
+    """Ranks the gallery for every query, from features."""
+    result, start = TestResult(), time.perf_counter()
+    for name, ranking in protocol.rankings(query, gallery):
+        result.rankings[name], result.seconds[name] = ranking, _since(start)
+        start = time.perf_counter()
+    return result
+
+
+def _since(start: float) -> float:
+    return round(time.perf_counter() - start, 3)
+
+
+def write_results(result: TestResult, folder: Path, facts: dict[str, Any]) -> None:
+    """Writes metrics.json and ranking.npz.
+
+    metrics.json: the plain ranking's mAP, mINP, rank1, rank5, rank10 (fractions) and counts at the
+    top; "re_ranked", "aqe" and "aqe_re_ranked" with the same keys where they were made; "seconds"
+    by phase; and ``facts``.
+    ranking.npz: per valid query ``query_index``, ``ap``, ``inp``, ``first_hit`` (0-based), and the
+    same with the prefixes ``re_ranked_`` and so on; no pickle in it.
+    """
+    metrics: dict[str, Any] = dict(result.rankings["plain"].summary())
+    arrays: dict[str, np.ndarray] = {}
+    for name, ranking in result.rankings.items():
+        prefix = "" if name == "plain" else re.sub(r"\W+", "_", name.lower()) + "_"
+        if prefix:
+            metrics[prefix.rstrip("_")] = ranking.summary()
+        for key in ("query_index", "ap", "inp", "first_hit"):
+            arrays[prefix + key] = np.asarray(getattr(ranking, key))
+    metrics |= {"seconds": result.seconds, **facts}
+    write_text(folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
+    write_whole(folder / "ranking.npz", lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]

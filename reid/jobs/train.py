@@ -1,0 +1,52 @@
+"""Training, from a config to files: what ``reid train`` runs."""
+
+from pathlib import Path
+
+from tabulate import tabulate
+from yacs.config import CfgNode
+
+from reid import builders
+from reid.config import default_cfg, difference, dump
+from reid.engine.trainer import LAST, Trainer
+from reid.utils import distributed
+from reid.utils.environment import choose_device, describe, deterministic
+from reid.utils.errors import InputError
+from reid.utils.logs import get_logger, make_dir, write_text
+
+
+def train(cfg: CfgNode, resume: bool = False) -> Trainer:
+    """Trains what ``cfg`` describes into OUTPUT_DIR.
+
+    Args:
+        cfg: From :func:`reid.config.load_cfg`.
+        resume: Go on from OUTPUT_DIR/last.pth; starts afresh where there is none.
+
+    Raises:
+        InputError: If OUTPUT_DIR holds a run and ``resume`` is False, or holds another run.
+    """
+    builders.check_alike(cfg)
+    output = Path(cfg.OUTPUT_DIR)
+    last = output / LAST
+    distributed.check_same(f"the file {last}", str(last.exists()))
+    if last.exists() and not resume:
+        raise InputError(
+            f"{output} already holds a run; go on with --resume, or set another OUTPUT_DIR"
+        )
+    logger = get_logger(make_dir(output), "train")
+    logger.info(describe(choose_device(cfg.MODEL.DEVICE)))
+    rows = difference(cfg, default_cfg())
+    logger.info(f"differs from the defaults\n{tabulate(rows, ('key', 'value', 'default'))}")
+    if last.exists():
+        builders.check_resumable(cfg, last, logger)
+    trainer = builders.build_trainer(cfg, logger)
+    if last.exists():
+        trainer.resume(last)
+        distributed.check_same(f"the file {last}", str(trainer.epoch))
+        logger.info(f"resumed {last}: {trainer.epoch} of {trainer.max_epochs} epochs are done")
+    if distributed.is_main():
+        write_text(output / "config.yml", dump(cfg))
+    with deterministic(trainer.device, cfg.SOLVER.DETERMINISTIC):
+        trainer.fit()
+    best = trainer.best
+    logger.info(f"best mAP {best['mAP']:.1%} at epoch {best['epoch']:.0f}, written to {output}")
+    return trainer

@@ -1,0 +1,38 @@
+"""Iterated steps from the clean image, with the historic rule for their number."""
+
+from torch import Tensor
+
+from reid.robustness.attacks.ascent import ascend
+from reid.robustness.attacks.base import Attack, Loss
+from reid.robustness.attacks.registry import ATTACKS
+from reid.robustness.ball import LEVELS, make_ball
+from reid.robustness.rngs import ImageRNGs
+from reid.utils.checks import check_count, check_range
+
+
+@ATTACKS.register("bim")
+class BIM(Attack):
+    """Basic iterative method, I-FGSM: sign steps from the clean image.
+
+    Source: Kurakin et al., "Adversarial examples in the physical world", arXiv:1607.02533.
+
+    Args:
+        eps: Radius in [0, 1] units of a pixel.
+        steps: Their number; 0 is the rule of the paper, min(eps + 4, 1.25 eps) in levels, rounded
+            down, at least 1.
+        step: Size of a step in units of eps; 0 is that of the paper, one level of a pixel.
+    """
+
+    def __init__(self, eps: float, steps: int = 0, step: float = 0.0) -> None:
+        check_count("steps", steps, least=0)
+        check_range("step", step, 0)
+        levels = eps * LEVELS
+        self.ball = make_ball("linf", eps)
+        self.step = step or (1 / LEVELS / eps if eps else 1.0)
+        self.steps = steps or max(1, int(min(levels + 4, 1.25 * levels) + 1e-6))
+
+    def __call__(self, loss: Loss, clean: Tensor, rngs: ImageRNGs) -> Tensor:
+        """Returns the perturbed images; draws nothing."""
+        if self.ball.eps == 0:
+            return clean
+        return ascend(loss, clean, clean, self.ball, self.steps, self.step)

@@ -1,0 +1,176 @@
+"""Retrieval with one side perturbed, through the code that evaluates it clean."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from reid.data.records import JUNK_PID
+from reid.evaluation.distance import distance_to
+from reid.evaluation.features import Embedding, Features, extract
+from reid.evaluation.retrieval import Retrieval
+from reid.robustness.attack import Perturber, RetrievalAttack, frozen
+from reid.robustness.guides import Guides
+from reid.robustness.result import Result
+from reid.robustness.rngs import ImageRNGs
+from reid.utils.batch import Batch
+
+Perturb = Callable[[Tensor, Batch], Tensor]
+
+
+@dataclass
+class RobustEvaluator:
+    """A model, its images, and which side is perturbed.
+
+    Attributes:
+        embed: The model that is evaluated.
+        query: Loader of the query side.
+        gallery: Loader of the gallery side.
+        device: Of the model.
+        how: The rankings to make.
+        side: "query" or "gallery": which is perturbed.
+        seed: Of every random draw.
+        on_grid: Round perturbed images to 8 bits.
+        known_gallery: Features of the gallery, where they are known already.
+        distractor_pid: The pid of gallery images that show nobody who is searched for.
+        clean: Features of both sides, unperturbed.
+        last: Features of both sides under the attack run last.
+    """
+
+    embed: Embedding
+    query: Iterable[Batch]
+    gallery: Iterable[Batch]
+    device: torch.device
+    protocol: Retrieval
+    side: str = "query"
+    seed: int = 0
+    on_grid: bool = True
+    known_gallery: Features | None = None
+    distractor_pid: int | None = None
+    clean: dict[str, Features] = field(init=False)
+    last: dict[str, Features] = field(init=False)
+
+    def __post_init__(self) -> None:
+        gallery = self.known_gallery
+        if gallery is None:
+            gallery = extract(self.embed, self.gallery, self.device)
+        query = extract(self.embed, self.query, self.device)
+        self.clean = self.last = {"query": query, "gallery": gallery}
+
+    def guides(self, attacker: Embedding) -> Guides:
+        """Returns the other side as the model that the attacker sees describes it."""
+        own = attacker is self.embed
+        sides = self.clean if own else features_of(attacker, self.query, self.gallery, self.device)
+        other = "gallery" if self.side == "query" else "query"
+        before = sides[self.side].feats
+        return Guides(sides[other], self.seed, before, self.distractor_pid)
+
+    def untouched(self) -> list[Result]:
+        """Returns the results without an attack, one a ranking."""
+        return self._outcomes("clean", "clean", 0.0, self.clean, {})
+
+    def attacked(
+        self,
+        attack: RetrievalAttack,
+        attacker: Embedding,
+        guides: Guides,
+        see: Callable[[Tensor, Batch], None] | None = None,
+        protocol: Retrieval | None = None,
+    ) -> list[Result]:
+        """Runs an attack and returns its results, one a ranking.
+
+        Args:
+            attack: What is done.
+            attacker: The model that the attacker sees; ``self.embed`` in a white-box attack.
+            guides: The other side by ``attacker``; see :meth:`guides`.
+            see: Called with each perturbed batch, images in [0, 1].
+            protocol: Other rankings than the trial's.
+        """
+        perturber = Perturber(attack, attacker, guides, self.seed, self.on_grid)
+
+        def perturb(images: Tensor, batch: Batch) -> Tensor:
+            images = perturber(images, batch)
+            if see is not None:
+                see(images, batch)
+            return images
+
+        start = time.perf_counter()
+        with frozen(attacker):
+            self.last = self.perturbed(perturb, f"{attack.title} {attack.eps_255:g}/255")
+        facts = {"seconds": time.perf_counter() - start, "change": perturber.change}
+        if attack.objective is not None and attack.objective.targeted:
+            facts["reached"] = self._reached(self.last, guides)
+        return self._outcomes("attack", attack.title, attack.eps_255, self.last, facts, protocol)
+
+    def first_hits(
+        self, sides: dict[str, Features], rows: Sequence[int], count: int = 5
+    ) -> list[np.ndarray]:
+        """Returns the gallery positions that lead the plain ranking of some queries.
+
+        Junk is left out, as in the protocol; fewer than ``count`` where nothing else is left.
+        """
+        gallery, found = sides["gallery"], []
+        distance = distance_to(gallery.feats, self.protocol.metric)
+        for row in rows:
+            dist = distance(sides["query"].feats[row : row + 1])[0].cpu().numpy()
+            same = gallery.pids == sides["query"].pids[row]
+            junk = same & (gallery.camids == sides["query"].camids[row])
+            dist[junk | (gallery.pids == JUNK_PID)] = np.inf
+            best = np.argsort(dist, kind="stable")[:count]
+            found.append(best[np.isfinite(dist[best])])
+        return found
+
+    def corrupted(self, name: str, severity: int, corrupt: Callable[..., Tensor]) -> list[Result]:
+        """Applies a natural corruption (images, severity, rngs) and returns its results."""
+        start = time.perf_counter()
+
+        def perturb(images: Tensor, batch: Batch) -> Tensor:
+            rngs = ImageRNGs(self.seed, batch.indices.tolist())
+            changed = corrupt(images, severity, rngs.generators)
+            return (changed * 255).round().div(255) if self.on_grid else changed
+
+        sides = self.perturbed(perturb, f"{name} {severity}")
+        facts = {"seconds": time.perf_counter() - start}
+        return self._outcomes("corruption", name, severity, sides, facts)
+
+    def perturbed(self, perturb: Perturb, title: str) -> dict[str, Features]:
+        """Returns the features of both sides, one of them of perturbed images."""
+        loader = self.query if self.side == "query" else self.gallery
+        bar = tqdm(loader, title, leave=False, disable=None, unit="batch")
+        return {**self.clean, self.side: extract(self.embed, bar, self.device, perturb)}
+
+    def _outcomes(
+        self,
+        kind: str,
+        name: str,
+        level: float,
+        sides: dict[str, Features],
+        facts: dict[str, float],
+        protocol: Retrieval | None = None,
+    ) -> list[Result]:
+        pids = sides["query"].pids
+        rankings = (protocol or self.protocol).rankings(sides["query"], sides["gallery"])
+        return [Result.of(kind, name, level, t, ranking, pids, facts) for t, ranking in rankings]
+
+    def _reached(self, sides: dict[str, Features], guides: Guides) -> float:
+        """Share of the attacked queries whose first hit is the identity they were pulled to."""
+        if self.side == "gallery":
+            return float("nan")  # the queries did not move, and each image had its own target
+        pids = torch.from_numpy(sides["query"].pids).to(self.device)
+        targets = guides.targets(pids, torch.arange(len(pids), device=self.device)).cpu().numpy()
+        attacked = torch.isin(pids, guides.identities).cpu().numpy()
+        hits = self.first_hits(sides, range(len(pids)), count=1)
+        found = np.array([sides["gallery"].pids[hit[0]] if len(hit) else 0 for hit in hits])
+        return float((found == targets)[attacked].mean())
+
+
+def features_of(
+    embed: Embedding, query: Iterable[Batch], gallery: Iterable[Batch], device: torch.device
+) -> dict[str, Features]:
+    """Returns the clean features of both sides by a model."""
+    sides = {"query": query, "gallery": gallery}
+    return {name: extract(embed, loader, device) for name, loader in sides.items()}

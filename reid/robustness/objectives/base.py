@@ -1,0 +1,41 @@
+"""What an objective is: the loss that an attack raises."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from torch import Tensor
+
+from reid.evaluation.features import Embedding
+from reid.robustness.attacks.base import Loss
+from reid.robustness.guides import Case
+from reid.robustness.rngs import ImageRNGs
+
+
+class Objective(ABC):
+    """Makes the loss of a batch of images: one value for each image, and the attack raises it.
+
+    f is the feature that is compared, x the clean image, x' the attacked one. Arguments of
+    ``__init__`` with a default are config keys: ``ATTACK.<NAME>.<ARGUMENT>``.
+
+    Attributes:
+        flat_at_clean: Whether its gradient at the clean image is zero, so that an attack has to
+            start elsewhere.
+        targeted: Whether it pulls towards an identity drawn by ``Guides.targets``.
+        redrawn: Whether each call of the loss draws random numbers, so that two values of it do not
+            compare.
+    """
+
+    flat_at_clean: ClassVar[bool] = False
+    targeted: ClassVar[bool] = False
+    redrawn: ClassVar[bool] = False
+
+    @abstractmethod
+    def __call__(self, embed: Embedding, clean: Tensor, case: Case, rngs: ImageRNGs) -> Loss:
+        """Returns the loss, (B, 3, H, W) images in [0, 1] to (B,) values.
+
+        Args:
+            embed: The model that the attacker sees, pixels to features.
+            clean: (B, 3, H, W) images in [0, 1].
+            case: Identities, cameras and positions of the images, and the other side.
+            rngs: A generator for each image.
+        """

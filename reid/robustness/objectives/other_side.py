@@ -1,0 +1,89 @@
+"""Away from the right images of the other side, or towards wrong ones."""
+
+from torch import Tensor
+
+from reid.evaluation.features import Embedding
+from reid.robustness.attacks.base import Loss
+from reid.robustness.guides import Case
+from reid.robustness.objectives.base import Objective
+from reid.robustness.objectives.registry import OBJECTIVES
+from reid.robustness.rngs import ImageRNGs
+from reid.utils.checks import check_count
+
+
+@OBJECTIVES.register("metric")
+class Metric(Objective):
+    """Non-targeted metric attack: the sum over true matches g of |f(x') - f(g)|^2.
+
+    Source: Bai et al., "Adversarial Metric Attack and Defense for Person Re-identification",
+    arXiv:1901.10650.
+    """
+
+    def __call__(self, embed: Embedding, clean: Tensor, case: Case, rngs: ImageRNGs) -> Loss:
+        """See :class:`reid.robustness.objectives.base.Objective`."""
+        own = case.guides.own(case.pids, case.camids)
+        return lambda images: own.squared_distances(embed(images))
+
+
+@OBJECTIVES.register("metric_targeted")
+class TargetedMetric(Objective):
+    """Targeted metric attack: minus the sum over images t of a drawn identity of |f(x') - f(t)|^2.
+
+    Source: as ``metric``.
+    """
+
+    targeted = True
+
+    def __call__(self, embed: Embedding, clean: Tensor, case: Case, rngs: ImageRNGs) -> Loss:
+        """See :class:`reid.robustness.objectives.base.Objective`."""
+        target = case.guides.of_identity(case.guides.targets(case.pids, case.indices))
+        return lambda images: -target.squared_distances(embed(images))
+
+
+@OBJECTIVES.register("fna")
+class FurthestNegative(Objective):
+    """Furthest-negative attack: sum over true matches g of |f(x') - f(g)|^2, minus |f(x') - c|^2.
+
+    c is the mean feature of the other identity whose mean is furthest from f(x).
+
+    Source: Bouniot et al., CVPR workshops 2020, see ``sma``.
+    """
+
+    def __call__(self, embed: Embedding, clean: Tensor, case: Case, rngs: ImageRNGs) -> Loss:
+        """See :class:`reid.robustness.objectives.base.Objective`."""
+        far = case.guides.furthest_centroid(case.clean_feats(embed, clean), case.pids)
+        own = case.guides.own(case.pids, case.camids)
+
+        def loss(images: Tensor) -> Tensor:
+            feats = embed(images)
+            return own.squared_distances(feats) - (feats - far).square().sum(1)
+
+        return loss
+
+
+@OBJECTIVES.register("neighbors")
+class Neighborhood(Objective):
+    """The attack that knows of re-ranking: out of the query's neighbourhood, into a far one.
+
+    The sum over the k nearest g, right or wrong, of |f(x') - f(g)|^2, minus |f(x') - c|^2: what
+    k-reciprocal re-ranking encodes a query by are its neighbours, so these are what to leave.
+
+    Args:
+        k: Neighbours, as k1 of the re-ranking.
+    """
+
+    def __init__(self, k: int = 20) -> None:
+        check_count("k", k)
+        self.k = k
+
+    def __call__(self, embed: Embedding, clean: Tensor, case: Case, rngs: ImageRNGs) -> Loss:
+        """See :class:`reid.robustness.objectives.base.Objective`."""
+        before = case.clean_feats(embed, clean)
+        far = case.guides.furthest_centroid(before, case.pids)
+        near = case.guides.nearest(before, case.pids, case.camids, self.k)
+
+        def loss(images: Tensor) -> Tensor:
+            feats = embed(images)
+            return near.squared_distances(feats) - (feats - far).square().sum(1)
+
+        return loss

@@ -1,0 +1,23 @@
+"""The config section that attacks and their objectives share."""
+
+from reid.utils.registry import Section
+
+ATTACK = Section(
+    "ATTACK",
+    (
+        "NAMES",
+        "EPS_255",
+        "SIDE",
+        "NUM_QUERIES",
+        "IMS_PER_BATCH",
+        "PRECISION",
+        "SIZE",
+        "ON_GRID",
+        "STEP_CURVE",
+        "CORRUPTIONS",
+        "SEVERITIES",
+        "SANITY_QUERIES",
+        "SAVE_IMAGES",
+        "SAVE_AS",
+    ),
+)

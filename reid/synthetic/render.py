@@ -1,0 +1,142 @@
+"""Makes the JPEG of one planned shot. Every random number comes from seeds of the shot's own."""
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+
+from reid.synthetic.body import body_strips, figure_height
+from reid.synthetic.cameras import Camera, get_camera
+from reid.synthetic.figure import Pose, View
+from reid.synthetic.occluders import occluder
+from reid.synthetic.optics import develop
+from reid.synthetic.people import Person, draw_person
+from reid.synthetic.plan import FOLDERS, PASSER_BY, Shot
+from reid.synthetic.raster import Floats, paint
+from reid.synthetic.scenes import COLS, ROWS, SCENE_COLS, draw_scene
+from reid.utils.seeding import derive_seed
+
+Rng = np.random.Generator
+
+
+class Walk(NamedTuple):
+    """What the images of one subject at one camera share.
+
+    Attributes:
+        yaw: Direction of walking, radians.
+        elbows: Bend of both arms.
+        stride: 0 stands.
+        place: Column of the scene.
+        sunlight: Factor on the exposure at that place and time.
+    """
+
+    yaw: float
+    elbows: tuple[float, float]
+    stride: float
+    place: float
+    sunlight: float
+
+
+def render(seed: int, shot: Shot) -> bytes:
+    """Returns the JPEG file of a shot, a function of (seed, shot) alone."""
+    rng = _rng(seed, 1, FOLDERS.index(shot.folder), shot.pid + 1, shot.camid, shot.seq, shot.frame)
+    camera, scene = _site(seed, shot.camid)
+    walk = _walk(_rng(seed, 2, shot.subject, shot.camid), camera)
+    canvas = _background(rng, scene, walk)
+    if rng.random() < 0.15:
+        _passer_by(rng, canvas, camera, seed, behind=True)
+    if shot.subject:
+        person = draw_person(_rng(seed, 3, shot.subject))
+        _put(canvas, person, _pose(rng, walk), _box(rng, person, camera, junk=shot.pid < 0), camera)
+    _cover(rng, canvas, camera, seed)
+    return develop(rng, canvas, camera, walk.sunlight)
+
+
+def _rng(*parts: int) -> Rng:
+    return np.random.default_rng(derive_seed(*parts))
+
+
+@functools.lru_cache(maxsize=16)
+def _site(seed: int, camid: int) -> tuple[Camera, Floats]:
+    """Returns a camera and its empty scene, kept for the next image."""
+    rng = _rng(seed, 4, camid)
+    camera = get_camera(rng, camid)
+    return camera, draw_scene(rng, camera)
+
+
+def _walk(rng: Rng, camera: Camera) -> Walk:
+    back = np.pi if rng.random() < 0.35 else 0.0
+    elbow = rng.uniform(0.1, 0.5, 2)
+    if rng.random() < 0.2:  # holds something up
+        elbow[rng.integers(2)] = rng.uniform(1.4, 2.2)
+    return Walk(
+        yaw=camera.yaw + back + rng.normal(0, camera.spread),
+        elbows=(float(elbow[0]), float(elbow[1])),
+        stride=0.08 if rng.random() < 0.15 else rng.uniform(0.28, 0.55),
+        place=rng.uniform(0, SCENE_COLS - COLS),
+        sunlight=float(np.exp(rng.normal(0, 0.10))),
+    )
+
+
+def _pose(rng: Rng, walk: Walk) -> Pose:
+    return Pose(
+        yaw=walk.yaw + rng.normal(0, 0.15),
+        phase=rng.uniform(0, 2 * np.pi),
+        stride=walk.stride,
+        lean=rng.normal(0.05, 0.04),
+        elbows=walk.elbows,
+    )
+
+
+def _background(rng: Rng, scene: Floats, walk: Walk) -> Floats:
+    """Cuts the place of the walk out of the scene."""
+    left = int(np.clip(walk.place + rng.normal(0, 25), 0, SCENE_COLS - COLS))
+    top = int(rng.integers(0, scene.shape[0] - ROWS + 1))
+    return scene[top : top + ROWS, left : left + COLS].copy()
+
+
+def _box(rng: Rng, person: Person, camera: Camera, junk: bool = False) -> View:
+    """Draws the detector's error: where the figure lies in the crop and how large."""
+    fill = 0.96 * np.exp(rng.normal(0, 0.05))
+    dx, dy = rng.normal(0, 0.05), rng.normal(0, 0.022)
+    if rng.random() < 0.10:  # a loose or a cut box
+        fill, dy = fill * rng.uniform(0.8, 1.2), dy + rng.normal(0, 0.06)
+    if junk:
+        fill *= rng.choice((0.45, 1.9, 2.6))
+        dx, dy = rng.choice((-1, 1)) * rng.uniform(0.2, 0.5), rng.uniform(-0.4, 0.5)
+    tall = figure_height(person) * np.cos(camera.pitch)
+    middle = ROWS * (0.49 + dy)
+    scale = fill * ROWS / tall
+    return View(COLS * (0.5 + dx), middle + 0.5 * scale * tall, scale, camera.pitch)
+
+
+def _put(canvas: Floats, person: Person, pose: Pose, view: View, camera: Camera) -> None:
+    """Draws a person and the shadow at the feet."""
+    wide, tall = 0.30 * view.scale, 0.07 * view.scale
+    rows = np.arange(max(int(view.y - 3 * tall), 0), min(max(int(view.y + 3 * tall), 0), ROWS))
+    if rows.size:
+        y = (rows[:, None] - view.y) / tall
+        x = (np.arange(COLS) - view.x) / wide + 0.5 * np.sign(camera.light[0])
+        canvas[rows] *= (1 - 0.45 * np.exp(-(y * y + x * x)))[..., None]
+    for strip in body_strips(person, pose, view):
+        paint(canvas, strip, camera.light)
+
+
+def _passer_by(rng: Rng, canvas: Floats, camera: Camera, seed: int, behind: bool) -> None:
+    """Draws a stranger at one side, farther away or cutting into the picture."""
+    person = draw_person(_rng(seed, 3, PASSER_BY + int(rng.integers(400))))
+    view = _box(rng, person, camera)
+    side = rng.choice((-1, 1)) * (rng.uniform(0.25, 0.5) if behind else rng.uniform(0.48, 0.68))
+    size = rng.uniform(0.55, 0.85) if behind else rng.uniform(1.0, 1.25)
+    rise = 0.12 * ROWS if behind else -0.06 * ROWS
+    view = view._replace(x=COLS * (0.5 + side), y=view.y - rise, scale=view.scale * size)
+    _put(canvas, person, _pose(rng, _walk(rng, camera)), view, camera)
+
+
+def _cover(rng: Rng, canvas: Floats, camera: Camera, seed: int) -> None:
+    """Puts a thing or a stranger before the person, in one image of six."""
+    if rng.random() < 0.11:
+        for strip in occluder(rng):
+            paint(canvas, strip, camera.light)
+    elif rng.random() < 0.07:
+        _passer_by(rng, canvas, camera, seed, behind=False)

@@ -1,0 +1,104 @@
+"""Colours and patterns of clothes, as functions of the place on the body."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from reid.synthetic.raster import Floats
+
+# Popularity is skewed as in a street: many people share both colours and differ in the cut.
+PALETTE: dict[str, tuple[float, float, float]] = {
+    "black": (0.09, 0.09, 0.10),
+    "charcoal": (0.21, 0.21, 0.23),
+    "grey": (0.48, 0.48, 0.49),
+    "white": (0.88, 0.88, 0.87),
+    "navy": (0.12, 0.15, 0.29),
+    "blue": (0.20, 0.34, 0.62),
+    "jeans": (0.27, 0.35, 0.47),
+    "sky": (0.55, 0.68, 0.82),
+    "red": (0.68, 0.13, 0.14),
+    "pink": (0.86, 0.55, 0.62),
+    "green": (0.16, 0.38, 0.24),
+    "khaki": (0.49, 0.45, 0.30),
+    "beige": (0.74, 0.66, 0.53),
+    "brown": (0.34, 0.23, 0.16),
+    "yellow": (0.86, 0.72, 0.24),
+    "purple": (0.38, 0.24, 0.46),
+}
+PATTERNS = (
+    "plain",
+    "stripes",
+    "pinstripes",
+    "checks",
+    "dots",
+    "logo",
+    "back_print",
+    "two_tone",
+    "chest_band",
+    "side_panels",
+    "open_front",
+    "zip",
+)
+
+
+@dataclass(frozen=True)
+class Cloth:
+    """A garment's surface.
+
+    Attributes:
+        pattern: One of PATTERNS.
+        base: (3,) RGB of the ground.
+        second: (3,) RGB of the pattern.
+        pitch: Size of the pattern in [0, 1]; what it means depends on the pattern.
+        fold: Phase of the folds.
+    """
+
+    pattern: str
+    base: Floats
+    second: Floats
+    pitch: float
+    fold: float
+
+    def __call__(self, t: Floats, angle: Floats) -> Floats:
+        """Returns the colours (N, 3) at the places (t, angle) of a strip."""
+        share = _share(self.pattern, self.pitch, t, angle)[:, None]
+        folds = 1 + 0.05 * np.sin(11 * t + 4 * angle + self.fold) * np.sin(5 * t - 3 * angle)
+        return np.asarray((self.base * (1 - share) + self.second * share) * folds[:, None])
+
+
+def _share(pattern: str, pitch: float, t: Floats, angle: Floats) -> Floats:
+    """Returns the share (N,) in [0, 1] of the second colour."""
+    rings = (t * (4 + 7 * pitch)) % 1 < 0.4
+    bars = (angle * (1.2 + 1.6 * pitch)) % 1 < 0.4
+    if pattern == "stripes":
+        return np.asarray(rings, np.float32)
+    if pattern == "pinstripes":
+        return np.asarray(bars, np.float32)
+    if pattern == "checks":
+        return np.asarray(0.5 * rings + 0.5 * bars, np.float32)
+    if pattern == "dots":
+        row = t * (6 + 4 * pitch)
+        shifted = angle * (1.5 + pitch) + 0.5 * (np.floor(row) % 2)
+        return np.asarray((row % 1 < 0.55) & (shifted % 1 < 0.5), np.float32)
+    return _placed(pattern, pitch, t, np.abs(angle))
+
+
+def _placed(pattern: str, pitch: float, t: Floats, turn: Floats) -> Floats:
+    """Returns where a pattern that sits at one place of the body is; ``turn`` is |angle|."""
+    size = 0.07 + 0.10 * pitch
+    on = np.zeros(t.shape, bool)
+    if pattern == "logo":
+        on = (turn < 3.5 * size) & (np.abs(t - 0.38) < size)
+    elif pattern == "back_print":
+        on = (turn > np.pi - 0.9) & (np.abs(t - 0.35) < size)
+    elif pattern == "two_tone":
+        on = t > 0.3 + 0.35 * pitch
+    elif pattern == "chest_band":
+        on = np.abs(t - 0.42) < size
+    elif pattern == "side_panels":
+        on = np.abs(turn - np.pi / 2) < 0.3 + 0.35 * pitch
+    elif pattern == "open_front":
+        on = turn < 0.18 + 0.35 * pitch
+    elif pattern == "zip":
+        on = turn < 0.09
+    return np.asarray(on, np.float32)

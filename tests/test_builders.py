@@ -1,0 +1,76 @@
+"""Wiring that no end-to-end run reaches."""
+
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from reid import builders
+from reid.config import dump, load_cfg
+from reid.engine import checkpoint
+from reid.utils.errors import InputError
+
+CONFIG = Path(__file__).parents[1] / "configs/market_lfm.yml"
+LOGGER = logging.getLogger("test")
+
+
+def saved(folder: Path, text: str) -> Path:
+    checkpoint.save(folder / "last.pth", nn.Linear(1, 1), 3, text, [1, 2], {})
+    return folder / "last.pth"
+
+
+def without(text: str, *keys: str) -> str:
+    lines = text.splitlines(keepends=True)
+    kept = [line for line in lines if not line.strip().startswith(tuple(f"{k}:" for k in keys))]
+    assert len(kept) == len(lines) - len(keys)
+    return "".join(kept)
+
+
+def test_a_key_younger_than_the_checkpoint_is_at_its_default(tmp_path: Path) -> None:
+    cfg = load_cfg(CONFIG)
+    path = saved(tmp_path, without(dump(cfg), "JITTER_PROB", "ACCUMULATE"))
+    builders.check_resumable(cfg, path, LOGGER)
+    changed = load_cfg(CONFIG, ["SOLVER.ACCUMULATE", "2"])
+    with pytest.raises(InputError, match=r"SOLVER.ACCUMULATE None, this config says 2"):
+        builders.check_resumable(changed, path, LOGGER)
+
+
+def test_another_setting_is_another_run_and_a_free_one_is_not(tmp_path: Path) -> None:
+    path = saved(tmp_path, dump(load_cfg(CONFIG)))
+    free = ["DATALOADER.CACHE", "disk", "MODEL.DEVICE", "cpu", "SOLVER.MAX_EPOCHS", "200"]
+    builders.check_resumable(load_cfg(CONFIG, free), path, LOGGER)
+    with pytest.raises(InputError, match=r"trained with SEED 0, this config says 1"):
+        builders.check_resumable(load_cfg(CONFIG, ["SEED", "1"]), path, LOGGER)
+
+
+def test_stages_are_given_their_own_regularizers_with_their_own_settings() -> None:
+    settings = ["MODEL.BACKBONE.NAME", "resnet18", "MODEL.REGULARIZER.DROPOUT.P", "0.25"]
+    stages = ["MODEL.REGULARIZER.STAGES", "['conv1', 'input:cutout', 'pool:dropout']"]
+    model = builders.build_model(load_cfg(CONFIG, [*settings, *stages]), 3, pretrained=False)
+    found = {stage: type(part).__name__ for stage, part in model.regularizers.items()}
+    assert found == {"conv1": "LocalFeatureMasking", "input": "Cutout", "pool": "Dropout"}
+    assert model.regularizers["pool"].p == 0.25
+
+
+ADVERSARIAL = ["SOLVER.ADVERSARIAL.ENABLED", "True", "SOLVER.ADVERSARIAL.STEPS", "7"]
+
+
+def test_pixels_stay_as_they_are_unless_adversarial_training_is_on() -> None:
+    assert builders.build_perturb(load_cfg(CONFIG), nn.Identity()) is None
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("fp32", None), ("bf16", torch.bfloat16)])
+def test_adversarial_training_attacks_the_unit_feat_bn_in_the_precision_of_training(
+    precision: str, dtype: torch.dtype | None
+) -> None:
+    of_test = ["TEST.NECK_FEAT", "before", "TEST.FEAT_NORM", "False", "TEST.FLIP", "True"]
+    keys = [*ADVERSARIAL, "SOLVER.PRECISION", precision, "MODEL.DEVICE", "cpu", *of_test]
+    model = nn.Linear(1, 1)
+    perturb = builders.build_perturb(load_cfg(CONFIG, keys), model)
+    (embed,), adversary = perturb.args, perturb.func
+    assert (adversary.eps_255, adversary.step, adversary.steps, adversary.share) == (4, 0.4, 7, 0.5)
+    assert embed.model is model
+    found = (embed.field, embed.normalize, embed.flip, embed.dtype)
+    assert found == ("feat_bn", True, False, dtype)
