@@ -87,5 +87,5 @@ def test_gradient_is_zero_inside_and_upstream_outside() -> None:
 
 
 def test_too_many_channels_are_refused() -> None:
-    with pytest.raises(InputError, match="num_channels is 32 .* 16 channels"):
+    with pytest.raises(InputError, match=r"num_channels is 32 .* 16 channels"):
         released()(torch.randn(2, 16, 8, 8))

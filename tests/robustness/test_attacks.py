@@ -6,6 +6,7 @@ import itertools
 import pytest
 import torch
 import torchattacks
+from reid.robustness.generators import ImageRNGs
 from torch import Tensor, nn
 from toys import DIM, SHAPE, Net, images, linear
 
@@ -17,7 +18,6 @@ from reid.robustness.attacks.mi_fgsm import MIFGSM
 from reid.robustness.attacks.pgd import PGD
 from reid.robustness.attacks.square import Square, place, window
 from reid.robustness.ball import Linf
-from reid.robustness.rngs import ImageRNGs
 from reid.utils.errors import InputError
 
 EPS = 8 / 255
@@ -103,7 +103,7 @@ def test_its_hyperparameters_are_plain_values(name: str) -> None:
 
 LINEAR = [
     FGSM(EPS),
-    BIM(EPS, steps=8, step_255=1.0),
+    BIM(EPS, steps=8, step=1 / 8),
     MIFGSM(EPS),
     PGD(EPS, steps=4, random_start=False),
     PGD(EPS, steps=8, random_start=True),  # 2 eps / step reach every corner from everywhere
@@ -212,7 +212,7 @@ def test_square_fits_a_person_and_keeps_its_area(share: float) -> None:
     rows, columns = window(share, 256, 128)
     assert 1 <= rows <= 256 and 1 <= columns <= 128
     assert rows * columns == pytest.approx(share * 256 * 128, rel=0.02)
-    rng = rngs().rngs[0]
+    rng = rngs().generators[0]
     for _ in range(50):
         y, x = place(rng, (rows, columns), (256, 128))
         assert y.start >= 0 and y.stop <= 256 and x.start >= 0 and x.stop <= 128
@@ -254,7 +254,7 @@ class Classifier(nn.Module):
 STEP = 2 / 255
 SAME = [
     ("FGSM", {}, FGSM(EPS)),
-    ("BIM", {"alpha": STEP, "steps": 10}, BIM(EPS, steps=10, step_255=2.0)),
+    ("BIM", {"alpha": STEP, "steps": 10}, BIM(EPS, steps=10, step=STEP / EPS)),
     ("MIFGSM", {"alpha": STEP, "steps": 10, "decay": 1.0}, MIFGSM(EPS, steps=10)),
     (
         "PGD",
@@ -313,7 +313,7 @@ def test_normalization_inside_the_model_is_what_torchattacks_calls_normalization
         logits = inner((x - shift) / scale)
         return nn.functional.cross_entropy(logits, labels, reduction="none")
 
-    out = BIM(EPS, steps=10, step_255=2.0)(loss, clean, rngs(8))
+    out = BIM(EPS, steps=10, step=STEP / EPS)(loss, clean, rngs(8))
     torch.testing.assert_close(out, theirs, atol=1e-5, rtol=0)
 
 
@@ -347,7 +347,7 @@ def test_an_l2_attack_is_in_its_ball(name: str) -> None:
         (lambda: APGD(EPS, steps=0), "steps"),
         (lambda: Square(EPS, share=0.0), "share"),
         (lambda: Square(EPS, queries=0), "queries"),
-        (lambda: BIM(EPS, step_255=-1.0), "step_255"),
+        (lambda: BIM(EPS, step=-1.0), "step"),
         (lambda: FGSM(2.0), "eps"),
     ],
 )

@@ -5,7 +5,6 @@ import inspect
 import numpy as np
 import pytest
 import torch
-from reid.robustness.objectives.local_color import gray_patches
 from torch import Tensor
 from toys import DIM, case, images, linear, side
 
@@ -14,6 +13,7 @@ from reid.robustness.attacks.ascent import gradient
 from reid.robustness.attacks.pgd import PGD
 from reid.robustness.guides import Case, Guides
 from reid.robustness.objectives import OBJECTIVES
+from reid.robustness.objectives.own_feature import gray_patches
 from reid.robustness.rngs import ImageRNGs
 from reid.utils.errors import InputError
 
@@ -204,10 +204,12 @@ def test_a_gray_patch_is_a_rectangle_of_equal_channels_and_each_image_has_its_ow
 
 
 def test_guides_leave_out_distractors_and_junk() -> None:
-    feats = torch.attacker(6, dtype=torch.float64) * torch.tensor([1, 1, 1, 1, 100, 100])
+    feats = torch.eye(6, dtype=torch.float64) * torch.tensor([1, 1, 1, 1, 100, 100])
     pids, camids = np.array([1, 1, 2, 3, 0, -1]), np.array([0, 1, 0, 0, 0, 0])
-    guides = Guides(Features(feats, pids, camids))
+    guides = Guides(Features(feats, pids, camids), distractor_pid=0)
     assert guides.identities.tolist() == [1, 2, 3]
+    everybody = Guides(Features(feats, pids, camids))  # 0 is a person unless the data set says so
+    assert everybody.identities.tolist() == [0, 1, 2, 3]
     own = guides.own(torch.tensor([1]), torch.tensor([0]))
     assert own.number.item() == 1 and torch.equal(own.total[0], feats[1])
     far = guides.furthest_centroid(feats[:1], torch.tensor([1]))

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from test_trial import PEOPLE, attack, evaluator
+from test_evaluator import PEOPLE, attack, evaluator
 from torch import Tensor, nn
 from toys import DIM, Net
 
