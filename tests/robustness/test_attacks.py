@@ -6,7 +6,7 @@ import itertools
 import pytest
 import torch
 import torchattacks
-from reid.robustness.generators import ImageRNGs
+from reid.robustness.rngs import ImageRNGs
 from torch import Tensor, nn
 from toys import DIM, SHAPE, Net, images, linear
 
