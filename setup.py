@@ -15,7 +15,7 @@ CONFIGS = {
     "reid._configs": "configs",
     **{
         f"reid._configs.{name}": "configs/" + name.replace(".", "/")
-        for name in find_namespace_packages("configs")
+        for name in find_namespace_packages(str(ROOT / "configs"))
     },
 }
 
@@ -64,15 +64,15 @@ setup(
         **{package: ["*.yml", "*.json", "README.md"] for package in CONFIGS},
     },
     entry_points={"console_scripts": ["reid = reid.cli.main:main"]},
-    # The oldest version of each that works; scripts/oldest.txt pins them for a test.
+    # Each minimum is tested: scripts/oldest.txt pins them all.
     install_requires=[
         "torch>=2.6",
         "torchvision>=0.21",
         "numpy>=1.26",
-        "scipy>=1.11",  # sparse encodings of the k-reciprocal re-ranking
+        "scipy>=1.11.1",  # sparse encodings of the k-reciprocal re-ranking
         "scikit-learn>=1.4",  # for notebooks and tests; nothing in reid imports it yet
         "yacs>=0.1.8",
-        "tensorboard>=2.16",
+        "tensorboard>=2.16.2",
         "pillow>=10.0",
         "tqdm>=4.66",  # progress bars: terminal handling is not ours to write
         "tabulate>=0.9",  # aligned tables in logs, and the same rows as Markdown
