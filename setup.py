@@ -3,29 +3,76 @@
 import re
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import find_namespace_packages, find_packages, setup
 
+ROOT = Path(__file__).parent
 # Read, not imported: importing reid would need torch before pip has installed it.
-INIT = (Path(__file__).parent / "reid" / "__init__.py").read_text(encoding="utf-8")
+INIT = (ROOT / "reid" / "__init__.py").read_text(encoding="utf-8")
 VERSION = re.search(r'^__version__ = "([^"]+)"$', INIT, re.MULTILINE).group(1)
 
+# The folder configs/ is installed as reid/_configs/: a wheel has the configs, too.
+CONFIGS = {
+    "reid._configs": "configs",
+    **{
+        f"reid._configs.{name}": "configs/" + name.replace(".", "/")
+        for name in find_namespace_packages(str(ROOT / "configs"))
+    },
+}
+
 setup(
-    name="reid",
+    # The import name is reid. On PyPI, the name reid belongs to another project.
+    name="reid-lfm",
     version=VERSION,
     description="Person re-identification with Local Feature Masking: train, evaluate, attack",
-    long_description=(Path(__file__).parent / "README.md").read_text(encoding="utf-8"),
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
+    author="the reid authors",
+    license_expression="Apache-2.0",  # "license" would write the older field, without SPDX
+    license_files=["LICENSE"],
+    keywords=[
+        "person re-identification",
+        "image retrieval",
+        "metric learning",
+        "re-ranking",
+        "adversarial robustness",
+        "regularization",
+        "local feature masking",
+        "pytorch",
+    ],
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Environment :: Console",
+        "Intended Audience :: Science/Research",
+        "Intended Audience :: Developers",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3 :: Only",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Programming Language :: Python :: 3.14",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Scientific/Engineering :: Image Recognition",
+        "Typing :: Typed",
+    ],
     python_requires=">=3.10",
-    packages=find_packages(include=["reid", "reid.*"]),
-    package_data={"reid": ["py.typed"]},
+    packages=[*find_packages(include=["reid", "reid.*"]), *CONFIGS],
+    package_dir=CONFIGS,
+    package_data={
+        "reid": ["py.typed"],
+        **{package: ["*.yml", "*.json", "README.md"] for package in CONFIGS},
+    },
+    entry_points={"console_scripts": ["reid = reid.cli.main:main"]},
+    # Each minimum is tested: scripts/oldest.txt pins them all.
     install_requires=[
         "torch>=2.6",
         "torchvision>=0.21",
         "numpy>=1.26",
-        "scipy>=1.11",  # sparse encodings of the k-reciprocal re-ranking
-        "scikit-learn>=1.4",
+        "scipy>=1.11.1",  # sparse encodings of the k-reciprocal re-ranking
+        "scikit-learn>=1.4",  # for notebooks and tests; nothing in reid imports it yet
         "yacs>=0.1.8",
-        "tensorboard>=2.16",
+        "tensorboard>=2.16.2",
         "pillow>=10.0",
         "tqdm>=4.66",  # progress bars: terminal handling is not ours to write
         "tabulate>=0.9",  # aligned tables in logs, and the same rows as Markdown
