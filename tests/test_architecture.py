@@ -21,8 +21,9 @@ LEVELS = {
     "config": 4,
     "builders": 5,
     "jobs": 6,
+    "cli": 7,
 }
-CFG_ROOMS = {"config", "builders", "jobs"}
+CFG_ROOMS = {"config", "builders", "jobs", "cli"}
 MODULES = sorted((ROOT / "reid").rglob("*.py"))
 
 

@@ -6,7 +6,6 @@ import itertools
 import pytest
 import torch
 import torchattacks
-from reid.robustness.rngs import ImageRNGs
 from torch import Tensor, nn
 from toys import DIM, SHAPE, Net, images, linear
 
@@ -18,6 +17,7 @@ from reid.robustness.attacks.mi_fgsm import MIFGSM
 from reid.robustness.attacks.pgd import PGD
 from reid.robustness.attacks.square import Square, place, window
 from reid.robustness.ball import Linf
+from reid.robustness.rngs import ImageRNGs
 from reid.utils.errors import InputError
 
 EPS = 8 / 255

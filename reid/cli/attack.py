@@ -1,0 +1,50 @@
+"""Attacks a model, and reports what is left of its retrieval.
+
+    reid attack --config-file market_lfm.yml TEST.WEIGHT outputs/market_lfm/last.pth --sanity
+
+Clean and attacked retrieval in one table, curves, JSON and CSV in OUTPUT_DIR/attack.
+"""
+
+import argparse
+from pathlib import Path
+
+from reid.cli._arguments import add_config, path
+from reid.utils.errors import InputError
+
+HELP = "attack a checkpoint, and report what is left of its retrieval"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
+    add_config(parser)
+    parser.add_argument(
+        "--sanity", action="store_true", help="check the attack and the model's gradients as well"
+    )
+    parser.add_argument(
+        "--surrogate-weight",
+        type=path,
+        metavar="PTH",
+        help="make the adversarial images on this model instead (black box by transfer)",
+    )
+    parser.add_argument(
+        "--surrogate-config", metavar="YML", help="its config; --config-file unless given"
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Attacks TEST.WEIGHT."""
+    if args.surrogate_config is not None and args.surrogate_weight is None:
+        raise InputError("--surrogate-config goes with --surrogate-weight, which is missing")
+    from reid.config import load_cfg
+
+    cfg = load_cfg(args.config_file, args.overrides)
+    if not cfg.TEST.WEIGHT:
+        raise InputError("TEST.WEIGHT is empty: name the checkpoint, e.g. outputs/x/last.pth")
+    surrogate = None
+    if args.surrogate_weight is not None:
+        shared = ["MODEL.DEVICE", cfg.MODEL.DEVICE, "ATTACK.PRECISION", cfg.ATTACK.PRECISION]
+        seen = load_cfg(args.surrogate_config, shared) if args.surrogate_config else cfg
+        surrogate = (seen, args.surrogate_weight)
+    from reid.jobs.attack import attack
+
+    attack(cfg, Path(cfg.TEST.WEIGHT), args.sanity, surrogate)

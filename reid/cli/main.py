@@ -1,0 +1,119 @@
+"""``reid COMMAND ...``, and what each file in tools/ calls."""
+
+import argparse
+import contextlib
+import importlib
+import os
+import pkgutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from types import ModuleType
+
+import reid
+from reid import cli
+from reid.utils.errors import InputError, unknown
+
+
+def commands() -> dict[str, str]:
+    """Returns the module of each subcommand, by the name that is typed."""
+    modules = [info.name for info in pkgutil.iter_modules(cli.__path__)]
+    return {
+        name.replace("_", "-"): f"{cli.__name__}.{name}"
+        for name in modules
+        if name != "main" and not name.startswith("_")
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs ``reid COMMAND ...``.
+
+    Args:
+        argv: What was typed behind ``reid``; None takes it from the process.
+    """
+    typed = list(sys.argv[1:] if argv is None else argv)
+    if not typed or typed[0] in ("-h", "--help"):
+        _say(_overview())
+        return
+    if typed[0] == "--version":
+        _say(f"reid {reid.__version__}")
+        return
+    guarded(lambda: _run(typed[0].replace("_", "-"), typed[1:], f"reid {typed[0]}"))
+
+
+def run_tool(command: str) -> None:
+    """Runs a subcommand on the arguments of the process, as a file in tools/.
+
+    Args:
+        command: Name of the subcommand.
+    """
+    guarded(lambda: _run(command, sys.argv[1:], os.path.basename(sys.argv[0])))
+
+
+def _run(command: str, argv: Sequence[str], prog: str) -> None:
+    known = commands()
+    if command not in known:
+        raise unknown("command", command, known)
+    module = importlib.import_module(known[command])
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    module.add_arguments(parser)
+    args = parser.parse_intermixed_args(argv)
+    with _session():
+        module.run(args)
+
+
+def _overview() -> str:
+    """Returns the list of subcommands."""
+    modules: dict[str, ModuleType] = {
+        name: importlib.import_module(module) for name, module in commands().items()
+    }
+    lines = [f"  {name:<16} {module.HELP}" for name, module in sorted(modules.items())]
+    return "\n".join(
+        [
+            "usage: reid COMMAND [...]",
+            "",
+            "Person re-identification: train, evaluate, attack. In a clone each command is also",
+            "a file: tools/COMMAND.py.",
+            "",
+            *lines,
+            "",
+            "`reid COMMAND --help` explains a command.",
+        ]
+    )
+
+
+def guarded(work: Callable[[], None]) -> None:
+    """Runs a command: InputError becomes one line on stderr and exit code 2, Ctrl-C exit code 130.
+
+    Anything else is a bug and keeps its traceback.
+
+    Args:
+        work: The command.
+    """
+    try:
+        work()
+    except InputError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+@contextlib.contextmanager
+def _session() -> Iterator[None]:
+    """Joins the processes that torchrun started; alone, it loads nothing and does nothing."""
+    if os.environ.get("WORLD_SIZE", "1") == "1":
+        yield
+        return
+    from reid.utils.session import session
+
+    with session():
+        yield
+
+
+def _say(text: str) -> None:
+    print(text)

@@ -1,0 +1,43 @@
+"""Tests a checkpoint, or features that were saved by any framework.
+
+reid test --config-file market_lfm.yml TEST.WEIGHT outputs/market_lfm/best.pth
+reid test --config-file market_lfm.yml TEST.WEIGHT outputs/market_lfm/best.pth TEST.RE_RANKING True
+reid test --features saved.npz TEST.RE_RANKING True OUTPUT_DIR outputs/saved
+"""
+
+import argparse
+from pathlib import Path
+
+from reid.cli._arguments import add_config, path
+from reid.utils.errors import InputError
+
+HELP = "test a checkpoint, or saved features"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
+    add_config(parser, required=False)
+    parser.add_argument(
+        "--features",
+        type=path,
+        metavar="NPZ",
+        help="evaluate saved features, without model, images or config: arrays query_feats,"
+        " query_pids, query_camids, gallery_feats, gallery_pids, gallery_camids",
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Tests TEST.WEIGHT or the features."""
+    if args.config_file is None and args.features is None:
+        raise InputError("name what to test: --config-file FILE, or --features NPZ")
+    from reid.config import load_cfg
+
+    cfg = load_cfg(args.config_file, args.overrides)
+    if args.features is None and not cfg.TEST.WEIGHT:
+        raise InputError("TEST.WEIGHT is empty: name the checkpoint, e.g. outputs/x/best.pth")
+    from reid.jobs.test import test, test_features
+
+    if args.features is not None:
+        test_features(cfg, args.features)
+    else:
+        test(cfg, Path(cfg.TEST.WEIGHT))

@@ -1,0 +1,44 @@
+"""Trains the model that a config describes.
+
+reid train --config-file market_lfm.yml
+reid train --config-file market_lfm.yml --resume
+reid train --config-file market_lfm.yml SOLVER.BASE_LR 1e-4 OUTPUT_DIR outputs/lr1e-4
+"""
+
+import argparse
+from pathlib import Path
+
+from reid.cli._arguments import add_config
+
+HELP = "train the model that a config describes"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
+    add_config(parser)
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on from OUTPUT_DIR/last.pth; starts afresh where there is none",
+    )
+    parser.add_argument(
+        "--eval-only",
+        action="store_true",
+        help="only evaluate TEST.WEIGHT, or OUTPUT_DIR/best.pth where that is empty",
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Trains, or evaluates."""
+    from reid.config import load_cfg
+
+    cfg = load_cfg(args.config_file, args.overrides)
+    if args.eval_only:
+        from reid.engine.trainer import BEST
+        from reid.jobs.test import test
+
+        test(cfg, Path(cfg.TEST.WEIGHT or Path(cfg.OUTPUT_DIR) / BEST))
+        return
+    from reid.jobs.train import train
+
+    train(cfg, args.resume)

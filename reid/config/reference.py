@@ -1,0 +1,135 @@
+"""The table of all keys, for people, and a JSON Schema of them, for editors."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from reid.utils.errors import InputError
+from reid.utils.logs import write_text
+from reid.utils.settings import Setting
+
+BEGIN, END = (
+    "<!-- keys: begin; `reid keys --write configs` makes this table -->",
+    "<!-- keys: end -->",
+)
+TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
+
+
+def as_text(settings: Mapping[str, Setting]) -> str:
+    """Returns the keys as a table for a terminal.
+
+    Args:
+        settings: By dotted key.
+    """
+    rows = [(key, _shown(s.default), _meaning(s)) for key, s in settings.items()]
+    return tabulate(rows, ("key", "default", "meaning"), maxcolwidths=[None, 30, 60])
+
+
+def as_markdown(settings: Mapping[str, Setting]) -> str:
+    """Returns the keys as a Markdown table.
+
+    Args:
+        settings: By dotted key.
+    """
+    lines = ["| key | default | meaning |", "|---|---|---|"]
+    for key, setting in settings.items():
+        default = _shown(setting.default)
+        cell = f"`{default}`" if default else ""
+        meaning = _meaning(setting).replace("|", "\\|")
+        lines.append(f"| `{key}` | {cell} | {meaning} |")
+    return "\n".join(lines)
+
+
+def json_schema(settings: Mapping[str, Setting]) -> str:
+    """Returns a JSON Schema (draft 7) of a config file.
+
+    Args:
+        settings: By dotted key.
+    """
+    root: dict[str, Any] = {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "reid config",
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "_BASE_": {
+                "type": "string",
+                "description": "The file that this one starts from, relative to this one.",
+            }
+        },
+    }
+    for key, setting in settings.items():
+        *sections, name = key.split(".")
+        node = root
+        for section in sections:
+            empty = {"type": ["object", "null"], "additionalProperties": False, "properties": {}}
+            node = node["properties"].setdefault(section, empty)
+        node["properties"][name] = _schema(setting)
+    return json.dumps(root, indent=1) + "\n"
+
+
+def write_reference(folder: Path, settings: Mapping[str, Setting]) -> None:
+    """Writes the table into README.md, between its two marks, and schema.json beside it.
+
+    Args:
+        folder: That of the configs.
+        settings: By dotted key.
+
+    Raises:
+        InputError: README.md is not there, or has no marks.
+    """
+    readme = folder / "README.md"
+    write_text(readme, updated(readme, settings))
+    write_text(folder / "schema.json", json_schema(settings))
+
+
+def updated(readme: Path, settings: Mapping[str, Setting]) -> str:
+    """Returns the text of a README.md with the present table between its marks.
+
+    Args:
+        readme: The file.
+        settings: By dotted key.
+    """
+    try:
+        text = readme.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{readme} cannot be read: {error.strerror}") from error
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise InputError(f"{readme} has no lines '{BEGIN}' and '{END}'")
+    return f"{before}{BEGIN}\n{as_markdown(settings)}\n{END}{after}"
+
+
+def _shown(value: object) -> str:
+    return f"[{', '.join(map(str, value))}]" if isinstance(value, tuple) else str(value)
+
+
+def _meaning(setting: Setting) -> str:
+    text = setting.meaning.replace("``", "`").removesuffix(".")
+    if any(f"`{word}`" not in text for word in setting.choices):
+        text += ": " + ", ".join(f"`{word}`" for word in setting.choices)
+    return text
+
+
+def _schema(setting: Setting) -> dict[str, Any]:
+    item: dict[str, Any] = {"type": TYPES[setting.item]} if setting.item else {}
+    if setting.item is float:  # YAML 1.1 takes 1e-4 for text
+        item = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^[-+.\deE]+$"}]}
+    if setting.choices:
+        item["enum"] = list(setting.choices)
+    if setting.item is int:
+        item |= {"minimum": setting.least} if setting.least is not None else {}
+        item |= {"maximum": setting.most} if setting.most is not None else {}
+    found = item
+    if setting.many:
+        size = {"minItems": setting.length, "maxItems": setting.length} if setting.length else {}
+        many = {"type": "array", "items": item, **size}
+        found = {"anyOf": [many, item]} if not setting.length else many
+    if setting.optional:
+        found = {"anyOf": [found, {"type": "null"}]}
+    default = list(setting.default) if isinstance(setting.default, tuple) else setting.default
+    return {**found, "description": _meaning(setting), "default": default}
