@@ -20,6 +20,7 @@ from reid.utils.errors import InputError
 
 # What may differ between the run that stopped and the one that goes on with it.
 _FREE_ON_RESUME = (
+    "IMPORTS",
     "OUTPUT_DIR",
     "TEST.",
     "ATTACK.",
@@ -35,7 +36,12 @@ _FREE_ON_RESUME = (
 
 
 # What may differ between the machines of one run.
-_OWN_TO_A_MACHINE = ("DATASETS.ROOT_DIR", "MODEL.PRETRAIN_PATH", "DATALOADER.NUM_WORKERS")
+_OWN_TO_A_MACHINE = (
+    "IMPORTS",
+    "DATASETS.ROOT_DIR",
+    "MODEL.PRETRAIN_PATH",
+    "DATALOADER.NUM_WORKERS",
+)
 
 
 # What the weights of a checkpoint mean nothing without.

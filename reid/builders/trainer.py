@@ -8,18 +8,15 @@ from yacs.config import CfgNode
 from reid.builders.common import TRAINER
 from reid.builders.data import build_eval_loaders, build_train_loader, load_splits, split_validation
 from reid.builders.model import build_criterion, build_embedding, build_model, build_perturb
-from reid.config import (
-    dump,
-)
-from reid.data.records import (
-    label_of_pid,
-)
+from reid.config import dump, imported_files
+from reid.data.records import label_of_pid
 from reid.engine import parallel
 from reid.engine.optim import Schedule, build_optimizer, parameter_groups
 from reid.engine.trainer import Trainer
 from reid.evaluation.evaluator import evaluate_retrieval
 from reid.evaluation.retrieval import Retrieval
 from reid.utils import distributed
+from reid.utils.code_state import code_state
 from reid.utils.environment import check_compiler, choose_device, choose_precision
 from reid.utils.seeding import derive_seed
 
@@ -82,4 +79,5 @@ def build_trainer(cfg: CfgNode, logger: logging.Logger) -> Trainer:
         checkpoint_period=s.CHECKPOINT_PERIOD,
         log_period=s.LOG_PERIOD,
         perturb=build_perturb(cfg, model),
+        code=code_state(imported_files(cfg.IMPORTS)),
     )

@@ -12,6 +12,7 @@ another component never inherits settings of the old one.
 from reid.config.checks import config_errors, part_settings, regularizer_of_stage
 from reid.config.defaults import default_cfg, known_settings
 from reid.config.files import find_config, read_chain
+from reid.config.imports import imported_files
 from reid.config.loading import load_cfg
 from reid.config.trees import difference, dump, leaves, parse_dump
 
@@ -21,6 +22,7 @@ __all__ = [
     "difference",
     "dump",
     "find_config",
+    "imported_files",
     "known_settings",
     "leaves",
     "load_cfg",

@@ -50,17 +50,17 @@ def resolved(entry: str, folder: Path) -> str:
     return str((folder / Path(entry).expanduser()).resolve())
 
 
-def hashes(entries: tuple[str, ...]) -> dict[str, str]:
-    """Returns the first 12 digits of the SHA-256 of each imported file, by entry.
+def imported_files(entries: tuple[str, ...]) -> dict[str, Path]:
+    """Returns the file of each entry of IMPORTS that was loaded.
 
     Args:
-        entries: Of IMPORTS, already loaded.
+        entries: Of the config.
     """
-    found = {}
-    for entry in entries:
-        file = Path(entry) if is_file(entry) else Path(sys.modules[entry].__file__ or "")
-        found[entry] = hashlib.sha256(file.read_bytes()).hexdigest()[:12]
-    return found
+    files = {
+        entry: Path(entry) if is_file(entry) else Path(sys.modules[entry].__file__ or "")
+        for entry in entries
+    }
+    return {entry: file for entry, file in files.items() if file.is_file()}
 
 
 @contextlib.contextmanager

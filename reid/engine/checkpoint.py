@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import reid
-from reid.utils.environment import git_commit
+from reid.utils.code_state import code_state
 from reid.utils.errors import InputError
 from reid.utils.logs import write_whole
 
@@ -24,6 +24,7 @@ def save(
     config: str,
     pids: list[int],
     state: Mapping[str, Any],
+    code: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes a checkpoint of tensors and plain values.
 
@@ -34,11 +35,14 @@ def save(
         config: The resolved config as YAML text.
         pids: Sorted train pids: pid of label i is pids[i].
         state: State dicts and plain values that resuming needs.
+        code: From :func:`reid.utils.code_state.code_state`; None asks for it, without imports.
     """
+    code = dict(code_state() if code is None else code)
     checkpoint = {
         "format": FORMAT,
         "version": reid.__version__,
-        "commit": git_commit(),
+        "commit": code["commit"],
+        "code": code,
         "epoch": epoch,
         "config": config,
         "pids": pids,

@@ -49,6 +49,7 @@ class Trainer:
         output_dir: Gets last.pth, best.pth, metrics.jsonl and TensorBoard's events.
         config: The resolved config as YAML text, stored in each checkpoint.
         pids: Sorted train pids, stored in each checkpoint.
+        code: State of the code, stored in each checkpoint.
         device: Of the model.
         seed: Of the run.
         max_epochs: Length of the run.
@@ -83,6 +84,7 @@ class Trainer:
     checkpoint_period: int = 1
     log_period: int = 20
     perturb: Callable[[Tensor, int], Tensor] | None = None
+    code: Mapping[str, Any] | None = None
     epoch: int = field(default=0, init=False)  # epochs completed
     best: dict[str, float] = field(default_factory=dict, init=False)
 
@@ -190,8 +192,10 @@ class Trainer:
         }
         facts = (self.model, self.epoch, self.config, self.pids)
         if improved:
-            ckpt.save(self.output_dir / BEST, *facts, {})
-        ckpt.save(self.output_dir / LAST, *facts, state)  # last: it says that the rest is there
+            ckpt.save(self.output_dir / BEST, *facts, {}, self.code)
+        ckpt.save(
+            self.output_dir / LAST, *facts, state, self.code
+        )  # last: it says that the rest is there
 
     def resume(self, path: Path) -> None:
         """Takes up the state of last.pth: the run goes on as if it had not stopped.

@@ -9,7 +9,7 @@ from yacs.config import CfgNode
 
 from reid import builders
 from reid.builders import attack as build_attack
-from reid.config import dump, leaves
+from reid.config import dump, imported_files, leaves
 from reid.data.records import Splits
 from reid.evaluation.features import Embedding
 from reid.evaluation.retrieval import Retrieval
@@ -21,7 +21,8 @@ from reid.robustness.report import HEADERS, records, table, with_worst_cases, wr
 from reid.robustness.result import Result
 from reid.robustness.sanity import Check, verdict
 from reid.utils import distributed
-from reid.utils.environment import choose_device, describe, deterministic, git_commit
+from reid.utils.code_state import code_state
+from reid.utils.environment import choose_device, describe, deterministic
 from reid.utils.errors import InputError
 from reid.utils.logs import get_logger, make_dir
 
@@ -61,13 +62,15 @@ def attack(
         logger.info(_threat(cfg, len(evaluator.clean["query"].pids), surrogate))
         run = _Run(cfg, evaluator, seen or embed, splits, folder, logger.info)
         run.all(attacks)
+        code = code_state(imported_files(cfg.IMPORTS))
         facts = {
             "weight": str(weight),
             "surrogate": str(surrogate[1]) if surrogate is not None else None,
             "num_queries": len(run.results[0].ap),
             "attack": _settings(cfg),
             "config": dump(cfg),
-            "commit": git_commit(),
+            "commit": code["commit"],
+            "code": code,
         }
         results = with_worst_cases(run.results)
         rows = records(results, cfg.SEED)

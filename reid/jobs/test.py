@@ -8,12 +8,13 @@ from torch import nn
 from yacs.config import CfgNode
 
 from reid import builders
-from reid.config import dump
+from reid.config import dump, imported_files
 from reid.data.records import Splits
 from reid.evaluation.evaluator import HEADERS, TestResult, rank_features, write_results
 from reid.evaluation.files import load_features
 from reid.utils import distributed
-from reid.utils.environment import choose_device, describe, git_commit
+from reid.utils.code_state import code_state
+from reid.utils.environment import choose_device, describe
 from reid.utils.errors import InputError
 from reid.utils.logs import get_logger, make_dir
 
@@ -85,12 +86,14 @@ def _report(cfg: CfgNode, result: TestResult, num_gallery: int, facts: dict[str,
         logger.warning(
             f"warning: {plain.num_skipped} queries have no match in the gallery and are left out"
         )
-    facts = {
+    code = code_state(imported_files(cfg.IMPORTS))
+    found = {
         **facts,
         "config_hash": hashlib.sha256(dump(cfg).encode()).hexdigest()[:12],
-        "commit": git_commit(),
+        "commit": code["commit"],
+        "code": code,
     }
-    write_results(result, output, {"num_gallery": num_gallery, **facts})
+    write_results(result, output, {"num_gallery": num_gallery, **found})
     table = tabulate(result.rows(), HEADERS, floatfmt=".1f")
     logger.info(f"{plain.num_queries} queries, {num_gallery} gallery images\n{table}")
     logger.info(f"written: {output}/metrics.json, {output}/ranking.npz")

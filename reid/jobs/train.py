@@ -6,9 +6,10 @@ from tabulate import tabulate
 from yacs.config import CfgNode
 
 from reid import builders
-from reid.config import default_cfg, difference, dump
+from reid.config import default_cfg, difference, dump, imported_files
 from reid.engine.trainer import LAST, Trainer
 from reid.utils import distributed
+from reid.utils.code_state import code_state, describe_code
 from reid.utils.environment import choose_device, describe, deterministic
 from reid.utils.errors import InputError
 from reid.utils.logs import get_logger, make_dir, write_text
@@ -34,6 +35,7 @@ def train(cfg: CfgNode, resume: bool = False) -> Trainer:
         )
     logger = get_logger(make_dir(output), "train")
     logger.info(describe(choose_device(cfg.MODEL.DEVICE)))
+    logger.info(describe_code(code_state(imported_files(cfg.IMPORTS))))
     rows = difference(cfg, default_cfg())
     logger.info(f"differs from the defaults\n{tabulate(rows, ('key', 'value', 'default'))}")
     if last.exists():

@@ -4,7 +4,6 @@ import contextlib
 import os
 import platform
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,28 +106,28 @@ def _cpu_flags() -> set[str]:
     return set()
 
 
-def git_commit() -> str:
-    """Returns the commit of the source tree, "+changes" if it was edited, or "unknown"."""
-    root = Path(reid.__file__).resolve().parents[1]
-    try:
-        run = subprocess.run(
-            ["git", "-C", str(root), "describe", "--always", "--dirty=+changes", "--abbrev=12"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-    return run.stdout.strip()
-
-
 def describe(device: torch.device) -> str:
-    """Returns one line with versions, device, threads and commit."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    """Returns one line with what the last digits of a result depend on besides the code.
+
+    Args:
+        device: Of the model.
+    """
+    cuda = device.type == "cuda"
+    name = torch.cuda.get_device_name(device) if cuda else processor_name()
     return (
-        f"reid {reid.__version__} ({git_commit()}), Python {platform.python_version()},"
+        f"reid {reid.__version__}, Python {platform.python_version()},"
         f" torch {torch.__version__}, numpy {np.__version__},"
         f" device {device} ({name}), {torch.get_num_threads()} threads"
         + (f", {distributed.world_size()} processes" if distributed.active() else "")
     )
+
+
+def processor_name() -> str:
+    """Returns the model of the processor, or its kind where the system does not say more."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

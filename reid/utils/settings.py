@@ -23,7 +23,7 @@ WORDS: dict[type | None, str] = {
     int: "a whole number",
     float: "a number",
     str: "text",
-    None: "a value",
+    None: "true or false, a number or text",
 }
 
 

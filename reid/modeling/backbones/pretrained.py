@@ -37,7 +37,7 @@ def load_pretrained(backbone: nn.Module, name: str, choice: str, path: str) -> N
         return
     else:
         raise unknown("MODEL.PRETRAIN_CHOICE", choice, CHOICES)
-    state = _backbone_keys(state)
+    state = _backbone_keys(state, getattr(backbone, "classifier", "fc."))
     _check_fit(state, backbone.state_dict(), source)
     backbone.load_state_dict(state)
 
@@ -90,11 +90,11 @@ def _is_entry(item: tuple[object, object]) -> bool:
     return isinstance(item[0], str) and isinstance(item[1], Tensor)
 
 
-def _backbone_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _backbone_keys(state: Mapping[str, Tensor], classifier: str) -> dict[str, Tensor]:
     """Takes off the prefix of DataParallel and of the whole model, and drops the classifier."""
     state = {key.removeprefix("module."): value for key, value in state.items()}
     inner = {k.removeprefix("backbone."): v for k, v in state.items() if k.startswith("backbone.")}
-    return {key: value for key, value in (inner or state).items() if not key.startswith("fc.")}
+    return {key: value for key, value in (inner or state).items() if not key.startswith(classifier)}
 
 
 def _check_fit(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor], source: str) -> None:

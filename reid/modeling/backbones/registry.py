@@ -17,6 +17,7 @@ class Backbone(Protocol):
     Attributes:
         stages: Names of the places where a regularizer can sit, in the order of the pass.
         feat_dim: Channels of the last map.
+        classifier: What the names of the classifier in a weight file begin with; "fc." if absent.
         fresh: Stages whose output may be written to, since nothing else needs it. It may be absent.
     """
 
