@@ -68,7 +68,7 @@ def _make(final: Path, shots: list[Shot], facts: dict[str, Any], workers: int) -
             (draft / folder).mkdir(parents=True)
         checksum = hashlib.sha256()
         digests = _write_all(draft, facts["seed"], shots, workers)
-        progress = tqdm(digests, total=len(shots), desc=f"drawing {final.name}", unit="image")
+        progress = tqdm(digests, f"drawing {final.name}", len(shots), unit="image", disable=None)
         for digest in progress:
             checksum.update(digest)
         manifest = facts | {

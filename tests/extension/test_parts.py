@@ -48,7 +48,7 @@ CONFIG = {
 
 
 def run(*args: object, code: int = 0, cwd: Path | None = None) -> str:
-    command = [sys.executable, "-m", "reid.cli.main", *map(str, args)]
+    command = [sys.executable, "-m", "reid", *map(str, args)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=cwd)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr

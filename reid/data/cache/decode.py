@@ -30,7 +30,7 @@ def decode_all(
     """
     with ThreadPoolExecutor(max(threads, 1)) as pool:
         images = pool.map(lambda path: decode(path, size), paths)
-        yield from tqdm(images, f"decoding {title}", len(paths), leave=False, delay=5)
+        yield from tqdm(images, f"decoding {title}", len(paths), leave=False, delay=5, disable=None)
 
 
 def cache_in_memory(
