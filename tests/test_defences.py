@@ -69,7 +69,7 @@ def masked_cells(module: nn.Module, shape: tuple[int, ...]) -> int:
 def test_rivals_overwrite_the_share_that_lfm_overwrites(name: str) -> None:
     cfg = load_cfg(FOLDER / f"{name}.yml")
     assert regularizer_of_stage(cfg) == {"conv1": name}
-    module = make(REGULARIZERS, name, cfg.MODEL.REGULARIZER, "MODEL.REGULARIZER")
+    module = make(REGULARIZERS, name, cfg)
     module.reseed(0)
     shape, passes = MAPS.get(name, MAPS["lfm"]), PASSES.get(name, 1)
     cells = sum(masked_cells(module, shape) for _ in range(passes))

@@ -1,4 +1,4 @@
-"""The real commands as subprocesses, on tiny synthetic people."""
+"""The real commands, on tiny synthetic people."""
 
 import json
 import subprocess
@@ -10,59 +10,22 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from commands import command, lfm, rows, run, spawn, weights
 from PIL import Image
-
-ROOT = Path(__file__).parents[1]
-TINY = [
-    "DATASETS.SYNTHETIC.PRESET", "tiny",
-    "MODEL.BACKBONE.NAME", "resnet18",
-    "INPUT.SIZE_TRAIN", "(64,32)",
-    "INPUT.SIZE_TEST", "(64,32)",
-    "SOLVER.PRECISION", "fp32",
-    "SOLVER.SCHEDULE", "multistep",
-    "SOLVER.IMS_PER_BATCH", "16",
-    "SOLVER.EVAL_PERIOD", "2",
-    "SOLVER.LOG_PERIOD", "1",
-    "DATALOADER.NUM_WORKERS", "0",
-]  # fmt: skip
-
-
-def command(tool: str, *args: object) -> list[str]:
-    return [sys.executable, str(ROOT / "tools" / tool), *map(str, args)]
-
-
-def run(tool: str, *args: object, code: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(command(tool, *args), capture_output=True, text=True, timeout=300)
-    assert done.returncode == code, done.stdout + done.stderr
-    return done
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("datasets")
-    run("make_synthetic.py", "--preset", "tiny", "--seed", 0, "--root", root)
+    run("make_synthetic", "--preset", "tiny", "--seed", 0, "--root", root)
     return root
-
-
-def lfm(data: Path, out: Path, *more: object) -> list[object]:
-    config = ROOT / "configs/synthetic_lfm.yml"
-    return ["--config-file", config, *TINY, "DATASETS.ROOT_DIR", data, "OUTPUT_DIR", out, *more]
 
 
 @pytest.fixture(scope="module")
 def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "whole"
-    run("train.py", *lfm(data, out, "SOLVER.MAX_EPOCHS", 4))
+    spawn("train", *lfm(data, out, "SOLVER.MAX_EPOCHS", 4))
     return out
-
-
-def rows(out: Path) -> list[dict[str, float]]:
-    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-
-
-def weights(out: Path, name: str = "last.pth") -> dict[str, torch.Tensor]:
-    state: dict[str, torch.Tensor] = torch.load(out / name, weights_only=True)["model"]
-    return state
 
 
 def test_training_writes_what_a_run_needs(trained: Path) -> None:
@@ -110,7 +73,7 @@ def test_a_killed_run_resumes_to_the_bit(data: Path, trained: Path, tmp_path: Pa
     out = tmp_path / "killed"
     args = lfm(data, out, "SOLVER.MAX_EPOCHS", 4)
     process = subprocess.Popen(
-        command("train.py", *args, "DATALOADER.CACHE", "none"),
+        command("train", *args, "DATALOADER.CACHE", "none"),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -121,7 +84,7 @@ def test_a_killed_run_resumes_to_the_bit(data: Path, trained: Path, tmp_path: Pa
     process.wait()
     reached = torch.load(out / "last.pth", weights_only=True)["epoch"]
     assert 1 <= reached < 4, "the run was over before it could be killed"
-    run("train.py", *args, "DATALOADER.CACHE", "disk", "--resume")
+    run("train", *args, "DATALOADER.CACHE", "disk", "--resume")
     found = {path.name for path in (out / "cache").glob("*.rows")}
     assert found == {f"{split}_64x32.rows" for split in ("train", "query", "gallery")}
     left, right = weights(out), weights(trained)
@@ -140,9 +103,9 @@ def test_an_adversarially_trained_run_resumes_to_the_bit(data: Path, tmp_path: P
     stages = ["MODEL.REGULARIZER.STAGES", "['conv1', 'pool:dropout']"]
     settings = [*stages, "SOLVER.ADVERSARIAL.ENABLED", True, "SOLVER.ADVERSARIAL.STEPS", 2]
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    run("train.py", *lfm(data, whole, *settings, "SOLVER.MAX_EPOCHS", 2))
-    run("train.py", *lfm(data, parts, *settings, "SOLVER.MAX_EPOCHS", 1))
-    run("train.py", *lfm(data, parts, *settings, "SOLVER.MAX_EPOCHS", 2, "--resume"))
+    run("train", *lfm(data, whole, *settings, "SOLVER.MAX_EPOCHS", 2))
+    run("train", *lfm(data, parts, *settings, "SOLVER.MAX_EPOCHS", 1))
+    run("train", *lfm(data, parts, *settings, "SOLVER.MAX_EPOCHS", 2, "--resume"))
     left, right = weights(parts), weights(whole)
     assert left.keys() == right.keys()
     assert [key for key in left if not torch.equal(left[key], right[key])] == []
@@ -150,10 +113,10 @@ def test_an_adversarially_trained_run_resumes_to_the_bit(data: Path, tmp_path: P
 
 def test_a_run_is_not_overwritten_nor_continued_as_another(data: Path, trained: Path) -> None:
     before = weights(trained)
-    again = run("train.py", *lfm(data, trained, "SOLVER.MAX_EPOCHS", 4), code=2)
+    again = run("train", *lfm(data, trained, "SOLVER.MAX_EPOCHS", 4), code=2)
     assert "already holds a run; go on with --resume" in again.stderr
     other = lfm(data, trained, "SOLVER.MAX_EPOCHS", 4, "--resume", "SOLVER.BASE_LR", 0.1)
-    assert "trained with SOLVER.BASE_LR 0.001" in run("train.py", *other, code=2).stderr
+    assert "trained with SOLVER.BASE_LR 0.001" in run("train", *other, code=2).stderr
     after = weights(trained)
     assert all(torch.equal(before[key], after[key]) for key in before)
 
@@ -168,7 +131,7 @@ def test_testing_writes_fractions_and_per_query_results(
         (alone / "Market-1501-v15.09.15" / part).symlink_to(home / part)
     out = tmp_path / "tested"
     args = lfm(alone, out, "DATASETS.NAMES", "market1501", "TEST.WEIGHT", trained / "last.pth")
-    done = run("test.py", *args, "TEST.RE_RANKING", True, "TEST.RERANK.K1", 6, "TEST.FLIP", "true")
+    done = run("test", *args, "TEST.RE_RANKING", True, "TEST.RERANK.K1", 6, "TEST.FLIP", "true")
     assert "warning: market1501 query:" in done.stdout  # far fewer than published
     assert "Rank-1 %" in done.stdout and "re-ranked" in done.stdout
     metrics = json.loads((out / "metrics.json").read_text())
@@ -188,10 +151,10 @@ def test_saved_features_give_the_same_without_model_images_or_config(
 ) -> None:
     settings = ["TEST.RE_RANKING", True, "TEST.RERANK.K1", 6, "TEST.AQE.ENABLED", "true"]
     args = lfm(data, tmp_path / "images", "TEST.WEIGHT", trained / "last.pth", *settings)
-    table = run("test.py", *args, "TEST.SAVE_FEATURES", True, "TEST.CHUNK", 5).stdout
+    table = run("test", *args, "TEST.SAVE_FEATURES", True, "TEST.CHUNK", 5).stdout
     saved = tmp_path / "images" / "features.npz"
     again = ["TEST.CHUNK", 7, "OUTPUT_DIR", tmp_path / "arrays"]
-    done = run("test.py", "--features", saved, *settings, *again)
+    done = run("test", "--features", saved, *settings, *again)
     names = ("plain", "re-ranked", "AQE", "AQE, re-ranked")
     for name in names:
         line = next(line for line in done.stdout.splitlines() if line.startswith(f"{name} "))
@@ -205,7 +168,7 @@ def test_saved_features_give_the_same_without_model_images_or_config(
     assert second["features"] == str(saved)
     with np.load(tmp_path / "arrays" / "ranking.npz") as arrays:
         assert arrays["aqe_re_ranked_ap"].mean() == pytest.approx(second["aqe_re_ranked"]["mAP"])
-    rows = run("results.py", tmp_path / "arrays").stdout
+    rows = run("results", tmp_path / "arrays").stdout
     assert "arrays, AQE, re-ranked" in rows
 
 
@@ -228,13 +191,13 @@ def test_bad_features_are_one_line_and_exit_code_2(
     arrays = {k: v for k, v in {**arrays, **change}.items() if v is not None}
     np.savez(tmp_path / "saved.npz", **arrays)
     args = ["--features", tmp_path / "saved.npz", *more, "OUTPUT_DIR", tmp_path / "out"]
-    done = run("test.py", *args, code=2)
+    done = run("test", *args, code=2)
     assert part in done.stderr and "Traceback" not in done.stderr
     assert len([line for line in done.stderr.splitlines() if line.startswith("error: ")]) == 1
 
 
 def test_eval_only_gives_what_training_saw(data: Path, trained: Path) -> None:
-    run("train.py", *lfm(data, trained, "SOLVER.MAX_EPOCHS", 4), "--eval-only")
+    run("train", *lfm(data, trained, "SOLVER.MAX_EPOCHS", 4), "--eval-only")
     metrics = json.loads((trained / "metrics.json").read_text())
     best = max(row.get("mAP", -1.0) for row in rows(trained))
     assert metrics["mAP"] == pytest.approx(best, abs=1e-12)
@@ -242,10 +205,10 @@ def test_eval_only_gives_what_training_saw(data: Path, trained: Path) -> None:
 
 def test_references_and_the_table(data: Path, trained: Path, tmp_path: Path) -> None:
     for name in ("chance", "color_histogram"):
-        run("reference.py", "--reference", name, *lfm(data, tmp_path / name))
-    run("test.py", *lfm(data, tmp_path / "lfm", "TEST.WEIGHT", trained / "best.pth"))
+        run("reference", "--reference", name, *lfm(data, tmp_path / name))
+    run("test", *lfm(data, tmp_path / "lfm", "TEST.WEIGHT", trained / "best.pth"))
     folders = [tmp_path / name for name in ("chance", "color_histogram", "lfm")]
-    table = run("results.py", *folders, "--markdown").stdout
+    table = run("results", *folders, "--markdown").stdout
     for folder in folders:
         metrics = json.loads((folder / "metrics.json").read_text())
         line = next(line for line in table.splitlines() if f"| {folder.name} " in line)
@@ -255,22 +218,30 @@ def test_references_and_the_table(data: Path, trained: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("tool", "more", "parts"),
     [
-        ("train.py", ["SOLVER.BASE_LRR", 1], ["unknown key SOLVER.BASE_LRR", "SOLVER.BASE_LR"]),
-        ("train.py", ["DATALOADER.NUM_INSTANCES", 1], ["NUM_INSTANCES is 1", "at least 2"]),
-        ("train.py", ["MODEL.REGULARIZER.LFM.P", 1.5], ["MODEL.REGULARIZER.LFM", "1.5"]),
-        ("train.py", ["MODEL.REGULARIZER.STAGES", "['conv9']"], ["conv9", "layer1"]),
+        ("train", ["SOLVER.BASE_LRR", 1], ["unknown key SOLVER.BASE_LRR", "SOLVER.BASE_LR"]),
         (
-            "train.py",
+            "train",
+            ["DATALOADER.NUM_INSTANCES", 1],
+            ["DATALOADER.NUM_INSTANCES must be at least 2", "got 1"],
+        ),
+        ("train", ["MODEL.REGULARIZER.LFM.P", 1.5], ["MODEL.REGULARIZER.LFM.P must be", "1.5"]),
+        ("train", ["MODEL.REGULARIZER.STAGES", "['conv9']"], ["conv9", "layer1"]),
+        (
+            "train",
             ["MODEL.REGULARIZER.STAGES", "['pool:drop']"],
             ["STAGES: 'pool:drop'", "drop"],
         ),
-        ("train.py", ["INPUT.DEVICE", "cuda", "MODEL.DEVICE", "cpu"], ["INPUT.DEVICE is cuda"]),
-        ("train.py", ["DATALOADER.CACHE", "rma"], ["DATALOADER.CACHE", "did you mean 'ram'?"]),
-        ("train.py", ["INPUT.JITTER", "(0.1,2,0.1)"], ["INPUT: jitter must be three values"]),
-        ("train.py", ["DATASETS.NAMES", "market1501"], ["Market-1501: no folder with"]),
-        ("test.py", [], ["TEST.WEIGHT is empty"]),
-        ("test.py", ["--features", "gone.npz"], ["gone.npz does not exist"]),
-        ("test.py", ["TEST.WEIGHT", "nowhere.pth"], ["nowhere.pth does not exist"]),
+        ("train", ["INPUT.DEVICE", "cuda", "MODEL.DEVICE", "cpu"], ["INPUT.DEVICE is cuda"]),
+        ("train", ["DATALOADER.CACHE", "rma"], ["DATALOADER.CACHE", "did you mean 'ram'?"]),
+        (
+            "train",
+            ["INPUT.JITTER", "(0.1,2,0.1)"],
+            ["INPUT.JITTER must be at least 0 and at most 1, got 2.0"],
+        ),
+        ("train", ["DATASETS.NAMES", "market1501"], ["Market-1501: no folder with"]),
+        ("test", [], ["TEST.WEIGHT is empty"]),
+        ("test", ["--features", "gone.npz"], ["gone.npz does not exist"]),
+        ("test", ["TEST.WEIGHT", "nowhere.pth"], ["nowhere.pth does not exist"]),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(
@@ -294,7 +265,7 @@ def test_a_broken_image_is_named_from_within_a_worker(
     (home / "query/0001_c2s1_000001_01.jpg").write_bytes(b"no image")
     args = lfm(tmp_path, tmp_path / "out", "DATASETS.NAMES", "market1501")
     done = run(
-        "test.py", *args, "TEST.WEIGHT", trained / "last.pth", "DATALOADER.NUM_WORKERS", 1, code=2
+        "test", *args, "TEST.WEIGHT", trained / "last.pth", "DATALOADER.NUM_WORKERS", 1, code=2
     )
     assert "0001_c2s1_000001_01.jpg: cannot be read as an image" in done.stderr
     assert "Traceback" not in done.stderr
@@ -314,7 +285,7 @@ def test_a_duke_folder_trains_with_center_loss_on_a_validation_split(
     args = lfm(tmp_path, out, "DATASETS.NAMES", "dukemtmc", "SOLVER.MAX_EPOCHS", 1)
     losses = ["LOSS.NAMES", "('ce','triplet','center')", "LOSS.WEIGHTS", "(1,1,0.0005)"]
     more = ["SOLVER.VAL_FRACTION", 0.3, "DATALOADER.NUM_WORKERS", 2, "SOLVER.PRECISION", "bf16"]
-    log = run("train.py", *args, *losses, *more).stdout
+    log = run("train", *args, *losses, *more).stdout
     assert "validation split of identities held out from train" in log
     assert "warning: dukemtmc train" in log and "16522 published" in log
     assert rows(out)[0]["loss_center"] > 0
@@ -326,9 +297,9 @@ def test_a_duke_folder_trains_with_center_loss_on_a_validation_split(
 def test_a_compiled_run_trains_and_tests(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     compiled = ["SOLVER.COMPILE", True, "SOLVER.MAX_EPOCHS", 3, "SOLVER.ACCUMULATE", 2]
-    run("train.py", *lfm(data, out, *compiled))
+    run("train", *lfm(data, out, *compiled))
     assert rows(out)[-1]["loss_ce"] < rows(out)[0]["loss_ce"]
-    run("test.py", *lfm(data, tmp_path / "tested", "TEST.WEIGHT", out / "last.pth"))
+    run("test", *lfm(data, tmp_path / "tested", "TEST.WEIGHT", out / "last.pth"))
 
 
 def test_the_package_imports_from_anywhere(tmp_path: Path) -> None:

@@ -1,0 +1,75 @@
+"""The real commands: in this process, or in one of their own where a process is what is tested."""
+
+import contextlib
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from reid.cli.main import main
+
+ROOT = Path(__file__).parents[1]
+TINY = [
+    "DATASETS.SYNTHETIC.PRESET", "tiny",
+    "MODEL.BACKBONE.NAME", "resnet18",
+    "INPUT.SIZE_TRAIN", "(64,32)",
+    "INPUT.SIZE_TEST", "(64,32)",
+    "SOLVER.PRECISION", "fp32",
+    "SOLVER.SCHEDULE", "multistep",
+    "SOLVER.IMS_PER_BATCH", "16",
+    "SOLVER.EVAL_PERIOD", "2",
+    "SOLVER.LOG_PERIOD", "1",
+    "DATALOADER.NUM_WORKERS", "0",
+]  # fmt: skip
+
+
+class Done(NamedTuple):
+    """What a command left."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def command(tool: str, *args: object) -> list[str]:
+    """The command line of ``tools/<tool>.py``."""
+    return [sys.executable, str(ROOT / "tools" / f"{tool.removesuffix('.py')}.py"), *map(str, args)]
+
+
+def spawn(tool: str, *args: object, code: int = 0, **more: object) -> Done:
+    """Runs a tool as a user does, in a process of its own: its imports take seconds."""
+    done = subprocess.run(
+        command(tool, *args), capture_output=True, text=True, timeout=300, check=False, **more
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def run(tool: str, *args: object, code: int = 0) -> Done:
+    """Runs the same code in this process; a bug raises here, with its own traceback."""
+    out, err, found = io.StringIO(), io.StringIO(), 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main([tool, *map(str, args)])
+        except SystemExit as stop:
+            found = int(stop.code or 0)
+    assert found == code, out.getvalue() + err.getvalue()
+    return Done(found, out.getvalue(), err.getvalue())
+
+
+def lfm(data: Path, out: Path, *more: object) -> list[object]:
+    config = ROOT / "configs/synthetic_lfm.yml"
+    return ["--config-file", config, *TINY, "DATASETS.ROOT_DIR", data, "OUTPUT_DIR", out, *more]
+
+
+def rows(out: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+def weights(out: Path, name: str = "last.pth") -> dict[str, torch.Tensor]:
+    state: dict[str, torch.Tensor] = torch.load(out / name, weights_only=True)["model"]
+    return state
