@@ -29,7 +29,7 @@ MODULES = sorted((ROOT / "reid").rglob("*.py"))
 
 def part_of(path: Path) -> str:
     parts = path.relative_to(ROOT / "reid").with_suffix("").parts
-    return parts[0]
+    return "cli" if parts == ("__main__",) else parts[0]
 
 
 def imported(tree: ast.AST) -> list[str]:
@@ -70,7 +70,7 @@ def offences(path: Path, text: str) -> list[str]:
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_a_module_keeps_to_its_place(path: Path) -> None:
-    assert part_of(path) in LEVELS or path.name.startswith("__"), "a new part needs a level"
+    assert part_of(path) in LEVELS or path.name == "__init__.py", "a new part needs a level"
     assert offences(path, path.read_text(encoding="utf-8")) == []
 
 

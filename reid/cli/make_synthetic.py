@@ -44,11 +44,11 @@ def _write_sheet(folder: Path, file: Path, num_ids: int, per_id: int) -> None:
     """Writes the contact sheet as PNG with as many colors as LIMIT allows."""
     from PIL import Image
 
-    from reid.synthetic import contact_sheet
+    from reid.visualization.identities import identity_sheet
 
     if file.suffix.lower() != ".png":
         raise InputError(f"--sheet must name a .png file, got '{file}'")
-    sheet = contact_sheet(folder, num_ids, per_id)
+    sheet = identity_sheet(folder, num_ids, per_id)
     file.parent.mkdir(parents=True, exist_ok=True)
     for colors in (256, 128, 96, 64, 48, 32, 16):
         # Coverage first, so that a rare bright coat keeps its color; then two rounds of k-means.

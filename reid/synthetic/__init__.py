@@ -2,7 +2,6 @@
 
 from reid.synthetic.plan import DISTRACTOR_PID
 from reid.synthetic.presets import PRESETS, Preset
-from reid.synthetic.sheet import contact_sheet
 from reid.synthetic.writer import ensure_synthetic
 
-__all__ = ["DISTRACTOR_PID", "PRESETS", "Preset", "contact_sheet", "ensure_synthetic"]
+__all__ = ["DISTRACTOR_PID", "PRESETS", "Preset", "ensure_synthetic"]

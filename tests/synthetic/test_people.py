@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reid.synthetic import PRESETS, contact_sheet, ensure_synthetic, writer
+from reid.synthetic import PRESETS, ensure_synthetic, writer
 from reid.synthetic.body import body_strips
 from reid.synthetic.figure import Pose, View
 from reid.synthetic.people import draw_person
@@ -295,18 +295,6 @@ def test_a_root_that_is_a_file_is_refused(tmp_path):
 def test_negative_numbers_are_refused(tmp_path, seed, workers):
     with pytest.raises(InputError, match="must not be negative"):
         ensure_synthetic(tmp_path, "tiny", seed, workers)
-
-
-def test_a_contact_sheet_has_a_row_for_each_identity(tiny):
-    assert contact_sheet(tiny, num_ids=3, per_id=4).size == (4 * 66 - 2, 3 * 130 - 2)
-
-
-def test_a_contact_sheet_of_no_set_is_refused(tmp_path):
-    with pytest.raises(InputError, match="holds no images"):
-        contact_sheet(tmp_path, 2, 2)
-
-
-# ---- the tool
 
 
 def run_tool(*args):

@@ -2,17 +2,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from reid.synthetic import ensure_synthetic
 from reid.utils.errors import InputError
 from reid.visualization.contact_sheet import (
-    FRAME,
     HITS,
-    RIGHT,
-    WRONG,
     AttackedQuery,
-    _lefts,
     contact_sheet,
 )
 from reid.visualization.curves import Panel, plot_curves
+from reid.visualization.identities import identity_sheet
+from reid.visualization.tiles import FRAME, RIGHT, WRONG, Tile, draw_tiles
 
 H, W = 40, 20
 
@@ -37,14 +36,19 @@ def row(seed: int = 0, **changes) -> AttackedQuery:
     return AttackedQuery(**{**facts, **changes})
 
 
+def left_of(column: int) -> int:
+    """Where a picture of a contact sheet begins: six pixels apart, twelve more before the hits."""
+    return FRAME + column * (W + 2 * FRAME + 6) + 12 * (column >= 3) + 12 * (column >= 3 + HITS)
+
+
 def at(sheet: np.ndarray, place: int, top: int) -> np.ndarray:
-    left = _lefts(W)[place]
+    left = left_of(place)
     return sheet[top : top + H, left : left + W].transpose(2, 0, 1)
 
 
 def top_of(sheet: np.ndarray, image: np.ndarray) -> int:
     """The row at which an image stands in the first column, found by looking."""
-    left = _lefts(W)[0]
+    left = left_of(0)
     for top in range(len(sheet) - H):
         if np.array_equal(sheet[top : top + H, left : left + W].transpose(2, 0, 1), image):
             return top
@@ -74,7 +78,7 @@ def test_frames_say_right_and_wrong(tmp_path) -> None:
     top = top_of(sheet, r.clean)
     for i in range(HITS):
         for place, color in ((3 + i, RIGHT), (3 + HITS + i, WRONG)):
-            left = _lefts(W)[place]
+            left = left_of(place)
             assert tuple(sheet[top + H // 2, left - FRAME]) == color
             assert tuple(sheet[top + H // 2, left + W + FRAME - 1]) == color
             assert tuple(sheet[top - FRAME, left + W // 2]) == color
@@ -95,6 +99,27 @@ def test_bad_sheets_are_refused(tmp_path) -> None:
     with pytest.raises(InputError, match="one size"):
         contact_sheet([row(attacked=picture(3)[:, :-1])], tmp_path / "sheet.png")
     assert not list(tmp_path.iterdir())
+
+
+def test_tiles_without_frames_stand_side_by_side() -> None:
+    images = [picture(i).transpose(1, 2, 0) for i in range(3)]
+    sheet = np.array(draw_tiles([[Tile(images[0]), Tile(images[1])], [None, Tile(images[2])]], 2))
+    assert sheet.shape == (2 * H + 2, 2 * W + 2, 3)
+    assert np.array_equal(sheet[:H, :W], images[0])
+    assert np.array_equal(sheet[:H, W + 2 :], images[1])
+    assert np.array_equal(sheet[H + 2 :, W + 2 :], images[2])
+    assert (sheet[H + 2 :, :W] == 255).all() and (sheet[H : H + 2] == 255).all()
+
+
+def test_an_identity_sheet_has_a_row_for_each_identity(tmp_path) -> None:
+    ensure_synthetic(tmp_path, "tiny", 0)
+    sheet = identity_sheet(tmp_path / "synthetic-tiny-seed0", num_ids=3, per_id=4)
+    assert sheet.size == (4 * 66 - 2, 3 * 130 - 2)
+
+
+def test_an_identity_sheet_of_no_set_is_refused(tmp_path) -> None:
+    with pytest.raises(InputError, match="holds no images of identities"):
+        identity_sheet(tmp_path, 2, 2)
 
 
 def panels() -> list[Panel]:

@@ -1,20 +1,22 @@
-"""A picture of many pictures, to see what a set looks like."""
+"""A data set at a glance: a row of pictures for each identity."""
 
 import itertools
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from reid.utils.errors import InputError
+from reid.visualization.tiles import Tile, draw_tiles
 
 GAP = 2
 
 
-def contact_sheet(folder: Path, num_ids: int, per_id: int) -> Image.Image:
+def identity_sheet(folder: Path, num_ids: int, per_id: int) -> Image.Image:
     """Returns a grid of test identities: one row each, images of different cameras side by side.
 
     Args:
-        folder: A folder in Market layout.
+        folder: A folder in Market-1501's layout, with images of one size.
         num_ids: Rows; identities with the most cameras come first.
         per_id: Columns.
 
@@ -24,16 +26,12 @@ def contact_sheet(folder: Path, num_ids: int, per_id: int) -> Image.Image:
     rows = _rows(Path(folder), per_id)[:num_ids]
     if not rows:
         raise InputError(f"'{folder}' holds no images of identities in query and bounding_box_test")
-    with Image.open(rows[0][0]) as first:
-        width, height = first.size
-    sheet = Image.new(
-        "RGB", ((width + GAP) * per_id - GAP, (height + GAP) * len(rows) - GAP), "white"
-    )
-    for i, row in enumerate(rows):
-        for j, path in enumerate(row):
-            with Image.open(path) as image:
-                sheet.paste(image, (j * (width + GAP), i * (height + GAP)))
-    return sheet
+    return draw_tiles([[_read(path) for path in row] for row in rows], gap=GAP)
+
+
+def _read(path: Path) -> Tile:
+    with Image.open(path) as image:
+        return Tile(np.asarray(image.convert("RGB")))
 
 
 def _rows(folder: Path, per_id: int) -> list[list[Path]]:

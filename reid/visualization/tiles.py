@@ -1,0 +1,96 @@
+"""Pictures of one size in rows and columns: the one drawing behind every sheet."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from reid.utils.errors import ArgumentError
+
+FRAME = 3  # pixels
+TITLE_HEIGHT, CAPTION_HEIGHT = 18, 14
+RIGHT, WRONG, INK, PAPER = (0, 140, 70), (200, 40, 30), (30, 30, 30), (255, 255, 255)
+CROSS = 12  # pixels of the mark that tells a wrong hit without color
+
+
+class Tile(NamedTuple):
+    """One picture.
+
+    Attributes:
+        image: (H, W, 3) uint8.
+        right: True gives it a green frame, False a red one with a cross at its corner, None none.
+    """
+
+    image: np.ndarray
+    right: bool | None = None
+
+
+def draw_tiles(
+    rows: Sequence[Sequence[Tile | None]],
+    gap: int = 6,
+    titles: Mapping[int, str] | None = None,
+    captions: Sequence[str] = (),
+    wider_before: Collection[int] = (),
+) -> Image.Image:
+    """Draws pictures in rows; rows may differ in length.
+
+    Args:
+        rows: Pictures of one size; None leaves a place empty.
+        gap: Pixels between two pictures.
+        titles: Texts above the columns, by column.
+        captions: A text below each row; empty for none.
+        wider_before: Columns before which the gap is three times as wide.
+
+    Raises:
+        ArgumentError: There is no picture, or pictures differ in size.
+    """
+    shapes = {tile.image.shape for row in rows for tile in row if tile is not None}
+    if len(shapes) != 1:
+        raise ArgumentError("rows", f"must hold pictures of one size, got {sorted(shapes)}")
+    height, width, _ = shapes.pop()
+    framed = any(tile is not None and tile.right is not None for row in rows for tile in row)
+    frame = FRAME if framed else 0
+    columns = max(map(len, rows))
+    lefts = _lefts(columns, width + 2 * frame, gap, wider_before)
+    title_height = TITLE_HEIGHT if titles else 0
+    step = height + 2 * frame + gap + (CAPTION_HEIGHT if captions else 0)
+    size = (lefts[-1] + width + 2 * frame, title_height + step * len(rows) - gap)
+    sheet = Image.new("RGB", size, PAPER)
+    pen = ImageDraw.Draw(sheet)
+    for column, title in (titles or {}).items():
+        pen.text((lefts[column], 2), title, fill=INK)
+    for number, row in enumerate(rows):
+        top = title_height + step * number
+        for left, tile in zip(lefts, row, strict=False):
+            if tile is not None:
+                _draw(sheet, pen, tile, left, top, frame)
+        if captions:
+            bottom = top + height + 2 * frame
+            pen.text((lefts[0], bottom), captions[number], fill=INK)
+    return sheet
+
+
+def _lefts(columns: int, step: int, gap: int, wider_before: Collection[int]) -> list[int]:
+    """Returns the left edge of each column."""
+    lefts, left = [], 0
+    for column in range(columns):
+        left += 2 * gap if column in wider_before else 0
+        lefts.append(left)
+        left += step + gap
+    return lefts
+
+
+def _draw(
+    sheet: Image.Image, pen: ImageDraw.ImageDraw, tile: Tile, left: int, top: int, frame: int
+) -> None:
+    """Draws one picture, and its frame if it has one."""
+    height, width, _ = tile.image.shape
+    x, y = left + frame, top + frame
+    if tile.right is not None:
+        box = (left, top, x + width + frame - 1, y + height + frame - 1)
+        pen.rectangle(box, outline=RIGHT if tile.right else WRONG, width=frame)
+    sheet.paste(Image.fromarray(np.ascontiguousarray(tile.image)), (x, y))
+    if tile.right is False:
+        pen.line((x, y, x + CROSS, y + CROSS), WRONG, 2)
+        pen.line((x, y + CROSS, x + CROSS, y), WRONG, 2)
