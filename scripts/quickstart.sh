@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# From nothing to a results table: installs, makes the synthetic people, trains ResNet-50 with Local
-# Feature Masking on them, tests it, and sets it beside what needs no training. A second call goes
-# on where the first one stopped.
+# From nothing to a results table: installs, makes the synthetic people, trains a ResNet-18 with
+# Local Feature Masking on them, tests it, and sets it beside what needs no training. A second call
+# goes on where the first one stopped.
 . "$(dirname "$0")/environment.sh"
 
 config=configs/synthetic_lfm.yml

@@ -1,8 +1,10 @@
 """One YAML file and a command line become one checked, frozen config."""
 
 import inspect
+import json
 from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
 
@@ -14,6 +16,7 @@ from reid.config import (
     load_cfg,
     regularizer_of_stage,
 )
+from reid.config.reference import json_schema, updated
 from reid.losses import LOSSES
 from reid.utils.errors import InputError
 
@@ -354,3 +357,45 @@ def test_every_key_has_a_meaning() -> None:
 def test_defaults_fit_their_own_settings() -> None:
     for key, setting in known_settings().items():
         assert setting.fit(setting.default) == setting.default, key
+
+
+def test_a_base_may_be_a_shipped_config(tmp_path: Path) -> None:
+    path = write(tmp_path / "mine.yml", "_BASE_: market_lfm.yml\nSEED: 4")
+    assert load_cfg(path).MODEL.REGULARIZER.NAME == "lfm"
+    write(tmp_path / "market_lfm.yml", "SEED: 9")  # one beside it goes first
+    assert load_cfg(path).MODEL.REGULARIZER.NAME == "none"
+
+
+def test_the_table_and_the_schema_are_up_to_date() -> None:
+    settings = known_settings()
+    mend = "they are stale: run `python tools/keys.py --write configs`"
+    assert (CONFIGS / "README.md").read_text() == updated(CONFIGS / "README.md", settings), mend
+    assert (CONFIGS / "schema.json").read_text() == json_schema(settings), mend
+
+
+SCHEMA = jsonschema.Draft7Validator(json.loads((CONFIGS / "schema.json").read_text()))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: str(path.relative_to(CONFIGS)))
+def test_every_shipped_config_keeps_to_the_schema(path: Path) -> None:
+    SCHEMA.validate(yaml.safe_load(path.read_text()))
+
+
+def test_the_resolved_config_keeps_to_the_schema() -> None:
+    SCHEMA.validate(yaml.safe_load(dump(load_cfg(CONFIGS / "market_lfm.yml"))))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SOLVER: {BASE_LRR: 0.1}",
+        "SOLVER: {MAX_EPOCHS: ten}",
+        "SOLVER: {MAX_EPOCHS: 0}",
+        "LOSS: {NAMES: [tripet]}",
+        "INPUT: {SIZE_TRAIN: [256]}",
+        "MODEL: {REGULARIZER: {NAME: lmf}}",
+        "TEST: {FLIP: 3}",
+    ],
+)
+def test_the_schema_refuses_what_the_program_refuses(text: str) -> None:
+    assert not SCHEMA.is_valid(yaml.safe_load(text))

@@ -28,7 +28,12 @@ from reid.utils.seeding import derive_seed
 
 
 def build_objective(cfg: CfgNode, name: str) -> Objective:
-    """Builds an objective of ATTACK.*."""
+    """Builds an objective of ATTACK.*.
+
+    Args:
+        cfg: The config.
+        name: Registered name.
+    """
     objective: Objective = make(OBJECTIVES, name, cfg)
     return objective
 
@@ -86,6 +91,10 @@ def build_step_curve(
 
     At its largest budget. Steps shrink as their number grows, 2.5 eps in all as Madry et al. have
     it, where the attack lets its step be set.
+
+    Args:
+        cfg: The config.
+        attacks: Those of :func:`build_attacks`, which know the largest budget of each.
     """
     curve = []
     for spec in (spec for name in cfg.ATTACK.NAMES for spec in _attack_specs(name)):
@@ -149,7 +158,12 @@ def build_robust_evaluator(
 
 
 def build_attack_embedding(cfg: CfgNode, model: nn.Module) -> Embedding:
-    """Builds the embedding that is attacked and evaluated; resizing is a part of it."""
+    """Builds the embedding that is attacked and evaluated; resizing is a part of it.
+
+    Args:
+        cfg: The config.
+        model: The model that is evaluated, or that the attacker sees.
+    """
     t, a = cfg.TEST, cfg.ATTACK
     precision = choose_precision(a.PRECISION, choose_device(cfg.MODEL.DEVICE))
     return Embedding(model, t.NECK_FEAT, t.FEAT_NORM, t.FLIP, precision, tuple(cfg.INPUT.SIZE_TEST))
@@ -161,7 +175,14 @@ def build_sanity_checks(
     surrogate: Embedding | None,
     attacks: list[RetrievalAttack],
 ) -> SanityChecks:
-    """Builds the sanity checks, with the objective and budget of the last attack by gradient."""
+    """Builds the sanity checks, with the objective and budget of the last attack by gradient.
+
+    Args:
+        cfg: The config.
+        evaluator: The model and a few of its images.
+        surrogate: Another model for the check of transfer; None skips it.
+        attacks: Those of the report.
+    """
     spec = AttackSpec("pgd-sma", "pgd", "sma", {}, ())
     for found in (spec for name in cfg.ATTACK.NAMES for spec in _attack_specs(name)):
         # The battery compares losses, which one that is drawn anew at each call does not allow.
@@ -190,7 +211,12 @@ def pixel_size(cfg: CfgNode) -> tuple[int, int]:
 
 
 def spaced(records: Records, number: int) -> Records:
-    """Returns ``number`` records at even distances, so that all identities have their share."""
+    """Returns ``number`` records at even distances over the list; all of them if there are fewer.
+
+    Args:
+        records: Of one side.
+        number: How many; 0 is all.
+    """
     if not 0 < number < len(records):
         return records
     places = torch.linspace(0, len(records) - 1, number).round().long().tolist()

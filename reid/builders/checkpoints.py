@@ -58,6 +58,11 @@ def check_resumable(cfg: CfgNode, path: Path, logger: logging.Logger) -> None:
     """Raises InputError if ``path`` was trained under settings that make it another run.
 
     A longer MAX_EPOCHS is allowed where the learning rate of past epochs does not hang on it.
+
+    Args:
+        cfg: The config of the run that goes on.
+        path: Its last checkpoint.
+        logger: Logger that is told what differs and may differ.
     """
     saved = parse_dump(ckpt.load(path)["config"])
     unset = dict(leaves(parse_dump(dump(default_cfg()))))
@@ -76,6 +81,11 @@ def check_resumable(cfg: CfgNode, path: Path, logger: logging.Logger) -> None:
 
 def load_trained(cfg: CfgNode, path: Path, logger: logging.Logger) -> ReIDModel:
     """Builds the model of a checkpoint and fills it; the training data is not needed.
+
+    Args:
+        cfg: The config.
+        path: The checkpoint.
+        logger: Logger that is told what was loaded.
 
     Raises:
         InputError: If the checkpoint's network is not the one that the config describes.

@@ -53,7 +53,12 @@ def make(
 
 
 def lookup(cfg: CfgNode, key: str) -> Any:
-    """Returns the value of a dotted key."""
+    """Returns the value of a dotted key.
+
+    Args:
+        cfg: The config.
+        key: Such as ``LOSS.TRIPLET.MARGIN``.
+    """
     node: Any = cfg
     for part in key.split("."):
         node = node[part]

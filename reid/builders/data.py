@@ -37,7 +37,13 @@ from reid.utils.seeding import derive_seed
 
 
 def load_splits(cfg: CfgNode, train: bool, logger: logging.Logger) -> Splits:
-    """Loads the data set and logs its counts beside the published ones."""
+    """Loads the data set and logs its counts beside the published ones.
+
+    Args:
+        cfg: The config.
+        train: Whether the training images are needed.
+        logger: Logger that gets the counts and the warnings.
+    """
     name = cfg.DATASETS.NAMES[0]
     root = Path(cfg.DATASETS.ROOT_DIR)
     splits: Splits = distributed.in_turn(lambda: make(DATASETS, name, cfg, root=root, train=train))
@@ -53,7 +59,13 @@ def load_splits(cfg: CfgNode, train: bool, logger: logging.Logger) -> Splits:
 
 
 def split_validation(cfg: CfgNode, splits: Splits, logger: logging.Logger) -> Splits:
-    """Returns what to train on, with the query and gallery that pick best.pth; logs which."""
+    """Returns what to train on, with the query and gallery that pick best.pth; logs which.
+
+    Args:
+        cfg: The config.
+        splits: The whole data set.
+        logger: Logger that is told which split picks best.pth.
+    """
     fraction = cfg.SOLVER.VAL_FRACTION
     if not fraction:
         logger.info("best.pth is picked on the TEST split, as the field does (VAL_FRACTION 0)")
@@ -132,7 +144,12 @@ def build_train_loader(
 
 
 def augments_on_device(cfg: CfgNode, device: torch.device) -> bool:
-    """Says whether INPUT.DEVICE puts augmentation on the GPU of the model."""
+    """Says whether INPUT.DEVICE puts augmentation on the GPU of the model.
+
+    Args:
+        cfg: The config.
+        device: Device of the model.
+    """
     wanted = cfg.INPUT.DEVICE
     if wanted == "cuda" and device.type != "cuda":
         raise InputError(
@@ -142,9 +159,15 @@ def augments_on_device(cfg: CfgNode, device: torch.device) -> bool:
 
 
 def build_cache(cfg: CfgNode, records: Records, size: tuple[int, int], split: str) -> np.ndarray:
-    """Decodes a split as DATALOADER.CACHE says; (N, H, W, 3) uint8.
+    """Decodes a split as DATALOADER.CACHE says; returns (N, H, W, 3) uint8.
 
     Several processes share the pages of one file, so that a machine holds each image once.
+
+    Args:
+        cfg: The config.
+        records: Of the split, N of them.
+        size: (height, width) in pixels.
+        split: What the split is called.
     """
     paths = [record.path for record in records]
     threads = usable_workers(cfg.DATALOADER.NUM_WORKERS)
@@ -178,7 +201,14 @@ def build_eval_loader(
 def build_eval_loaders(
     cfg: CfgNode, splits: Splits, device: torch.device, once: bool
 ) -> tuple[BatchLoader, BatchLoader]:
-    """Builds the loaders of query and gallery; see :func:`build_eval_loader`."""
+    """Builds the loaders of query and gallery; see :func:`build_eval_loader`.
+
+    Args:
+        cfg: The config.
+        splits: The data set.
+        device: Device of the model.
+        once: Whether there will be one pass only.
+    """
     return (
         build_eval_loader(cfg, splits.query, device, "query", once),
         build_eval_loader(cfg, splits.gallery, device, "gallery", once),

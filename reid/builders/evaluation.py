@@ -42,7 +42,15 @@ def evaluate(
     protocol: Retrieval,
     save: Path | None = None,
 ) -> TestResult:
-    """Ranks the gallery of ``splits`` for its query; each process extracts a part of both."""
+    """Ranks the gallery of ``splits`` for its query; each process extracts a part of both.
+
+    Args:
+        cfg: The config.
+        embed: The model, (B, 3, H, W) in [0, 1] to (B, D).
+        splits: The data set.
+        protocol: The rankings to make.
+        save: A file that gets the features; None keeps none.
+    """
     device = choose_device(cfg.MODEL.DEVICE)
     query, gallery = build_eval_loaders(cfg, splits, device, once=True)
     return evaluate_retrieval(embed, query, gallery, device, protocol, save)

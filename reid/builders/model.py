@@ -49,7 +49,13 @@ def build_model(cfg: CfgNode, num_classes: int, pretrained: bool) -> ReIDModel:
 
 
 def build_criterion(cfg: CfgNode, num_classes: int, feat_dim: int) -> Criterion:
-    """Builds the weighted sum of LOSS.NAMES."""
+    """Builds the weighted sum of LOSS.NAMES.
+
+    Args:
+        cfg: The config.
+        num_classes: Number of train identities.
+        feat_dim: Length of the feature.
+    """
     facts: dict[str, Any] = {"num_classes": num_classes, "feat_dim": feat_dim}
     with fixed_torch_rng(derive_seed(cfg.SEED, INIT, 1)):
         losses = {name: make(LOSSES, name, cfg, **facts) for name in cfg.LOSS.NAMES}
@@ -57,7 +63,12 @@ def build_criterion(cfg: CfgNode, num_classes: int, feat_dim: int) -> Criterion:
 
 
 def build_embedding(cfg: CfgNode, model: nn.Module) -> Embedding:
-    """Builds what retrieval compares, as TEST.* says."""
+    """Builds what retrieval compares, as TEST.* says.
+
+    Args:
+        cfg: The config.
+        model: The trained model.
+    """
     t = cfg.TEST
     precision = choose_precision(t.PRECISION, choose_device(cfg.MODEL.DEVICE))
     return Embedding(model, t.NECK_FEAT, t.FEAT_NORM, t.FLIP, precision)
@@ -68,6 +79,12 @@ def build_perturb(cfg: CfgNode, model: nn.Module) -> Callable[[Tensor, int], Ten
 
     What it attacks is the unit-length ``feat_bn`` in the precision of training, of ``model`` itself
     and not of what averages gradients over processes.
+
+    Args:
+        cfg: The config.
+        model: The model itself, and not the wrapper that averages gradients over processes.
+            What is attacked is its ``feat_bn``, (B, D) of unit length, in the precision of
+            training.
     """
     a = cfg.SOLVER.ADVERSARIAL
     if not a.ENABLED:

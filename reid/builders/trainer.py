@@ -22,7 +22,12 @@ from reid.utils.seeding import derive_seed
 
 
 def build_trainer(cfg: CfgNode, logger: logging.Logger) -> Trainer:
-    """Builds a run, ready to ``fit`` or to ``resume``."""
+    """Builds a run, ready to ``fit`` or to ``resume``.
+
+    Args:
+        cfg: The config.
+        logger: Logger of the run.
+    """
     device = choose_device(cfg.MODEL.DEVICE)
     data = split_validation(cfg, load_splits(cfg, True, logger), logger)
     loader, sampler = build_train_loader(cfg, data.train, device)

@@ -22,10 +22,11 @@ from reid.robustness.adversarial_training import AdversarialTraining
 from reid.robustness.attacks import ATTACKS
 from reid.robustness.corruptions import CORRUPTIONS
 from reid.robustness.objectives import OBJECTIVES
+from reid.utils import environment
 from reid.utils.registry import Registry, Section
 from reid.utils.settings import Setting, settings_of
 
-PRECISIONS = ("fp32", "bf16", "fp16", "auto")
+PRECISIONS = (*environment.PRECISIONS, "auto")
 # Every table whose components have settings of their own.
 TABLES: tuple[Registry[Any], ...] = (
     BACKBONES,

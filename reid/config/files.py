@@ -38,7 +38,7 @@ def read_chain(path: Path) -> list[tuple[str, Mapping[str, Any]]]:
     """Reads a file and those it inherits from.
 
     Args:
-        path: The file. ``_BASE_: other.yml`` in it is relative to it.
+        path: The file. ``_BASE_: other.yml`` in it is relative to it, or the name of a shipped one.
 
     Returns:
         (path, content) pairs; the outermost base comes first.
@@ -56,8 +56,15 @@ def read_chain(path: Path) -> list[tuple[str, Mapping[str, Any]]]:
         if base is not None and not isinstance(base, str):
             raise InputError(f"{current}: _BASE_ is one relative path, got {base!r}")
         chain.append((str(current), tree))
-        current = current.parent / Path(base).expanduser() if base is not None else None
+        current = _base(current, base) if base is not None else None
     return chain[::-1]
+
+
+def _base(path: Path, name: str) -> Path:
+    """Returns the file that ``path`` names as its base."""
+    beside = path.parent / Path(name).expanduser()
+    shipped = [folder / name for folder in SHIPPED if (folder / name).is_file()]
+    return beside if beside.exists() or not shipped else shipped[0]
 
 
 def _read_yaml(path: Path, asked_by: str) -> Mapping[str, Any]:

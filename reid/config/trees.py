@@ -8,7 +8,12 @@ from yacs.config import CfgNode
 
 
 def leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yields (dotted key, value) of every setting."""
+    """Yields (dotted key, value) of every setting.
+
+    Args:
+        node: A config, or a section of one.
+        prefix: What each key begins with.
+    """
     for key, value in node.items():
         if isinstance(value, CfgNode):
             yield from leaves(value, f"{prefix}{key}.")
@@ -17,7 +22,12 @@ def leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def difference(cfg: CfgNode, other: CfgNode) -> list[tuple[str, Any, Any]]:
-    """Lists (key, value in cfg, value in other) where the two differ; a missing key gives None."""
+    """Lists (key, value in cfg, value in other) where the two differ; a missing key gives None.
+
+    Args:
+        cfg: A config.
+        other: Another one.
+    """
     left, right = dict(leaves(cfg)), dict(leaves(other))
     keys = sorted(left.keys() | right.keys())
     return [(k, left.get(k), right.get(k)) for k in keys if left.get(k) != right.get(k)]

@@ -72,6 +72,12 @@ def train_loader(
     """Builds the loader of an epoch's plan; call ``sampler.set_epoch`` before each pass.
 
     Workers are not kept between epochs: they hold no state that would need it.
+
+    Args:
+        dataset: The training images.
+        sampler: Plans each epoch.
+        num_workers: Processes that decode, at most one a core.
+        pin_memory: Whether batches go to a CUDA device.
     """
     return DataLoader(
         dataset,
@@ -83,7 +89,12 @@ def train_loader(
 
 
 def in_order(count: int, batch_size: int) -> list[list[SeededIndex]]:
-    """Plans batches that hold each of ``count`` images once, in order."""
+    """Plans batches that hold each of ``count`` images once, in order.
+
+    Args:
+        count: Number of images.
+        batch_size: Images in a batch; the last one may have fewer.
+    """
     if batch_size < 1:
         raise InputError(f"TEST.IMS_PER_BATCH must be at least 1, got {batch_size}")
     draws = [(index, 0) for index in range(count)]
@@ -93,7 +104,14 @@ def in_order(count: int, batch_size: int) -> list[list[SeededIndex]]:
 def eval_loader(
     dataset: ImageDataset, plan: Plan, num_workers: int, pin_memory: bool
 ) -> DataLoader[Batch]:
-    """Builds a loader of the batches of ``plan``; see :func:`in_order`."""
+    """Builds a loader of the batches of ``plan``; see :func:`in_order`.
+
+    Args:
+        dataset: Images of one split.
+        plan: Batches of (index, seed) pairs.
+        num_workers: Processes that decode, at most one a core.
+        pin_memory: Whether batches go to a CUDA device.
+    """
     return DataLoader(
         dataset,
         batch_sampler=plan,

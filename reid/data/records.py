@@ -71,7 +71,12 @@ def label_of_pid(records: Records) -> dict[int, int]:
 
 
 def check_splits(splits: Splits, name: str) -> Splits:
-    """Returns ``splits``; raises InputError if identities of train reappear in the query."""
+    """Returns ``splits``; raises InputError if identities of train reappear in the query.
+
+    Args:
+        splits: A data set.
+        name: Its name, for the message.
+    """
     shared = sorted({r.pid for r in splits.train} & {r.pid for r in splits.query})
     if shared:
         raise InputError(
@@ -85,6 +90,10 @@ def describe_counts(
     splits: Splits, published: Mapping[str, Counts] | None = None
 ) -> tuple[list[list[object]], list[str]]:
     """Sets the counts found beside the published ones.
+
+    Args:
+        splits: A data set.
+        published: Counts that the authors give, by split; None compares with nothing.
 
     Returns:
         Rows ``[split, images, ids, cameras, published]`` for a table, and one warning for each

@@ -80,7 +80,13 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def load_model(model: nn.Module, checkpoint: dict[str, Any], path: Path) -> None:
-    """Fills ``model``; raises InputError that names the first key or shape that does not fit."""
+    """Fills ``model``; raises InputError that names the first key or shape that does not fit.
+
+    Args:
+        model: The model of the config; it is changed.
+        checkpoint: From :func:`load`.
+        path: Where it was read from, for the message.
+    """
     have, want = checkpoint["model"], model.state_dict()
     for key in sorted(have.keys() | want.keys()):
         if key not in want or key not in have:

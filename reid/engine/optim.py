@@ -58,7 +58,13 @@ def parameter_groups(
 
 
 def build_optimizer(name: str, groups: Groups, momentum: float = 0.9) -> Optimizer:
-    """Builds ``adam``, ``adamw`` or ``sgd``; each group's rate is kept as its ``initial_lr``."""
+    """Builds ``adam``, ``adamw`` or ``sgd``; each group's rate is kept as its ``initial_lr``.
+
+    Args:
+        name: ``adam``, ``adamw`` or ``sgd``.
+        groups: From :func:`parameter_groups`.
+        momentum: Of sgd; the others do not use it.
+    """
     if name not in OPTIMIZERS:
         raise unknown("optimizer", name, OPTIMIZERS)
     optimizer = OPTIMIZERS[name](groups, momentum)
@@ -108,7 +114,12 @@ class Schedule:
         return (self.warmup_factor * (1 - share) + share) * self.main(self, epoch)
 
     def apply(self, optimizer: Optimizer, epoch: int) -> float:
-        """Sets every group's rate for ``epoch``; returns that of the first group."""
+        """Sets every group's rate for ``epoch``; returns that of the first group.
+
+        Args:
+            optimizer: Its groups have ``initial_lr``; their ``lr`` is set.
+            epoch: 1-based.
+        """
         for group in optimizer.param_groups:
             group["lr"] = group["initial_lr"] * self.factor(epoch)
         return float(optimizer.param_groups[0]["lr"])

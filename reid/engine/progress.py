@@ -30,7 +30,12 @@ class Progress:
         self.bar = tqdm(total=steps, desc=self.title, leave=False) if sys.stderr.isatty() else None
 
     def advance(self, steps: int, images: int) -> bool:
-        """Counts steps; returns True where a reading is due."""
+        """Counts steps; returns True where a reading is due.
+
+        Args:
+            steps: Batches since the last call.
+            images: Images of these batches, of all processes.
+        """
         due = self.step // self.period < (self.step + steps) // self.period
         self.step += steps
         self.images += images

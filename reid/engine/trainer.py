@@ -240,7 +240,12 @@ class Trainer:
 
 
 def grouped(loader: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
-    """Yields lists of ``size`` batches, the last one shorter where they do not come out even."""
+    """Yields lists of ``size`` batches; the last list may be shorter.
+
+    Args:
+        loader: The batches of an epoch.
+        size: Batches whose mean gradient makes one update.
+    """
     batches = iter(loader)
     while group := list(itertools.islice(batches, size)):
         yield group
@@ -261,7 +266,13 @@ class Meter:
         self.steps = self.images = 0
 
     def add(self, losses: Mapping[str, Tensor], right: Tensor, images: int) -> None:
-        """Adds one step."""
+        """Adds one step.
+
+        Args:
+            losses: Scalars () by name; they are not read yet.
+            right: () int64, number of images whose label was predicted.
+            images: Images of the batch.
+        """
         for name, loss in losses.items():
             self.sums[name] = self.sums[name] + loss if name in self.sums else loss
         self.right += right

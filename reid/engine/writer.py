@@ -33,7 +33,13 @@ class RunWriter:
                 self.board.add_scalar(name, value, row["epoch"])
 
     def draw(self, name: str, picture: Tensor, epoch: int) -> None:
-        """Shows a (3, H, W) picture in [0, 1]."""
+        """Shows a (3, H, W) picture in [0, 1].
+
+        Args:
+            name: What TensorBoard calls it.
+            picture: (3, H, W) float in [0, 1].
+            epoch: 1-based.
+        """
         if self.board is not None:
             self.board.add_image(name, picture, epoch)
 

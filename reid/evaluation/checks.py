@@ -13,7 +13,7 @@ Array = TypeVar("Array", np.ndarray, Tensor)  # a result of the kind that went i
 
 
 def as_tensor(values: ArrayLike) -> Tensor:
-    """Shares the memory where it can: float64 stays, all else becomes float32."""
+    """Returns (N, D), or any other shape, as a tensor that shares the memory where it can."""
     if isinstance(values, np.ndarray):
         # torch takes neither foreign byte orders nor negative strides, and warns about memory that
         # it may not write to (np.load with mmap_mode, broadcast views).
@@ -49,7 +49,12 @@ def as_features(values: ArrayLike, name: str) -> Tensor:
 
 
 def feature_pair(query: ArrayLike, gallery: ArrayLike) -> tuple[Tensor, Tensor]:
-    """Checks both sides and that they fit: same width, same device; float64 if either is."""
+    """Checks both sides, (Q, D) and (G, D): the same width and device; float64 if either is.
+
+    Args:
+        query: (Q, D) features.
+        gallery: (G, D) features.
+    """
     q_feats, g_feats = as_features(query, "query"), as_features(gallery, "gallery")
     if q_feats.shape[1] != g_feats.shape[1]:
         raise InputError(
@@ -65,7 +70,13 @@ def feature_pair(query: ArrayLike, gallery: ArrayLike) -> tuple[Tensor, Tensor]:
 
 
 def as_ids(values: ArrayLike, name: str, length: int) -> np.ndarray:
-    """Returns (length,) int64 ids; raises InputError for another length or a non-integer type."""
+    """Returns (length,) int64 ids; raises InputError for another length or a non-integer type.
+
+    Args:
+        values: (N,) integers, numpy or torch.
+        name: What the error calls them.
+        length: N.
+    """
     ids = values.cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
     if ids.shape != (length,):
         raise InputError(f"{name} must have shape ({length},), got {ids.shape}")
@@ -75,5 +86,10 @@ def as_ids(values: ArrayLike, name: str, length: int) -> np.ndarray:
 
 
 def like(values: Tensor, model: Array) -> Array:
-    """Returns ``values`` as the kind that ``model`` is: numpy in, numpy out."""
+    """Returns ``values``, (N, D), as the kind that ``model`` is: numpy in, numpy out.
+
+    Args:
+        values: (N, D) result.
+        model: What the caller handed in.
+    """
     return values.cpu().numpy() if isinstance(model, np.ndarray) else values

@@ -56,7 +56,17 @@ def count_ranks(
     junk_for_all: np.ndarray,
     rank: np.ndarray,
 ) -> int:
-    """Does what :func:`reid.evaluation.counting.sort_ranks` says, by counting."""
+    """Does what :func:`reid.evaluation.counting.sort_ranks` says, by counting.
+
+    Args:
+        dist: (B, G) float32 or float64, contiguous.
+        begin: (B + 1,) bounds of each row's part of ``match``.
+        match: (M,) gallery indices, ascending within a row.
+        junk_begin: (B + 1,) bounds of each row's part of ``junk``.
+        junk: (J,) gallery indices to leave out of that row.
+        junk_for_all: (K,) gallery indices to leave out of every row.
+        rank: (M,) int64, filled with the 0-based ranks.
+    """
     for r in range(len(dist)):
         row, own = dist[r], match[begin[r] : begin[r + 1]]
         column = own[np.argsort(row[own], kind="mergesort")]
@@ -140,10 +150,22 @@ def update_rows(
     start: int,
     stop: int,
 ) -> None:
-    """Offers all rows of a block to the lists of some of its columns; see above.
+    """Updates the lists of some columns of a block with all its rows, as :func:`update_columns`
+    does.
 
     Row by row, as the block lies in memory. ``sqdist``, ``index`` and ``farthest`` are those of the
     columns, ``first`` is the number of the first row, ``start`` and ``stop`` are columns.
+
+    Args:
+        product: (A, B) inner products, +inf for a row with itself.
+        row_norm: (A,) squared norms of what the rows stand for.
+        column_norm: (B,) the same for the columns.
+        first: Number of what the first row stands for.
+        sqdist: (B, k) squared distances so far, ascending; changed.
+        index: (B, k) numbers; changed.
+        farthest: (B,) largest squared distances so far; changed.
+        start: First column to work on.
+        stop: The column after the last.
     """
     two = product.dtype.type(2)
     reach = sqdist[:, -1] - column_norm

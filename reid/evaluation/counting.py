@@ -57,6 +57,10 @@ class Matches:
 
         match[begin[r]:begin[r + 1]] are the matches of row r, ascending; junk those of its identity
         and its camera.
+
+        Args:
+            start: First query of the run.
+            stop: The query after its last.
         """
         count = self.count[start:stop]
         row = np.repeat(np.arange(stop - start), count)

@@ -35,7 +35,13 @@ def pairwise_distance(x: Array, y: ArrayLike, metric: str = "euclidean") -> Arra
 
 
 def check_metric(metric: str, query: Tensor, gallery: Tensor) -> None:
-    """Raises InputError for an unknown metric, or one that has no value on a row of zeros."""
+    """Raises InputError for an unknown metric, or one that has no value on a row of zeros.
+
+    Args:
+        metric: Name of the distance.
+        query: (Q, D) features.
+        gallery: (G, D) features.
+    """
     if metric not in METRICS:
         raise unknown("metric", metric, METRICS)
     if metric == "cosine":
@@ -44,7 +50,12 @@ def check_metric(metric: str, query: Tensor, gallery: Tensor) -> None:
 
 
 def check_lengths(features: Tensor, name: str) -> None:
-    """Raises InputError that names the first row of (N, D) ``features`` that is all zeros."""
+    """Raises InputError that names the first row of (N, D) ``features`` that is all zeros.
+
+    Args:
+        features: (N, D).
+        name: What the error calls them.
+    """
     zero = torch.linalg.vector_norm(features, dim=1) == 0
     if bool(zero.any()):
         row = int(zero.nonzero()[0])

@@ -13,7 +13,14 @@ OVERLAPS_AT_ONCE = 1 << 20  # common entries of queries and gallery images handl
 
 
 def encode(features: Tensor, near: Neighbors, scale: Tensor, k1: int) -> sparse.csr_array:
-    """Returns V of steps 2 to 4, (N, N) float32 with rows that sum to 1."""
+    """Returns V of steps 2 to 4, (N, N) float32 with rows that sum to 1.
+
+    Args:
+        features: (N, D), queries first.
+        near: The nearest rows of each row, at least k1 + 1.
+        scale: (N,) largest squared distance of each row.
+        k1: Size of the neighbourhoods.
+    """
     index = near.index.cpu().numpy()
     members = expanded_sets(index, k1)
     row = np.repeat(np.arange(len(index)), np.diff(members.indptr))
@@ -66,7 +73,13 @@ def _distances(features: Tensor, near: Neighbors, row: np.ndarray, col: np.ndarr
 
 
 def expand_queries(encoding: sparse.csr_array, index: Tensor, k2: int) -> sparse.csr_array:
-    """Returns the mean encoding of the ``k2`` nearest of each row, step 5."""
+    """Returns the mean encoding of the ``k2`` nearest of each row, step 5; (N, N).
+
+    Args:
+        encoding: (N, N) encodings.
+        index: (N, at least k2) neighbours, nearest first.
+        k2: Number of rows in the mean.
+    """
     size = len(index)
     columns = index[:, :k2].flatten().cpu().numpy()
     share = np.full(size * k2, 1 / k2, np.float32)

@@ -73,7 +73,13 @@ def evaluate_retrieval(
 
 
 def rank_features(query: Features, gallery: Features, protocol: Retrieval) -> TestResult:
-    """Ranks the gallery for every query, from features."""
+    """Ranks the gallery for every query, from features.
+
+    Args:
+        query: Features of the queries.
+        gallery: Features of the gallery.
+        protocol: The rankings to make.
+    """
     result, start = TestResult(), time.perf_counter()
     for name, ranking in protocol.rankings(query, gallery):
         result.rankings[name], result.seconds[name] = ranking, _since(start)
@@ -93,6 +99,11 @@ def write_results(result: TestResult, folder: Path, facts: dict[str, Any]) -> No
     by phase; and ``facts``.
     ranking.npz: per valid query ``query_index``, ``ap``, ``inp``, ``first_hit`` (0-based), and the
     same with the prefixes ``re_ranked_`` and so on; no pickle in it.
+
+    Args:
+        result: What a test found.
+        folder: Gets the two files.
+        facts: Further entries of metrics.json.
     """
     metrics: dict[str, Any] = dict(result.rankings["plain"].summary())
     arrays: dict[str, np.ndarray] = {}

@@ -84,7 +84,13 @@ def _expand(query: Tensor, gallery: Tensor, k: int, alpha: float) -> Tensor:
 
 
 def check_expansion(k: int, alpha: float, num_gallery: int) -> None:
-    """Raises InputError unless :func:`average_query_expansion` can run with these."""
+    """Raises InputError unless :func:`average_query_expansion` can run with these.
+
+    Args:
+        k: Neighbours to add.
+        alpha: Exponent of the similarity.
+        num_gallery: Number of gallery images.
+    """
     if not 0 <= k <= num_gallery:
         raise InputError(f"k must be in 0..{num_gallery} (the gallery's size), got {k}")
     if not alpha >= 0:

@@ -18,7 +18,13 @@ KEYS = [f"{split}_{part}" for split in ("query", "gallery") for part in PARTS]
 
 
 def save_features(path: Path, query: Features, gallery: Features) -> None:
-    """Writes an npz with the arrays :data:`KEYS`; no pickle in it, and never half of it."""
+    """Writes an npz with the arrays :data:`KEYS`; no pickle in it, and never half of it.
+
+    Args:
+        path: The file.
+        query: Features of the queries.
+        gallery: Features of the gallery.
+    """
     values = [query.feats.cpu().numpy(), *query[1:], gallery.feats.cpu().numpy(), *gallery[1:]]
     arrays = dict(zip(KEYS, values, strict=True))
     write_whole(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]

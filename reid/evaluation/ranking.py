@@ -134,7 +134,13 @@ def evaluate_features(
 
 
 def chunk_starts(num_query: int, chunk: int, name: str) -> Iterable[int]:
-    """Returns the first query of each chunk; shows a progress bar once that takes seconds."""
+    """Returns the first query of each chunk; shows a progress bar once that takes seconds.
+
+    Args:
+        num_query: Number of queries.
+        chunk: Queries at a time.
+        name: Title of the bar.
+    """
     if chunk < 1:
         raise InputError(f"chunk must be at least 1 query, got {chunk}")
     starts = range(0, num_query, chunk)

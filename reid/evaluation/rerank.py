@@ -117,7 +117,14 @@ def _reranked(
 
 
 def check_re_ranking(k1: int, k2: int, lambda_value: float, size: int) -> None:
-    """Raises InputError unless ``size`` images, queries and gallery, can be re-ranked so."""
+    """Raises InputError unless ``size`` images, queries and gallery, can be re-ranked so.
+
+    Args:
+        k1: Size of the neighbourhoods.
+        k2: Neighbours of the expansion.
+        lambda_value: Weight of the original distance.
+        size: Queries and gallery images together.
+    """
     if not 1 <= k1 < size:
         mend = "lower" if k1 > 0 else "raise"
         raise InputError(

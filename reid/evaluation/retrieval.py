@@ -65,7 +65,12 @@ class Retrieval:
     expansion: Expansion | None = None
 
     def check(self, num_query: int, num_gallery: int) -> None:
-        """Raises InputError for settings that so many images do not allow."""
+        """Raises InputError for settings that so many images do not allow.
+
+        Args:
+            num_query: Number of queries.
+            num_gallery: Number of gallery images.
+        """
         if self.rerank is not None:
             r = self.rerank
             check_re_ranking(r.k1, r.k2, r.lambda_value, num_query + num_gallery)
@@ -73,7 +78,12 @@ class Retrieval:
             check_expansion(self.expansion.k, self.expansion.alpha, num_gallery)
 
     def rankings(self, query: Features, gallery: Features) -> Iterator[tuple[str, Ranking]]:
-        """Yields (name, ranking), the plain one first."""
+        """Yields (name, ranking), the plain one first.
+
+        Args:
+            query: Features of the queries.
+            gallery: Features of the gallery.
+        """
         self.check(len(query.feats), len(gallery.feats))
         yield from self._of("", query, gallery)
         if self.expansion is not None:

@@ -17,7 +17,7 @@ from reid.robustness.attack import RetrievalAttack
 from reid.robustness.corruptions import CORRUPTIONS
 from reid.robustness.evaluator import RobustEvaluator
 from reid.robustness.pictures import ImageSaver, plot_results
-from reid.robustness.report import HEADERS, records, table, with_worst_cases, write_report
+from reid.robustness.report import as_text, records, with_worst_cases, write_report
 from reid.robustness.result import Result
 from reid.robustness.sanity import Check, verdict
 from reid.utils import distributed
@@ -83,7 +83,7 @@ def attack(
             write_report(folder, results, rows, checks, facts)
             logger.info("sanity checks\n" + _check_table(checks))
     logger.info(verdict(checks) if sanity else "sanity: not checked; add --sanity")
-    logger.info(f"{facts['num_queries']} queries\n{tabulate(table(rows), HEADERS, floatfmt='.1f')}")
+    logger.info(f"{facts['num_queries']} queries\n{as_text(rows)}")
     logger.info(f"written: {folder}/robustness.json, robustness.csv, per_query.npz, curves.png")
     return results
 

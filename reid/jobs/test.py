@@ -25,6 +25,10 @@ def test(cfg: CfgNode, weight: Path) -> TestResult:
     """Evaluates the checkpoint ``weight``; writes metrics.json and ranking.npz to OUTPUT_DIR.
 
     Of several processes the first one writes and has the rankings.
+
+    Args:
+        cfg: From :func:`reid.config.load_cfg`.
+        weight: The checkpoint.
     """
     builders.check_alike(cfg)
     logger = get_logger(make_dir(Path(cfg.OUTPUT_DIR)), "test")
@@ -37,6 +41,11 @@ def test(cfg: CfgNode, weight: Path) -> TestResult:
 
 def test_reference(cfg: CfgNode, name: str, embed: nn.Module) -> TestResult:
     """Evaluates an embedding that needs no checkpoint, as :func:`test` does.
+
+    Args:
+        cfg: From :func:`reid.config.load_cfg`.
+        name: What metrics.json calls the reference.
+        embed: Images (B, 3, H, W) in [0, 1] to (B, D).
 
     Raises:
         InputError: In several processes: one that draws at random would draw the same in each.
@@ -51,6 +60,10 @@ def test_features(cfg: CfgNode, path: Path) -> TestResult:
     """Evaluates saved features as :func:`test` does; needs neither model nor images.
 
     Of several processes the first one does it alone.
+
+    Args:
+        cfg: From :func:`reid.config.load_cfg`.
+        path: An npz; see :func:`reid.evaluation.files.load_features`.
     """
     if not distributed.is_main():
         return TestResult()

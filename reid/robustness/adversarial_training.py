@@ -74,15 +74,26 @@ class AdversarialTraining:
 
 
 def spread(count: int, size: int, device: torch.device) -> Tensor:
-    """Returns ``count`` of the places 0..size - 1, as evenly apart as whole numbers can be.
+    """Returns ``count`` of the indices 0..size - 1, (count,), as evenly apart as whole numbers can
+    be.
 
     So of K neighbours, the images of one identity, just the same share is taken.
+
+    Args:
+        count: How many.
+        size: Of how many.
+        device: Where the result lies.
     """
     return (2 * torch.arange(count, device=device) + 1) * size // (2 * max(1, count))
 
 
 def uniform(like: Tensor, seed: int) -> Tensor:
-    """Draws from [-1, 1) on the CPU, in shape, type and place of ``like``."""
+    """Draws from [-1, 1) on the CPU, in shape, type and device of ``like``.
+
+    Args:
+        like: (B, 3, H, W).
+        seed: Of the numbers.
+    """
     noise = torch.rand(like.shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
     noise = noise.pin_memory() if like.is_cuda else noise  # else the copy waits for the device
     return noise.to(like.device, like.dtype, non_blocking=True)

@@ -62,7 +62,14 @@ class RetrievalAttack:
         return round(self.method.ball.eps * LEVELS, 6)
 
     def __call__(self, embed: Embedding, clean: Tensor, case: Case, rngs: ImageRNGs) -> Tensor:
-        """Returns perturbed (B, 3, H, W) images in [0, 1], within the ball around ``clean``."""
+        """Returns perturbed (B, 3, H, W) images in [0, 1], within the ball around ``clean``.
+
+        Args:
+            embed: The model that the attacker sees.
+            clean: (B, 3, H, W) in [0, 1].
+            case: Identities, cameras and positions of the images, and the other side.
+            rngs: A generator for each image.
+        """
         if self.objective is None:
             return self.method(_no_loss, clean, rngs)
         return self.method(self.objective(embed, clean, case, rngs), clean, rngs).detach()
@@ -115,7 +122,12 @@ class Perturber:
     change: float = field(default=0.0, init=False)
 
     def __call__(self, images: Tensor, batch: Batch) -> Tensor:
-        """Returns the images, perturbed."""
+        """Returns the images of a batch, perturbed.
+
+        Args:
+            images: (B, 3, H, W) in [0, 1].
+            batch: Their identities, cameras and positions.
+        """
         device = images.device
         pids, camids, indices = (x.to(device) for x in (batch.pids, batch.camids, batch.indices))
         rows = torch.isin(pids, self.guides.identities).nonzero().flatten()

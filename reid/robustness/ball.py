@@ -22,16 +22,37 @@ class Ball(Protocol):
         """Radius in [0, 1] units of a pixel."""
 
     def project(self, images: Tensor, clean: Tensor) -> Tensor:
-        """Returns the nearest images that are allowed."""
+        """Returns the nearest images that are allowed, (B, 3, H, W).
+
+        Args:
+            images: (B, 3, H, W).
+            clean: (B, 3, H, W), the centers.
+        """
 
     def step(self, images: Tensor, gradient: Tensor, size: Tensor | float) -> Tensor:
-        """Walks ``size`` radii up the gradient; an image without gradient stays."""
+        """Walks up the gradient; returns (B, 3, H, W). An image without gradient stays.
+
+        Args:
+            images: (B, 3, H, W).
+            gradient: (B, 3, H, W).
+            size: Size of the step in radii; a number, or (B, 1, 1, 1).
+        """
 
     def sample(self, clean: Tensor, rngs: ImageRNGs) -> Tensor:
-        """Draws an allowed image near each clean one."""
+        """Draws an allowed image near each clean one, (B, 3, H, W).
+
+        Args:
+            clean: (B, 3, H, W).
+            rngs: A generator for each image.
+        """
 
     def to_grid(self, images: Tensor, clean: Tensor) -> Tensor:
-        """Rounds to 8 bits without leaving the ball; ``clean`` lies on the grid already."""
+        """Rounds to 8 bits without leaving the ball; returns (B, 3, H, W).
+
+        Args:
+            images: (B, 3, H, W).
+            clean: (B, 3, H, W), on the grid already.
+        """
 
 
 @dataclass(frozen=True)
@@ -42,20 +63,20 @@ class Linf:
     name: ClassVar[str] = "linf"
 
     def project(self, images: Tensor, clean: Tensor) -> Tensor:
-        """See :class:`Ball`."""
+        """Cuts each value to the interval around the clean one, (B, 3, H, W); see :class:`Ball`."""
         return torch.clamp(images, clean - self.eps, clean + self.eps).clamp_(0, 1)
 
     def step(self, images: Tensor, gradient: Tensor, size: Tensor | float) -> Tensor:
-        """See :class:`Ball`."""
+        """Walks along the sign of the gradient, (B, 3, H, W); see :class:`Ball`."""
         return images + gradient.sign() * (size * self.eps)
 
     def sample(self, clean: Tensor, rngs: ImageRNGs) -> Tensor:
-        """See :class:`Ball`; uniform before the cut to [0, 1]."""
+        """Draws each value uniformly before the cut to [0, 1], (B, 3, H, W); see :class:`Ball`."""
         noise = rngs.uniform(clean.shape[1:], clean).mul_(2).sub_(1)
         return (clean + noise.mul_(self.eps)).clamp_(0, 1)
 
     def to_grid(self, images: Tensor, clean: Tensor) -> Tensor:
-        """See :class:`Ball`."""
+        """Rounds the change to whole levels, (B, 3, H, W); see :class:`Ball`."""
         most = int(self.eps * LEVELS + 1e-6)
         change = ((images - clean) * LEVELS).round_().clamp_(-most, most)
         return _on_grid(clean, change)
@@ -73,25 +94,25 @@ class L2:
     name: ClassVar[str] = "l2"
 
     def project(self, images: Tensor, clean: Tensor) -> Tensor:
-        """See :class:`Ball`. Cutting to [0, 1] moves towards the clean image, so it comes last."""
+        """Shortens changes that are too long, (B, 3, H, W); see :class:`Ball`."""
         change = images - clean
         factor = (self.eps / rms(change).clamp(min=1e-12)).clamp(max=1)
         return (clean + change * factor).clamp_(0, 1)
 
     def step(self, images: Tensor, gradient: Tensor, size: Tensor | float) -> Tensor:
-        """See :class:`Ball`."""
+        """Walks along the gradient, divided by its length, (B, 3, H, W); see :class:`Ball`."""
         length = rms(gradient)
         direction = torch.where(length > 0, gradient / length.clamp(min=1e-30), 0)
         return images + direction * (size * self.eps)
 
     def sample(self, clean: Tensor, rngs: ImageRNGs) -> Tensor:
-        """See :class:`Ball`: a uniform direction and a uniform length."""
+        """Draws a uniform direction and a uniform length, (B, 3, H, W); see :class:`Ball`."""
         direction = rngs.normal(clean.shape[1:], clean)
         length = rngs.uniform((1, 1, 1), clean) * self.eps
         return (clean + direction / rms(direction) * length).clamp_(0, 1)
 
     def to_grid(self, images: Tensor, clean: Tensor) -> Tensor:
-        """See :class:`Ball`.
+        """Rounds to whole levels, (B, 3, H, W); see :class:`Ball`.
 
         Rounding lengthens a change, so that one on the sphere would leave the ball. It is shortened
         first, by a factor found in halves: what remains is within a hair of what is allowed.

@@ -81,7 +81,7 @@ class RobustEvaluator:
         see: Callable[[Tensor, Batch], None] | None = None,
         protocol: Retrieval | None = None,
     ) -> list[Result]:
-        """Runs an attack and returns its results, one a ranking.
+        """Runs an attack on (B, 3, H, W) batches; returns its results, one for each ranking.
 
         Args:
             attack: What is done.
@@ -109,9 +109,14 @@ class RobustEvaluator:
     def first_hits(
         self, sides: dict[str, Features], rows: Sequence[int], count: int = 5
     ) -> list[np.ndarray]:
-        """Returns the gallery positions that lead the plain ranking of some queries.
+        """Returns the (count,) gallery indices that lead the plain ranking of each of some queries.
 
         Junk is left out, as in the protocol; fewer than ``count`` where nothing else is left.
+
+        Args:
+            sides: Features of ``query`` and ``gallery``.
+            rows: Indices of the queries.
+            count: How many hits.
         """
         gallery, found = sides["gallery"], []
         distance = distance_to(gallery.feats, self.protocol.metric)
@@ -125,7 +130,13 @@ class RobustEvaluator:
         return found
 
     def corrupted(self, name: str, severity: int, corrupt: Callable[..., Tensor]) -> list[Result]:
-        """Applies a natural corruption (images, severity, rngs) and returns its results."""
+        """Applies a natural corruption; returns its results, one for each ranking.
+
+        Args:
+            name: Name of the corruption.
+            severity: 1 to 5.
+            corrupt: (images, severity, rngs) to images.
+        """
         start = time.perf_counter()
 
         def perturb(images: Tensor, batch: Batch) -> Tensor:
@@ -138,7 +149,12 @@ class RobustEvaluator:
         return self._outcomes("corruption", name, severity, sides, facts)
 
     def perturbed(self, perturb: Perturb, title: str) -> dict[str, Features]:
-        """Returns the features of both sides, one of them of perturbed images."""
+        """Returns the features of both sides, one of them of perturbed images.
+
+        Args:
+            perturb: (images, batch) to images, both in [0, 1].
+            title: Of the progress bar.
+        """
         loader = self.query if self.side == "query" else self.gallery
         bar = tqdm(loader, title, leave=False, disable=None, unit="batch")
         return {**self.clean, self.side: extract(self.embed, bar, self.device, perturb)}
@@ -171,6 +187,13 @@ class RobustEvaluator:
 def features_of(
     embed: Embedding, query: Iterable[Batch], gallery: Iterable[Batch], device: torch.device
 ) -> dict[str, Features]:
-    """Returns the clean features of both sides by a model."""
+    """Returns the clean features of both sides by a model.
+
+    Args:
+        embed: The model.
+        query: Loader of the query side.
+        gallery: Loader of the gallery side.
+        device: Device of the model.
+    """
     sides = {"query": query, "gallery": gallery}
     return {name: extract(embed, loader, device) for name, loader in sides.items()}

@@ -74,12 +74,25 @@ class Guides:
         return members @ self.feats / members.sum(1, keepdim=True)
 
     def own(self, pids: Tensor, camids: Tensor) -> GuideSet:
-        """Returns the true matches: same identity, another camera."""
+        """Returns the true matches of (B,) images: the same identity in another camera.
+
+        Args:
+            pids: (B,) int64.
+            camids: (B,) int64.
+        """
         same = pids[:, None] == self.pids
         return self._sum(same & (camids[:, None] != self.camids))
 
     def nearest(self, feats: Tensor, pids: Tensor, camids: Tensor, k: int) -> GuideSet:
-        """Returns the k nearest to the clean features among what the protocol ranks."""
+        """Returns the k images nearest to the clean features, (B, D), among those that the protocol
+        ranks.
+
+        Args:
+            feats: (B, D) clean features.
+            pids: (B,) int64.
+            camids: (B,) int64.
+            k: How many.
+        """
         dist = torch.cdist(feats, self.feats)
         same = (pids[:, None] == self.pids) & (camids[:, None] == self.camids)
         dist[same | (self.pids == JUNK_PID)] = torch.inf
@@ -88,17 +101,29 @@ class Guides:
         return self._sum(chosen & dist.isfinite())
 
     def of_identity(self, pids: Tensor) -> GuideSet:
-        """Returns all images of an identity."""
+        """Returns all images of each of (B,) identities."""
         return self._sum(pids[:, None] == self.pids)
 
     def furthest_centroid(self, feats: Tensor, pids: Tensor) -> Tensor:
-        """Returns, (B, D), the mean feature of the other identity whose mean is furthest away."""
+        """Returns, (B, D), the mean feature of the other identity whose mean is furthest away.
+
+        Args:
+            feats: (B, D) clean features.
+            pids: (B,) int64.
+        """
         dist = torch.cdist(feats, self.centroids)
         dist[pids[:, None] == self.identities] = -1
         return self.centroids[dist.argmax(1)]
 
     def targets(self, pids: Tensor, indices: Tensor) -> Tensor:
-        """Draws another identity for each image, by its place in the split; (B,) pids."""
+        """Draws another identity for each image.
+
+        Returns (B,) pids. It depends on the image's position alone.
+
+        Args:
+            pids: (B,) int64.
+            indices: (B,) int64, position in the split.
+        """
         uniform = [np.random.default_rng((self.seed, i)).random() for i in indices.tolist()]
         place = torch.tensor(uniform, dtype=torch.float64, device=self.pids.device)
         own = torch.searchsorted(self.identities, pids)
@@ -129,7 +154,12 @@ class Case:
     guides: Guides
 
     def clean_feats(self, embed: nn.Module, clean: Tensor) -> Tensor:
-        """Returns the features of the clean images, (B, D), by a pass only if they are unknown."""
+        """Returns the features of the clean images, (B, D), by a pass only if they are unknown.
+
+        Args:
+            embed: The model that the attacker sees.
+            clean: (B, 3, H, W) in [0, 1].
+        """
         if self.guides.before is not None:
             return self.guides.before[self.indices]
         with torch.no_grad():

@@ -41,7 +41,12 @@ class ImageSaver:
         self._kept: list[Tensor] = []  # all of them for an npz, else what a sheet shows
 
     def __call__(self, images: Tensor, batch: Batch) -> None:
-        """Takes what it wants of a batch; images in [0, 1]."""
+        """Keeps the wanted images of a batch.
+
+        Args:
+            images: (B, 3, H, W) in [0, 1].
+            batch: Their positions in the split.
+        """
         rows = torch.isin(batch.indices, self._wanted).nonzero().flatten()
         if not len(rows):
             return
@@ -59,7 +64,13 @@ class ImageSaver:
             save_images(self.folder, names, torch.cat(self._kept), as_arrays=True)
 
     def draw(self, path: Path, evaluator: RobustEvaluator, gallery: Records) -> None:
-        """Draws clean and attacked queries with their first hits before and after."""
+        """Draws clean and attacked queries with their first hits before and after.
+
+        Args:
+            path: The PNG file.
+            evaluator: Has the features before and after the attack.
+            gallery: Records of the gallery.
+        """
         rows, images = self.places[:SHEET_ROWS], torch.cat(self._kept)
         size = tuple(images.shape[2:])
         before, after = (
@@ -86,7 +97,12 @@ class ImageSaver:
 
 
 def pixels(path: Path, size: Sequence[int]) -> np.ndarray:
-    """Reads an image as the loaders do, (3, H, W) uint8."""
+    """Reads an image as the loaders do, (3, H, W) uint8.
+
+    Args:
+        path: The image file.
+        size: (height, width) in pixels.
+    """
     with opened(path) as image:
         return np.ascontiguousarray(resize(image, (size[0], size[1])).transpose(2, 0, 1))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tabulate import tabulate
 
 from reid.robustness.attack import L2_MARK
 from reid.robustness.result import Result, summary, worst_case
@@ -42,7 +43,14 @@ def _budget(result: Result) -> tuple[bool, float, str]:
 
 
 def records(results: Sequence[Result], seed: int) -> list[dict[str, Any]]:
-    """Returns one flat record an result; fractions, levels in 1/255 (severity of a corruption)."""
+    """Returns one flat record for each result.
+
+    Fractions, levels in 1/255 (severity of a corruption).
+
+    Args:
+        results: Of one run, the clean ones among them.
+        seed: Of the bootstrap.
+    """
     clean = {o.ranking: o for o in results if o.kind == "clean"}
     return [
         {
@@ -68,6 +76,15 @@ def table(rows: Sequence[dict[str, Any]]) -> list[list[object]]:
     ]
 
 
+def as_text(rows: Sequence[dict[str, Any]]) -> str:
+    """Returns the rows as a table for the log; budgets are printed as they are, 0.25 not as 0.2.
+
+    Args:
+        rows: From :func:`records`.
+    """
+    return tabulate(table(rows), HEADERS, floatfmt=".1f", disable_numparse=[1, 6, 7])
+
+
 def write_report(
     folder: Path,
     results: Sequence[Result],
@@ -79,6 +96,13 @@ def write_report(
 
     per_query.npz holds, for result number i of the JSON's rows, the arrays ``i/ap``, ``i/inp`` and
     ``i/first_hit`` of the queries ``query_index``.
+
+    Args:
+        folder: Gets the three files.
+        results: Of the run.
+        rows: From :func:`records`.
+        checks: Of the sanity battery; empty where it was not run.
+        facts: Further entries of robustness.json.
     """
     sanity = {
         "verdict": verdict(checks) if checks else "not run: add --sanity",

@@ -52,7 +52,17 @@ class Result:
         pids: np.ndarray,
         facts: dict[str, float],
     ) -> "Result":
-        """Takes over what a ranking says of each query."""
+        """Takes over what a ranking says of each query.
+
+        Args:
+            kind: See the class.
+            name: See the class.
+            level: See the class.
+            title: Name of the ranking.
+            ranking: Of the queries that have a match.
+            pids: (Q,) identities of all queries.
+            facts: See the class.
+        """
         index = ranking.query_index
         per_query = (index, pids[index], ranking.ap, ranking.inp, ranking.first_hit)
         return cls(kind, name, float(level), title, *per_query, facts)
@@ -69,6 +79,10 @@ def worst_case(results: Sequence[Result], name: str = "worst case") -> Result:
     An attacker may choose the attack for each query. The least of the means would let one attack
     fail on some queries that another breaks.
     Source: Carlini et al., "On Evaluating Adversarial Robustness", arXiv:1902.06705.
+
+    Args:
+        results: Attacks of one budget and ranking.
+        name: What the worst case is called.
     """
     first = results[0]
     ap, inp = (np.min([getattr(o, key) for o in results], axis=0) for key in ("ap", "inp"))

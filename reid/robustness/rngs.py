@@ -19,12 +19,22 @@ class ImageRNGs:
         self.generators = [np.random.default_rng((seed, index)) for index in indices]
 
     def uniform(self, shape: Sequence[int], like: Tensor) -> Tensor:
-        """Draws (B, *shape) from [0, 1); of the type, device and memory format of ``like``."""
+        """Draws (B, *shape) from [0, 1); of the type, device and memory format of ``like``.
+
+        Args:
+            shape: Of the numbers of one image.
+            like: Any tensor, for type, device and memory format.
+        """
         rows = np.stack([rng.random(tuple(shape), np.float32) for rng in self.generators])
         return _as(torch.from_numpy(rows), like)
 
     def normal(self, shape: Sequence[int], like: Tensor) -> Tensor:
-        """Draws (B, *shape) from the standard normal distribution; see :meth:`uniform`."""
+        """Draws (B, *shape) from the standard normal distribution; see :meth:`uniform`.
+
+        Args:
+            shape: Of the numbers of one image.
+            like: Any tensor, for type, device and memory format.
+        """
         rows = np.stack([rng.standard_normal(tuple(shape), np.float32) for rng in self.generators])
         return _as(torch.from_numpy(rows), like)
 

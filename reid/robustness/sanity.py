@@ -145,7 +145,13 @@ class SanityChecks:
         return falls("restarts do not help the defender", [white, again], [own, own + 2])
 
     def beats(self, method: str, title: str, white: Result) -> Check:
-        """Gradients do at least as much as doing without; else they are hidden."""
+        """Checks that gradients do at least as much as doing without; else they are hidden.
+
+        Args:
+            method: Name of the attack without gradients.
+            title: What the check calls it.
+            white: Result of the attack with gradients.
+        """
         other = self._run(self.make(method, self.eps_255))
         return compared(f"gradients beat {title}", other, white, (method, "pgd"))
 
@@ -202,6 +208,11 @@ def falls(name: str, results: Sequence[Result], labels: Sequence[object]) -> Che
 
     Noise is ``NOISE`` standard errors of the paired differences of the queries, and half a point
     of mAP at least: attacks raise their loss, of which AP is only nearly a falling function.
+
+    Args:
+        name: Of the check.
+        results: Each of which should not have a higher mAP than the one before.
+        labels: What to call them.
     """
     maps = [float(o.ap.mean()) for o in results]
     text = ", ".join(f"{label}: {m:.1%}" for label, m in zip(labels, maps, strict=True))
@@ -218,6 +229,12 @@ def compared(name: str, weaker: Result, white: Result, labels: tuple[str, str]) 
 
     Source: Carlini et al. look at single inputs: one that only the weaker attack breaks shows that
     the stronger one is not at its end.
+
+    Args:
+        name: Of the check.
+        weaker: Result of the weaker attack.
+        white: Result of the white-box attack.
+        labels: What to call the two.
     """
     check = falls(name, [weaker, white], labels)
     alone = int((~weaker.hit & white.hit).sum())

@@ -11,7 +11,13 @@ from reid.synthetic.raster import Floats, Strip, Texture, plain
 
 
 def body_strips(person: Person, pose: Pose, view: View) -> list[Strip]:
-    """Returns the strips of a person, farthest first."""
+    """Returns the strips of a person, farthest first.
+
+    Args:
+        person: Build and clothes.
+        pose: Angles of the limbs.
+        view: Where the camera stands.
+    """
     build = Builder(person, pose, view)
     leg = person.legs * person.height
     feet = [_leg_points(person, pose, side) for side in (1, -1)]

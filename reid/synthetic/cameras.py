@@ -58,7 +58,12 @@ CAMERAS = (
 
 
 def get_camera(rng: np.random.Generator, camid: int) -> Camera:
-    """Returns one of six types of camera, varied a little by ``rng``."""
+    """Returns one of six types of camera, varied a little by ``rng``.
+
+    Args:
+        rng: Where the variation comes from.
+        camid: 0-based camera.
+    """
     camera = CAMERAS[camid % len(CAMERAS)]
     red, green, blue = (g * rng.uniform(0.97, 1.03) for g in camera.gains)
     return camera._replace(

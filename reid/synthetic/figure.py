@@ -65,7 +65,15 @@ class Builder:
         return self.view.x + scale * column, self.view.y - scale * float(row), near
 
     def add(self, a: Point, b: Point, widths: Floats, texture: Texture, lift: float = 0.0) -> None:
-        """Adds a strip; ``widths`` in metres, ``lift`` moves it towards the viewer."""
+        """Adds a strip from (x, y, z) point a to point b.
+
+        Args:
+            a: (3,) metres.
+            b: (3,) metres.
+            widths: Half-widths in metres, at equal steps from a to b.
+            texture: Of the strip.
+            lift: Metres that it is moved towards the viewer.
+        """
         (ax, ay, az), (bx, by, bz) = self.project(a), self.project(b)
         depth = 0.5 * (az + bz) + lift
         scaled = widths * np.float32(self.view.scale)
@@ -74,7 +82,15 @@ class Builder:
     def limb(
         self, a: Point, b: Point, radii: tuple[float, ...], texture: Texture, lift: float = 0.0
     ) -> None:
-        """Adds a strip with round ends; ``radii`` in metres at equal steps from a to b."""
+        """Adds a strip with round ends; ``radii`` in metres at equal steps from a to b.
+
+        Args:
+            a: (3,) metres.
+            b: (3,) metres.
+            radii: In metres.
+            texture: Of the strip.
+            lift: Metres that it is moved towards the viewer.
+        """
         (ax, ay, az), (bx, by, bz) = self.project(a), self.project(b)
         scaled = [r * self.view.scale for r in radii]
         start, end, widths = capsule((ax, ay), (bx, by), *scaled)
@@ -83,6 +99,12 @@ class Builder:
         )
 
     def silhouette(self, wide: list[float], deep: list[float]) -> Floats:
-        """Returns the half-widths of an oval body from its half-widths seen from front and side."""
+        """Returns the half-widths, (N,), of an oval body from those seen from the front and from
+        the side.
+
+        Args:
+            wide: (N,) half-widths from the front.
+            deep: (N,) half-widths from the side.
+        """
         both = np.hypot(np.array(wide) * self.cos, np.array(deep) * self.sin)
         return profile(*both.tolist())

@@ -8,7 +8,12 @@ from reid.synthetic.raster import Floats, Texture, ellipse, plain
 
 
 def add_head(build: Builder, neck: Point) -> None:
-    """Adds neck, head and hair to a figure whose neck starts at ``neck``."""
+    """Adds neck, head and hair to a figure whose neck starts at ``neck``.
+
+    Args:
+        build: Gets the strips.
+        neck: (3,) metres, where the neck starts.
+    """
     person = build.person
     size = 0.068 * person.height
     centre = (0.0, neck[1] + 1.2 * size, neck[2] + 0.03)

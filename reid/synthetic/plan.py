@@ -50,6 +50,10 @@ def plan_shots(preset: Preset, seed: int) -> list[Shot]:
 
     Every test identity is seen by two cameras or more and leaves one query and at least one gallery
     image in each of them, so every query has a match from another camera.
+
+    Args:
+        preset: Numbers of cameras, identities and images.
+        seed: Of the set.
     """
     rng = np.random.default_rng(derive_seed(seed, 0))
     pids = rng.permutation(MAX_PID) + 1

@@ -54,9 +54,14 @@ def profile(*widths: float) -> Floats:
 
 
 def capsule(a: Pixel, b: Pixel, *radii: float) -> tuple[Pixel, Pixel, Floats]:
-    """Returns the axis and the half-widths of a limb from a to b that ends in half-discs there.
+    """Returns the axis, (N, 2), and the half-widths, (N,), of a limb that ends in half-discs.
 
     Two limbs that meet in a joint with the same radius then join without a gap.
+
+    Args:
+        a: Begin of the limb.
+        b: End of the limb.
+        radii: Half-widths at equal steps from a to b.
     """
     (ax, ay), (bx, by) = a, b
     length = max(float(np.hypot(bx - ax, by - ay)), 1e-3)

@@ -38,7 +38,12 @@ class Walk(NamedTuple):
 
 
 def render(seed: int, shot: Shot) -> bytes:
-    """Returns the JPEG file of a shot, a function of (seed, shot) alone."""
+    """Returns the JPEG file of a shot, a function of (seed, shot) alone.
+
+    Args:
+        seed: Of the set.
+        shot: The image to be made.
+    """
     rng = _rng(seed, 1, FOLDERS.index(shot.folder), shot.pid + 1, shot.camid, shot.seq, shot.frame)
     camera, scene = _site(seed, shot.camid)
     walk = _walk(_rng(seed, 2, shot.subject, shot.camid), camera)

@@ -15,7 +15,12 @@ SCENE_ROWS, SCENE_COLS = ROWS + 64, 6 * COLS
 
 
 def draw_scene(rng: np.random.Generator, camera: Camera) -> Floats:
-    """Draws all that a camera sees when nobody is there, (SCENE_ROWS, SCENE_COLS, 3) in [0, 1]."""
+    """Draws all that a camera sees when nobody is there, (SCENE_ROWS, SCENE_COLS, 3) in [0, 1].
+
+    Args:
+        rng: Where the numbers come from.
+        camera: Its horizon and colors.
+    """
     scene = np.empty((SCENE_ROWS, SCENE_COLS, 3), np.float32)
     edge = int(camera.horizon * ROWS) + 32
     scene[:edge] = _wall(rng, camera.wall, edge)

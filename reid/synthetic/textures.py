@@ -60,7 +60,12 @@ class Cloth:
     fold: float
 
     def __call__(self, t: Floats, angle: Floats) -> Floats:
-        """Returns the colours (N, 3) at the places (t, angle) of a strip."""
+        """Returns the colours (N, 3) at the places (t, angle) of a strip.
+
+        Args:
+            t: (N,) positions along the strip, in [0, 1].
+            angle: (N,) angles around it.
+        """
         share = _share(self.pattern, self.pitch, t, angle)[:, None]
         folds = 1 + 0.05 * np.sin(11 * t + 4 * angle + self.fold) * np.sin(5 * t - 3 * angle)
         return np.asarray((self.base * (1 - share) + self.second * share) * folds[:, None])

@@ -76,7 +76,7 @@ def average(*tensors: Tensor) -> None:
 
 
 def total(tensor: Tensor) -> Tensor:
-    """Returns the sum over the processes."""
+    """Returns the sum over the processes, () or any other shape."""
     if not active():
         return tensor
     tensor = tensor.detach().clone()
@@ -141,7 +141,12 @@ def from_main(values: Sequence[float]) -> list[float]:
 
 
 def check_same(what: str, text: str) -> None:
-    """Raises InputError in every process if ``text`` is not the same in all."""
+    """Raises InputError in every process if ``text`` is not the same in all.
+
+    Args:
+        what: What is compared, for the message.
+        text: This process's own.
+    """
     code = torch.tensor([zlib.crc32(text.encode())])
     codes = gather_rows(code).tolist()
     odd = [other for other, theirs in enumerate(codes) if theirs != codes[0]]

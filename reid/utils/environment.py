@@ -55,6 +55,10 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype | None:
 
     "auto" is bf16 where the device computes it in hardware: emulation is slower. Otherwise it is
     fp16 on CUDA, whose tensor cores have it, and fp32 on the CPU.
+
+    Args:
+        name: One of :data:`PRECISIONS`, or ``auto``.
+        device: Device of the model.
     """
     if name != "auto":
         return PRECISIONS[name]
@@ -82,6 +86,10 @@ def deterministic(device: torch.device, enabled: bool = True) -> Iterator[None]:
 
     On the CPU there is nothing to set: every operation of the training step is deterministic there
     for a fixed number of threads. An operation that has no deterministic form on CUDA warns.
+
+    Args:
+        device: Device of the model.
+        enabled: False changes nothing.
     """
     if device.type != "cuda" or not enabled:
         yield

@@ -27,6 +27,10 @@ def get_logger(output_dir: Path, name: str) -> logging.Logger:
     """Returns a logger to stdout and, appending, to ``output_dir/<name>.log``.
 
     Of several processes only the first one is heard.
+
+    Args:
+        output_dir: Gets the log file.
+        name: Of the logger and its file.
     """
     logger = logging.getLogger(f"reid.{name}")
     logger.setLevel(logging.INFO)
@@ -47,7 +51,12 @@ def get_logger(output_dir: Path, name: str) -> logging.Logger:
 
 
 def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Writes a file through a temporary one beside it, so that a reader never sees half of it."""
+    """Writes a file through a temporary one beside it, so that a reader never sees half of it.
+
+    Args:
+        path: The file; it is replaced in one step.
+        write: Writes the content to an open binary file.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
@@ -60,7 +69,12 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes UTF-8 text through :func:`write_whole`."""
+    """Writes UTF-8 text through :func:`write_whole`.
+
+    Args:
+        path: The file.
+        text: Its content.
+    """
     write_whole(path, lambda file: file.write(text.encode()))
 
 

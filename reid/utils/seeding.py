@@ -17,7 +17,12 @@ def derive_seed(*parts: int) -> int:
 
 
 def derive_seeds(*parts: int, count: int) -> np.ndarray:
-    """Mixes non-negative integers into ``count`` seeds, (count,) int64 >= 0."""
+    """Mixes non-negative integers into ``count`` seeds, (count,) int64 >= 0.
+
+    Args:
+        parts: Non-negative integers.
+        count: How many seeds.
+    """
     words = np.random.SeedSequence(parts).generate_state(count, np.uint64)
     return (words >> np.uint64(1)).astype(np.int64)
 

@@ -41,6 +41,12 @@ def plot_curves(
 
     A name has the same colour and marker in every chart.
 
+    Args:
+        panels: The charts.
+        path: The PNG file.
+        columns: Charts in a row.
+        y_range: Of every chart.
+
     Raises:
         InputError: Nothing to draw.
     """

@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import json
 import re
 
@@ -6,7 +7,14 @@ import numpy as np
 import pytest
 from test_result import result
 
-from reid.robustness.report import COLUMNS, records, table, with_worst_cases, write_report
+from reid.robustness.report import (
+    COLUMNS,
+    as_text,
+    records,
+    table,
+    with_worst_cases,
+    write_report,
+)
 from reid.robustness.result import worst_case
 from reid.robustness.sanity import Check
 
@@ -29,6 +37,13 @@ def test_budgets_of_two_norms_are_not_mixed() -> None:
     both = [result([0.2], [3], "pgd-sma l2"), result([0.3], [3], "pgd-fna l2")]
     found = with_worst_cases([result([1.0], [0], "clean", "clean"), *both, result([0.1], [1])])
     assert [(o.name, o.ap[0]) for o in found if o.kind == "worst"] == [("worst case l2", 0.2)]
+
+
+def test_a_fraction_of_a_level_is_printed_as_it_is() -> None:
+    quarter = dataclasses.replace(result([0.5], [1], "pgd-fna"), level=0.25)
+    rows = records([result([1.0], [0], "clean", "clean"), quarter], seed=0)
+    line = next(line for line in as_text(rows).splitlines() if line.startswith("pgd-fna"))
+    assert line.split()[1:4] == ["0.25", "plain", "50.0"]
 
 
 def test_files_agree_with_each_other(tmp_path) -> None:

@@ -72,7 +72,12 @@ def write_rows(
 
 
 def rows_of(file: Path, size: tuple[int, int]) -> dict[Key, int]:
-    """Returns key -> row of a file; empty if it is missing, cut off or of another making."""
+    """Returns key -> row of a file; empty if it is missing, cut off, or made for another size.
+
+    Args:
+        file: The cache file.
+        size: (height, width) of each row.
+    """
     try:
         facts, rows = _read_footer(file)
         keys = [(str(name), int(count), int(time)) for name, count, time in facts.pop("images")]
@@ -84,7 +89,13 @@ def rows_of(file: Path, size: tuple[int, int]) -> dict[Key, int]:
 
 
 def open_rows(file: Path, size: tuple[int, int], count: int) -> np.ndarray:
-    """Maps (count, height, width, 3) uint8; copy on write, so that nobody can change the file."""
+    """Maps (count, height, width, 3) uint8, copy on write, so that nobody can change the file.
+
+    Args:
+        file: The cache file.
+        size: (height, width) of each row.
+        count: Number of rows.
+    """
     if not count:
         return np.empty((0, *size, 3), np.uint8)
     return np.memmap(file, np.uint8, mode="c", shape=(count, *size, 3))

@@ -20,6 +20,10 @@ def prefetch(items: Iterable[T], depth: int) -> Generator[T, None, None]:
 
     What the thread raises is raised here. A consumer that stops early (or is dropped) stops the
     thread, and gets control back when it has ended.
+
+    Args:
+        items: What the thread makes, one after the other.
+        depth: How many are made ahead.
     """
     ready: queue.Queue[T | _End] = queue.Queue(depth)
     stopped = threading.Event()

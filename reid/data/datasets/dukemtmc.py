@@ -29,6 +29,11 @@ PUBLISHED["dukemtmc"] = {
 
 @DATASETS.register("dukemtmc")
 def dukemtmc(root: Path, train: bool) -> Splits:
-    """Loads DukeMTMC-reID from any of the usual folder layouts under ``root``."""
+    """Loads DukeMTMC-reID from any of the usual folder layouts under ``root``.
+
+    Args:
+        root: Where the data sets are, or the data set's own folder.
+        train: Whether the training images are needed.
+    """
     source = "Its authors withdrew it; datasets/README.md says how a copy is laid out."
     return load_folders(root, train, HOMES, 8, "DukeMTMC-reID", source)

@@ -27,6 +27,11 @@ PUBLISHED["market1501"] = {
 
 @DATASETS.register("market1501")
 def market1501(root: Path, train: bool) -> Splits:
-    """Loads Market-1501 from any of the usual folder layouts under ``root``."""
+    """Loads Market-1501 from any of the usual folder layouts under ``root``.
+
+    Args:
+        root: Where the data sets are, or the data set's own folder.
+        train: Whether the training images are needed.
+    """
     source = "datasets/README.md says where to get it and how to place it."
     return load_folders(root, train, HOMES, 6, "Market-1501", source, distractor_pid=0)

@@ -36,7 +36,12 @@ class Boxes(NamedTuple):
         return Boxes(*(field.to(device, non_blocking=True) for field in self))
 
     def inside(self, height: int, width: int) -> Tensor:
-        """Returns the rectangles as (n, k, height, width) bool."""
+        """Returns the rectangles as (n, k, height, width) bool.
+
+        Args:
+            height: Of the map.
+            width: Of the map.
+        """
         rows = span(self.top, self.height, height)
         columns = span(self.left, self.width, width)
         return rows.unsqueeze(-1) & columns.unsqueeze(-2)
@@ -58,7 +63,13 @@ def check_enough_channels(wanted: int, channels: int) -> None:
 
 
 def span(start: Tensor, length: Tensor, size: int) -> Tensor:
-    """Returns (..., size) bool, true from ``start`` on for ``length`` cells."""
+    """Returns (..., size) bool, true from ``start`` on for ``length`` cells.
+
+    Args:
+        start: First cell of each, of any shape.
+        length: Number of cells of each, the same shape.
+        size: Cells of the whole line.
+    """
     cells = torch.arange(size, device=start.device)
     start, end = start.unsqueeze(-1), (start + length).unsqueeze(-1)
     return (cells >= start) & (cells < end)
@@ -75,6 +86,13 @@ def draw_sizes(
 
     Share of the area and ratio height/width are uniform. A rectangle must be smaller than the grid
     on both sides; others are drawn again, and after 100 draws height and width are 0.
+
+    Args:
+        shape: (n, k), how many.
+        grid: (H, W) of the map.
+        area: Range of the area / area of the map.
+        aspect: Range of height / width.
+        generator: Where the numbers come from; None is torch's own.
     """
     height = torch.zeros(shape[0] * shape[1], dtype=torch.int64)
     width = torch.zeros_like(height)
@@ -93,7 +111,12 @@ def draw_sizes(
 
 
 def draw_offset(room: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Draws one integer from {0, ..., room} for every element of ``room``."""
+    """Draws one integer from {0, ..., room} for every element of ``room``, (n, k) int64.
+
+    Args:
+        room: (n, k) int64, largest offset of each.
+        generator: Where the numbers come from; None is torch's own.
+    """
     # In float64 the product stays below room + 1; in float32 it can round up to it.
     rng = torch.rand(room.shape, dtype=torch.float64, generator=generator)
     return (rng * (room + 1)).long()

@@ -53,6 +53,11 @@ class Cutout(Regularizer):
         """Draws (top, left, side) of each sample's square on the CPU, (batch, 3) int64.
 
         Top and left may be negative; a sample that stays as it is has side 0.
+
+        Args:
+            batch: Number of samples.
+            height: Of the map.
+            width: Of the map.
         """
         side = max(1, round(self.side * min(height, width)))
         coin, *place = torch.rand(

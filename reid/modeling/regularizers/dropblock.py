@@ -49,7 +49,12 @@ class DropBlock(Regularizer):
 
     @outside_graphs
     def draw(self, x: Tensor, size: int) -> Tensor:
-        """Draws 1 where a block's top left corner is, (B, C, H - size + 1, W - size + 1)."""
+        """Draws 1 where a block's top left corner is and 0 elsewhere.
+
+        Args:
+            x: (B, C, H, W), for its shape and device.
+            size: Side of a block.
+        """
         batch, channels, height, width = x.shape
         room = (height - size + 1) * (width - size + 1)
         gamma = self.p / size**2 * (height * width / room)

@@ -26,7 +26,7 @@ class Dropout(Regularizer):
         self.p = p
 
     def forward(self, x: Tensor) -> Tensor:
-        """Drops out of x of any shape, in training."""
+        """Drops out of x, (B, C, H, W) or any other shape, in training."""
         if not self.training or self.p == 0:
             return x
         scale: Tensor = keep_scale(torch.empty_like(x), self.p, self.rng)
@@ -35,6 +35,12 @@ class Dropout(Regularizer):
 
 @outside_graphs
 def keep_scale(out: Tensor, p: float, rng: DeviceRNG) -> Tensor:
-    """Fills ``out`` with 0 at probability ``p`` and 1 / (1 - p) elsewhere; with 0 if p is 1."""
+    """Fills ``out`` with 0 at probability ``p`` and 1 / (1 - p) elsewhere; with 0 if p is 1.
+
+    Args:
+        out: (B, C, H, W) or any other shape; overwritten.
+        p: Probability of 0.
+        rng: Where the numbers come from.
+    """
     out.bernoulli_(1 - p, generator=rng.on(out.device))
     return out.div_(1 - p) if p < 1 else out

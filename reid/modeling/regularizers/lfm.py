@@ -75,6 +75,12 @@ class LocalFeatureMasking(Regularizer):
 
         On a very small map a rectangle can round to nothing; its channel then stays as it is.
 
+        Args:
+            batch: Number of samples.
+            channels: Of the map.
+            height: Of the map.
+            width: Of the map.
+
         Raises:
             InputError: The map has fewer channels than ``num_channels``.
         """

@@ -70,6 +70,12 @@ class ReleasedLocalFeatureMasking(Regularizer):
     def draw(self, batch: int, channels: int, height: int, width: int) -> Boxes:
         """Draws what one forward pass masks, on the CPU; a channel may be listed repeatedly.
 
+        Args:
+            batch: Number of samples.
+            channels: Of the map.
+            height: Of the map.
+            width: Of the map.
+
         Raises:
             InputError: The map has fewer channels than ``num_channels``.
         """
@@ -89,13 +95,26 @@ class ReleasedLocalFeatureMasking(Regularizer):
 
 
 def slice_twice(y1: Tensor, h: Tensor, x1: Tensor, w: Tensor, height: int) -> tuple[Tensor, Tensor]:
-    """Returns first row and number of rows of ``m[y1 : y1 + h][x1 : x1 + w]``, m of that height."""
+    """Returns first row and number of rows of ``m[y1 : y1 + h][x1 : x1 + w]``, m of that height.
+
+    Args:
+        y1: (n, k) int64, begin of the first slice.
+        h: (n, k) int64, its length.
+        x1: (n, k) int64, begin of the second slice, counted in the first.
+        w: (n, k) int64, its length.
+        height: Rows of m.
+    """
     end = torch.minimum(y1 + h, y1 + x1 + w).clamp(max=height)
     return y1 + x1, (end - y1 - x1).clamp(min=0)
 
 
 def last_written(boxes: Boxes, channels: int, height: int) -> tuple[Tensor, Tensor]:
     """Lets later draws of a channel overwrite earlier ones, row by row.
+
+    Args:
+        boxes: Bands of rows; a channel may be listed repeatedly.
+        channels: Of the map.
+        height: Of the map.
 
     Returns:
         inside, value: (n, channels, height): which rows are overwritten, and with what.

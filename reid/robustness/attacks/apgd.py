@@ -41,7 +41,7 @@ class APGD(Attack):
         self.ball, self.steps, self.restarts = make_ball("linf", eps), steps, restarts
 
     def __call__(self, loss: Loss, clean: Tensor, rngs: ImageRNGs) -> Tensor:
-        """Returns the perturbed images."""
+        """Returns (B, 3, H, W): of each image the point of greatest loss that any start met."""
         return best_of(loss, self.restarts, lambda: self._once(loss, clean, rngs))
 
     def _once(self, loss: Loss, clean: Tensor, rngs: ImageRNGs) -> Tensor:

@@ -32,7 +32,7 @@ class BIM(Attack):
         self.steps = steps or max(1, int(min(levels + 4, 1.25 * levels) + 1e-6))
 
     def __call__(self, loss: Loss, clean: Tensor, rngs: ImageRNGs) -> Tensor:
-        """Returns the perturbed images; draws nothing."""
+        """Returns the perturbed images, (B, 3, H, W); draws nothing."""
         if self.ball.eps == 0:
             return clean
         return ascend(loss, clean, clean, self.ball, self.steps, self.step)

@@ -27,7 +27,7 @@ class FGSM(Attack):
         self.random_start = self.leaves_start = random_start
 
     def __call__(self, loss: Loss, clean: Tensor, rngs: ImageRNGs) -> Tensor:
-        """Returns the perturbed images."""
+        """Returns the perturbed images, (B, 3, H, W), after one step."""
         if self.random_start:
             return ascend(loss, self.ball.sample(clean, rngs), clean, self.ball, 1, 1.25)
         return ascend(loss, clean, clean, self.ball, 1, 1.0)

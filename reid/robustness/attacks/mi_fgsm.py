@@ -33,7 +33,7 @@ class MIFGSM(Attack):
         self.decay = decay
 
     def __call__(self, loss: Loss, clean: Tensor, rngs: ImageRNGs) -> Tensor:
-        """Returns the perturbed images; draws nothing."""
+        """Returns the perturbed images, (B, 3, H, W); draws nothing."""
         images, momentum = clean, torch.zeros_like(clean)
         for _ in range(self.steps):
             _, grad = gradient(loss, images)

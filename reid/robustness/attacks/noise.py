@@ -24,5 +24,5 @@ class UniformNoise(Attack):
         self.ball = make_ball(norm, eps)
 
     def __call__(self, loss: Loss, clean: Tensor, rngs: ImageRNGs) -> Tensor:
-        """Returns the perturbed images; the loss is not asked."""
+        """Returns a random point of each image's ball, (B, 3, H, W); does not ask for the loss."""
         return self.ball.sample(clean, rngs)

@@ -44,7 +44,7 @@ class PGD(Attack):
         self.leaves_start, self.compares = random_start, restarts > 1
 
     def __call__(self, loss: Loss, clean: Tensor, rngs: ImageRNGs) -> Tensor:
-        """Returns the perturbed images."""
+        """Returns (B, 3, H, W): of each image the end of that start whose loss is greatest."""
         restarts = self.restarts if self.random_start else 1  # the same start has the same end
         return best_of(loss, restarts, lambda: self._once(loss, clean, rngs))
 

@@ -45,7 +45,7 @@ class Square(Attack):
 
     @torch.no_grad()
     def __call__(self, loss: Loss, clean: Tensor, rngs: ImageRNGs) -> Tensor:
-        """Returns the perturbed images."""
+        """Returns the perturbed images, (B, 3, H, W); takes no gradient."""
         _, channels, _, width = clean.shape
         stripes = rngs.uniform((channels, 1, width), clean).lt(0.5).to(clean.dtype)
         best = (clean + (2 * stripes - 1) * self.ball.eps).clamp_(0, 1)
@@ -78,7 +78,13 @@ class Square(Attack):
 
 
 def window(share: float, height: int, width: int) -> tuple[int, int]:
-    """Returns (rows, columns) of a square of that share of the image; a rectangle if need be."""
+    """Returns (rows, columns) of a square of that part of the image; a rectangle if need be.
+
+    Args:
+        share: Area of the window / area of the image.
+        height: Of the image.
+        width: Of the image.
+    """
     area = share * height * width
     columns = min(width, height, max(1, round(area**0.5)))
     return min(height, max(1, round(area / columns))), columns
@@ -87,7 +93,13 @@ def window(share: float, height: int, width: int) -> tuple[int, int]:
 def place(
     rng: np.random.Generator, size: Sequence[int], image: Sequence[int]
 ) -> tuple[slice, slice]:
-    """Draws where in the image the window lies."""
+    """Draws where in the image the window lies.
+
+    Args:
+        rng: Where the numbers come from.
+        size: (rows, columns) of the window.
+        image: (height, width) of the image.
+    """
     starts = (int(rng.integers(whole - part + 1)) for part, whole in zip(size, image, strict=True))
     rows, columns = (slice(s, s + part) for s, part in zip(starts, size, strict=True))
     return rows, columns

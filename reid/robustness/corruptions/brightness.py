@@ -18,6 +18,11 @@ def brightness(images: Tensor, severity: int, rngs: Sequence[np.random.Generator
     Source: "brightness" of ImageNet-C: Hendrycks & Dietterich, ICLR 2019; the same constants.
     Differs: they are added to R, G and B; ImageNet-C adds them to V of HSV, which keeps saturation
     and so turns the faint colour noise of a black coat into strong colour. Ours washes out.
+
+    Args:
+        images: (B, 3, H, W) in [0, 1].
+        severity: 1 to 5.
+        rngs: A generator for each image; not used.
     """
     work, added = begin(images, severity, rngs, ADDED)
     return finish(work + added, images)

@@ -46,5 +46,10 @@ def begin(
 
 
 def finish(work: Tensor, images: Tensor) -> Tensor:
-    """Returns ``work`` cut to [0, 1], in the dtype that ``images`` have."""
+    """Returns ``work``, (B, 3, H, W), cut to [0, 1], in the dtype that ``images`` have.
+
+    Args:
+        work: What was computed.
+        images: What the corruption was given.
+    """
     return work.clamp(0, 1).to(images.dtype)

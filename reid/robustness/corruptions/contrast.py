@@ -18,6 +18,11 @@ def contrast(images: Tensor, severity: int, rngs: Sequence[np.random.Generator])
 
     Source: "contrast" of ImageNet-C: Hendrycks & Dietterich, ICLR 2019; the same factors and the
     same means.
+
+    Args:
+        images: (B, 3, H, W) in [0, 1].
+        severity: 1 to 5.
+        rngs: A generator for each image; not used.
     """
     work, left = begin(images, severity, rngs, LEFT)
     # Image by image and in float64: how a sum is split, and so its bits, depends on the batch size.

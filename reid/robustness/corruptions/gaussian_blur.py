@@ -22,6 +22,11 @@ def gaussian_blur(images: Tensor, severity: int, rngs: Sequence[np.random.Genera
     2019; the same standard deviations, in pixels of 224.
     Differs: they are scaled by H / 224, so that a person loses the same detail at every input size
     (1.1 to 6.9 pixels at 256 x 128); the border is mirrored, not repeated, which keeps the mean.
+
+    Args:
+        images: (B, 3, H, W) in [0, 1].
+        severity: 1 to 5.
+        rngs: A generator for each image; not used.
     """
     work, sigma = begin(images, severity, rngs, SIGMA)
     weights = _half_kernel(sigma * work.shape[2] / HEIGHT)

@@ -19,6 +19,11 @@ def gaussian_noise(images: Tensor, severity: int, rngs: Sequence[np.random.Gener
     Source: "gaussian_noise" of ImageNet-C: Hendrycks & Dietterich, "Benchmarking Neural Network
     Robustness to Common Corruptions and Perturbations", ICLR 2019; the same standard deviations.
     Differs: applied at the network's input size, not at 224 x 224.
+
+    Args:
+        images: (B, 3, H, W) in [0, 1].
+        severity: 1 to 5.
+        rngs: A generator for each image.
     """
     work, std = begin(images, severity, rngs, STD)
     noise = [rng.standard_normal(work.shape[1:], np.float32) for rng in rngs]

@@ -18,6 +18,11 @@ def grayscale(images: Tensor, severity: int, rngs: Sequence[np.random.Generator]
 
     Source: luma is that of ITU-R BT.601, Pillow's "L"; the shares are ours, ImageNet-C has no loss
     of colour (its extra "saturate" changes saturation both ways).
+
+    Args:
+        images: (B, 3, H, W) in [0, 1].
+        severity: 1 to 5.
+        rngs: A generator for each image; not used.
     """
     work, gone = begin(images, severity, rngs, GONE)
     red, green, blue = work.unbind(1)

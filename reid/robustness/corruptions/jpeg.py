@@ -24,6 +24,11 @@ def jpeg(images: Tensor, severity: int, rngs: Sequence[np.random.Generator]) -> 
     and the same library.
     Differs: applied at the network's input size, not at 224 x 224; JPEG's blocks are 8 x 8 or
     16 x 16 pixels of whatever it is given.
+
+    Args:
+        images: (B, 3, H, W) in [0, 1].
+        severity: 1 to 5.
+        rngs: A generator for each image; not used.
     """
     work, quality = begin(images, severity, rngs, QUALITY)
     pixels = (work * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()

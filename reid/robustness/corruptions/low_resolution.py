@@ -24,6 +24,11 @@ def low_resolution(images: Tensor, severity: int, rngs: Sequence[np.random.Gener
     Source: the factors are ours: at 256 x 128 the last leaves 43 x 21 pixels, a person at the far
     end of a square. ImageNet-C's "pixelate" (Hendrycks & Dietterich, ICLR 2019) shrinks by 1.7, 2,
     2.5, 3.3 and 4, and repeats pixels to enlarge, whose hard edges no resize of a loader makes.
+
+    Args:
+        images: (B, 3, H, W) in [0, 1].
+        severity: 1 to 5.
+        rngs: A generator for each image; not used.
     """
     work, factor = begin(images, severity, rngs, FACTOR)
     for dim in (2, 3):

@@ -21,6 +21,11 @@ def occlusion(images: Tensor, severity: int, rngs: Sequence[np.random.Generator]
 
     Source: the shares are ours; ImageNet-C has no occlusion. Zhong et al., "Random Erasing Data
     Augmentation", AAAI 2020, overwrite 0.02 to 0.4 of an image in training.
+
+    Args:
+        images: (B, 3, H, W) in [0, 1].
+        severity: 1 to 5.
+        rngs: A generator for each image.
     """
     work, share = begin(images, severity, rngs, SHARE)
     height, width = _sides(work.shape[2], work.shape[3], share)

@@ -21,7 +21,10 @@ class Classification(Objective):
     """
 
     def __call__(self, embed: Embedding, clean: Tensor, case: Case, rngs: ImageRNGs) -> Loss:
-        """See :class:`reid.robustness.objectives.base.Objective`."""
+        """Returns the cross-entropy of (B, 3, H, W) images, to be maximised.
+
+        See :class:`reid.robustness.objectives.base.Objective`.
+        """
         with torch.no_grad():
             label = embed.logits(clean).argmax(1)
         return lambda images: cross_entropy(embed.logits(images), label, reduction="none")

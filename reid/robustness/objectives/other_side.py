@@ -20,7 +20,10 @@ class Metric(Objective):
     """
 
     def __call__(self, embed: Embedding, clean: Tensor, case: Case, rngs: ImageRNGs) -> Loss:
-        """See :class:`reid.robustness.objectives.base.Objective`."""
+        """Returns the loss of (B, 3, H, W) images, the sum over their true matches.
+
+        See :class:`reid.robustness.objectives.base.Objective`.
+        """
         own = case.guides.own(case.pids, case.camids)
         return lambda images: own.squared_distances(embed(images))
 
@@ -35,7 +38,10 @@ class TargetedMetric(Objective):
     targeted = True
 
     def __call__(self, embed: Embedding, clean: Tensor, case: Case, rngs: ImageRNGs) -> Loss:
-        """See :class:`reid.robustness.objectives.base.Objective`."""
+        """Returns the loss of (B, 3, H, W) images, each with an identity drawn for it.
+
+        See :class:`reid.robustness.objectives.base.Objective`.
+        """
         target = case.guides.of_identity(case.guides.targets(case.pids, case.indices))
         return lambda images: -target.squared_distances(embed(images))
 
@@ -50,7 +56,10 @@ class FurthestNegative(Objective):
     """
 
     def __call__(self, embed: Embedding, clean: Tensor, case: Case, rngs: ImageRNGs) -> Loss:
-        """See :class:`reid.robustness.objectives.base.Objective`."""
+        """Returns the loss of (B, 3, H, W) images, with the identity that is furthest now.
+
+        See :class:`reid.robustness.objectives.base.Objective`.
+        """
         far = case.guides.furthest_centroid(case.clean_feats(embed, clean), case.pids)
         own = case.guides.own(case.pids, case.camids)
 
@@ -77,7 +86,10 @@ class Neighborhood(Objective):
         self.k = k
 
     def __call__(self, embed: Embedding, clean: Tensor, case: Case, rngs: ImageRNGs) -> Loss:
-        """See :class:`reid.robustness.objectives.base.Objective`."""
+        """Returns the loss of (B, 3, H, W) images, with the neighbours that they have now.
+
+        See :class:`reid.robustness.objectives.base.Objective`.
+        """
         before = case.clean_feats(embed, clean)
         far = case.guides.furthest_centroid(before, case.pids)
         near = case.guides.nearest(before, case.pids, case.camids, self.k)

@@ -26,7 +26,10 @@ class SelfMetric(Objective):
     flat_at_clean = True
 
     def __call__(self, embed: Embedding, clean: Tensor, case: Case, rngs: ImageRNGs) -> Loss:
-        """See :class:`reid.robustness.objectives.base.Objective`."""
+        """Returns the squared distance (B,) to the clean feature, to be maximised.
+
+        See :class:`reid.robustness.objectives.base.Objective`.
+        """
         before = case.clean_feats(embed, clean)
         return lambda images: (embed(images) - before).square().sum(1)
 
@@ -44,7 +47,10 @@ class OppositeDirection(Objective):
     flat_at_clean = True
 
     def __call__(self, embed: Embedding, clean: Tensor, case: Case, rngs: ImageRNGs) -> Loss:
-        """See :class:`reid.robustness.objectives.base.Objective`."""
+        """Returns the loss of (B, 3, H, W) images on unit features.
+
+        See :class:`reid.robustness.objectives.base.Objective`.
+        """
         with torch.no_grad():
             before = normalize(embed(clean))
         return lambda images: -(normalize(embed(images)) + before).square().sum(1)
@@ -61,7 +67,10 @@ class RawOppositeDirection(Objective):
     """
 
     def __call__(self, embed: Embedding, clean: Tensor, case: Case, rngs: ImageRNGs) -> Loss:
-        """See :class:`reid.robustness.objectives.base.Objective`."""
+        """Returns the loss of (B, 3, H, W) images on features of any length.
+
+        See :class:`reid.robustness.objectives.base.Objective`.
+        """
         with torch.no_grad():
             before = embed.raw(clean)
         return lambda images: -(embed.raw(images) + before).square().sum(1)
@@ -78,7 +87,10 @@ class LocalTransformation(Objective):
     redrawn = True
 
     def __call__(self, embed: Embedding, clean: Tensor, case: Case, rngs: ImageRNGs) -> Loss:
-        """See :class:`reid.robustness.objectives.base.Objective`."""
+        """Returns a loss of (B, 3, H, W) images that draws new patches at each call.
+
+        See :class:`reid.robustness.objectives.base.Objective`.
+        """
 
         def loss(images: Tensor) -> Tensor:
             with torch.no_grad():
@@ -89,7 +101,12 @@ class LocalTransformation(Objective):
 
 
 def gray_patches(images: Tensor, rngs: ImageRNGs) -> Tensor:
-    """Returns copies with one random rectangle gray, each by its own generator."""
+    """Returns copies, (B, 3, H, W), with one random rectangle gray.
+
+    Args:
+        images: (B, 3, H, W) in [0, 1].
+        rngs: A generator for each image.
+    """
     out = images.clone()
     weights = torch.tensor(LUMA, dtype=images.dtype, device=images.device).view(3, 1, 1)
     height, width = images.shape[2:]
