@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from reid.cli.main import guarded
 from reid.data.samplers import PKSampler, SeededIndex
 from reid.engine import parallel
 from reid.engine.optim import Schedule, build_optimizer, parameter_groups
@@ -18,7 +19,7 @@ from reid.engine.trainer import Trainer
 from reid.evaluation.features import Embedding
 from reid.losses import LOSSES, Criterion
 from reid.robustness.adversarial_training import AdversarialTraining
-from reid.utils import cli, distributed
+from reid.utils import distributed
 from reid.utils.batch import Batch
 from reid.utils.environment import choose_device
 from reid.utils.errors import InputError
@@ -65,7 +66,7 @@ class Network(nn.Module):
 
 
 class Noise(Dataset[Batch]):
-    """Pictures that hang on index and augmentation seed; three of each identity."""
+    """Pictures that depend on index and augmentation seed; three of each identity."""
 
     def __getitem__(self, draw: SeededIndex) -> Batch:
         index, seed = draw
@@ -113,7 +114,7 @@ def gradients(name: str) -> tuple[list[Tensor | None], Tensor]:
     """Gradients and value of one loss on this process's part of the batch; the value averaged."""
     torch.manual_seed(1)
     network, loss = Network(6), LOSS[name]()
-    feat, labels = (torch.stack(list(distributed.share(x))) for x in (FEAT, LABELS))
+    feat, labels = (torch.stack(list(distributed.local_part(x))) for x in (FEAT, LABELS))
     wrapped = parallel.wrap(network, [loss.consumes])
     value = loss(getattr(wrapped(feat), loss.consumes), labels)
     value.backward()
@@ -123,10 +124,10 @@ def gradients(name: str) -> tuple[list[Tensor | None], Tensor]:
 
 
 def uneven() -> dict[str, Tensor]:
-    """Rows of which process r has 3 r, joined; and 11 items shared out in units of 4."""
+    """Rows of which process r has 3 r, joined; and 11 items dealt out."""
     rank = distributed.rank()
     rows = torch.full((3 * rank, 2), float(rank)) if rank else torch.zeros(0, 0)
-    shares = torch.tensor(list(distributed.share(range(11), 4)), dtype=torch.int64)
+    shares = torch.tensor(list(distributed.local_part(range(11))), dtype=torch.int64)
     norm = nn.BatchNorm1d(2)
     norm.running_mean.fill_(rank)
     parallel.average_bn_stats(norm)
@@ -180,4 +181,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    guarded(main)

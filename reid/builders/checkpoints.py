@@ -44,7 +44,7 @@ _OWN_TO_A_MACHINE = (
 )
 
 
-# What the weights of a checkpoint mean nothing without.
+# Keys without which the weights of a checkpoint mean nothing.
 _FIXED_AT_TEST = ("MODEL.BACKBONE.", "MODEL.HEAD.", "INPUT.PIXEL_")
 
 
@@ -57,7 +57,7 @@ def check_alike(cfg: CfgNode) -> None:
 def check_resumable(cfg: CfgNode, path: Path, logger: logging.Logger) -> None:
     """Raises InputError if ``path`` was trained under settings that make it another run.
 
-    A longer MAX_EPOCHS is allowed where the learning rate of past epochs does not hang on it.
+    A longer MAX_EPOCHS is allowed where the learning rate of past epochs does not depend on it.
 
     Args:
         cfg: The config of the run that goes on.

@@ -46,7 +46,9 @@ def load_splits(cfg: CfgNode, train: bool, logger: logging.Logger) -> Splits:
     """
     name = cfg.DATASETS.NAMES[0]
     root = Path(cfg.DATASETS.ROOT_DIR)
-    splits: Splits = distributed.in_turn(lambda: make(DATASETS, name, cfg, root=root, train=train))
+    splits: Splits = distributed.main_first(
+        lambda: make(DATASETS, name, cfg, root=root, train=train)
+    )
     records = (*splits.train, *splits.query, *splits.gallery)
     found = [(r.path.name, r.pid, r.camid) for r in records]
     distributed.check_same(f"data set {name}", repr(found))
@@ -190,7 +192,7 @@ def build_eval_loader(
         once: Whether there will be one pass only: memory then is not filled for nothing.
     """
     size, cache = cfg.INPUT.SIZE_TEST, cfg.DATALOADER.CACHE
-    plan = distributed.share(in_order(len(records), cfg.TEST.IMS_PER_BATCH))
+    plan = distributed.local_part(in_order(len(records), cfg.TEST.IMS_PER_BATCH))
     if cache == "none" or (cache == "ram" and once):
         dataset = ImageDataset(records, TestTransform(size))
         return eval_loader(dataset, plan, cfg.DATALOADER.NUM_WORKERS, device.type == "cuda")

@@ -34,7 +34,7 @@ def build_model(cfg: CfgNode, num_classes: int, pretrained: bool) -> ReIDModel:
         backbone = make(BACKBONES, m.BACKBONE.NAME, cfg)
         if pretrained:
             source = (m.BACKBONE.NAME, m.PRETRAIN_CHOICE, m.PRETRAIN_PATH)
-            distributed.in_turn(lambda: load_pretrained(backbone, *source))
+            distributed.main_first(lambda: load_pretrained(backbone, *source))
         facts = {"feat_dim": backbone.feat_dim, "num_classes": num_classes}
         head = make(HEADS, m.HEAD.NAME, cfg, **facts)
         regularizers = {

@@ -61,8 +61,7 @@ def _run(command: str, argv: Sequence[str], prog: str) -> None:
     )
     module.add_arguments(parser)
     args = parser.parse_intermixed_args(argv)
-    with _session():
-        module.run(args)
+    module.run(args)
 
 
 def _overview() -> str:
@@ -88,13 +87,15 @@ def _overview() -> str:
 def guarded(work: Callable[[], None]) -> None:
     """Runs a command: InputError becomes one line on stderr and exit code 2, Ctrl-C exit code 130.
 
-    Anything else is a bug and keeps its traceback.
+    Anything else is a bug and keeps its traceback. Under torchrun the command runs as one of many
+    processes, see :func:`reid.utils.session.session`.
 
     Args:
         work: The command.
     """
     try:
-        work()
+        with _session():
+            work()
     except InputError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)

@@ -13,8 +13,10 @@ from reid.utils import distributed
 from reid.utils.errors import InputError
 
 
-class _Read(nn.Module):
-    """Cuts what no loss reads off the graph: its parameters get no gradient, and DDP waits for one.
+class _DetachUnread(nn.Module):
+    """Detaches the outputs that no loss reads.
+
+    Their parameters then get no gradient, and DDP need not wait for one.
 
     Args:
         model: Gives a named tuple of tensors.
@@ -45,13 +47,13 @@ def wrap(model: nn.Module, read: Collection[str]) -> nn.Module:
     """
     if not distributed.active():
         return model
-    # Newer versions of torch deprecate the name that older ones know.
+    # Newer versions of torch have another name for this argument.
     known = inspect.signature(DistributedDataParallel).parameters
     new, old = "forward_sync_buffers", "broadcast_buffers"
     settings: dict[str, Any] = {new if new in known else old: False}
-    # Every parameter has its part in the logits; looking for unused ones has a price.
+    # Every parameter takes part in the logits. To look for unused ones would cost time.
     settings["find_unused_parameters"] = "logits" not in read
-    return DistributedDataParallel(_Read(model, read), **settings)
+    return DistributedDataParallel(_DetachUnread(model, read), **settings)
 
 
 def no_sync(network: nn.Module, wanted: bool = True) -> AbstractContextManager[object]:

@@ -100,7 +100,7 @@ class Trainer:
                 rate = self.schedule.apply(self.optimizer, epoch)
                 self.sampler.set_epoch(epoch)
                 if epoch <= PICTURED_EPOCHS and distributed.is_main():
-                    self._draw_pictures(writer, epoch)
+                    self._add_pictures(writer, epoch)
                 self.model.reseed(self._own_seed(epoch, _RESEED))
                 row = {"epoch": epoch, "lr": rate, **self.train_epoch(epoch)}
                 self.epoch = epoch
@@ -143,15 +143,15 @@ class Trainer:
         return {**meter.read(epoch), **speed, "train_seconds": time.perf_counter() - progress.start}
 
     def backward(
-        self, batch: Batch, share: float = 1.0, seed: int = 0
+        self, batch: Batch, weight: float = 1.0, seed: int = 0
     ) -> tuple[dict[str, Tensor], Tensor, int]:
-        """Adds ``share`` of a batch's gradient to what the parameters hold.
+        """Adds ``weight`` times a batch's gradient to what the parameters hold.
 
-        Nothing here waits for the device: values stay tensors until the meter reads them.
+        It does not wait for the device: values stay tensors until the meter reads them.
 
         Args:
             batch: Of this process.
-            share: 1 / number of batches of the update.
+            weight: 1 / number of batches of the update.
             seed: Of what ``perturb`` draws.
 
         Returns:
@@ -165,7 +165,7 @@ class Trainer:
         with torch.autocast(self.device.type, self.precision, enabled=self.precision is not None):
             output = self.network(images)
         losses = self.criterion(output, labels)
-        self.scaler.scale(losses["total"] * share).backward()
+        self.scaler.scale(losses["total"] * weight).backward()
         right = (output.logits.detach().argmax(1) == labels).sum()
         return {name: loss.detach() for name, loss in losses.items()}, right, len(labels)
 
@@ -234,9 +234,9 @@ class Trainer:
         parts = " ".join(f"{k} {v:.4g}" for k, v in row.items() if k != "epoch")
         self.logger.info(f"epoch {self.epoch}/{self.max_epochs} done: {parts}")
 
-    def _draw_pictures(self, writer: RunWriter, epoch: int) -> None:
+    def _add_pictures(self, writer: RunWriter, epoch: int) -> None:
         for name, picture in first_batch_pictures(self.model, self.loader, self.device):
-            writer.draw(name, picture, epoch)
+            writer.add_image(name, picture, epoch)
 
 
 def grouped(loader: Iterable[Batch], size: int) -> Iterator[list[Batch]]:

@@ -32,7 +32,7 @@ class RunWriter:
             for name, value in row.items():
                 self.board.add_scalar(name, value, row["epoch"])
 
-    def draw(self, name: str, picture: Tensor, epoch: int) -> None:
+    def add_image(self, name: str, picture: Tensor, epoch: int) -> None:
         """Shows a (3, H, W) picture in [0, 1].
 
         Args:

@@ -109,7 +109,7 @@ class Perturber:
         embed: The model that the attack sees, in :func:`frozen`: the one evaluated (white box) or
             a surrogate (transfer).
         guides: The other side, by ``embed``.
-        seed: Of the random draws; an image's hang on its place in the split alone.
+        seed: Of the random numbers; those of an image depend on its position in the split alone.
         on_grid: Round to 8 bits, as a picture file would.
         change: Largest change so far, in levels of a pixel and the norm of the ball.
     """

@@ -126,8 +126,8 @@ def bootstrap(
     """Returns a 95 % percentile interval of sum(top) / sum(bottom), resampling whole groups.
 
     Queries of one identity are alike, so that identities are drawn, not queries: intervals over
-    queries would be too narrow. It says how far the number hangs on these identities, not on the
-    training seed.
+    queries would be too narrow. It says how much the number depends on these identities, not on
+    the training seed.
 
     Args:
         top: (V,) numerators.

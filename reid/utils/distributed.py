@@ -51,16 +51,13 @@ def is_main() -> bool:
     return rank() == 0
 
 
-def share(items: Sequence[T], unit: int = 1) -> Sequence[T]:
-    """Returns this process's contiguous part of ``items``: nothing padded, nothing left out.
+def local_part(items: Sequence[T]) -> Sequence[T]:
+    """Returns this process's contiguous part of ``items``: nothing is padded or left out.
 
     Args:
         items: The same in every process.
-        unit: Parts begin at multiples of it, so that what is batched by ``unit`` falls into the
-            same batches as in one process.
     """
-    units = -(-len(items) // unit)
-    first, last = (units * r // world_size() * unit for r in (rank(), rank() + 1))
+    first, last = (len(items) * r // world_size() for r in (rank(), rank() + 1))
     return items[first:last]
 
 
@@ -157,10 +154,10 @@ def check_same(what: str, text: str) -> None:
         )
 
 
-def in_turn(work: Callable[[], T]) -> T:
+def main_first(work: Callable[[], T]) -> T:
     """Lets process 0 do ``work``, then the first of each machine, then the others.
 
-    For what makes files on first use: where disks are shared, the later ones find them.
+    For work that makes files on first use: where disks are shared, the later processes find them.
     """
     turn = 0 if is_main() else 1 if local_rank() == 0 else 2
     result = [work()] if turn == 0 else []

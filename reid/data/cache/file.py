@@ -29,7 +29,7 @@ TAIL = 8 + len(MARK)
 
 
 def _maker(size: tuple[int, int]) -> dict[str, object]:
-    """Returns what all rows hang on besides their own image."""
+    """Returns what all rows depend on, besides their own image."""
     return {"size": list(size), "pillow": PIL.__version__}
 
 
