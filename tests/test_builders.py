@@ -1,14 +1,20 @@
 """Wiring that no end-to-end run reaches."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
+from yacs.config import CfgNode
 
 from reid import builders
+from reid.builders.common import build_device, output_dir
+from reid.builders.data import build_sampler
 from reid.config import dump, load_cfg
+from reid.data.records import ImageRecord
+from reid.data.samplers import PKSampler, ShuffleSampler
 from reid.engine import checkpoint
 from reid.utils.errors import InputError
 
@@ -74,3 +80,49 @@ def test_adversarial_training_attacks_the_unit_feat_bn_in_the_precision_of_train
     assert embed.model is model
     found = (embed.field, embed.normalize, embed.flip, embed.dtype)
     assert found == ("feat_bn", True, False, dtype)
+
+
+def test_errors_of_parts_get_the_key_that_they_came_from(tmp_path: Path) -> None:
+    def says(work: Callable[[CfgNode], object], *settings: str) -> str:
+        with pytest.raises(InputError) as caught:
+            work(load_cfg(CONFIG, settings))
+        return str(caught.value)
+
+    assert says(build_device, "MODEL.DEVICE", "tpu") == (
+        "MODEL.DEVICE 'tpu' is no device; known: auto, cpu, cuda"
+    )
+    (tmp_path / "file").write_text("")
+    below = str(tmp_path / "file" / "run")
+    assert says(output_dir, "OUTPUT_DIR", below).startswith(f"OUTPUT_DIR: {below} cannot be made")
+
+    def model(cfg: CfgNode) -> object:
+        return builders.build_model(cfg, 3, pretrained=True)
+
+    resnet = ["MODEL.BACKBONE.NAME", "resnet18", "MODEL.DEVICE", "cpu"]
+    gone = ["MODEL.PRETRAIN_CHOICE", "path", "MODEL.PRETRAIN_PATH", "gone.pth"]
+    assert says(model, *resnet, *gone) == (
+        "MODEL.PRETRAIN_PATH names no file with weights: 'gone.pth'"
+    )
+    stride = ["MODEL.BACKBONE.RESNET18.LAST_STRIDE", "3"]
+    assert says(model, *resnet, *stride) == (
+        "MODEL.BACKBONE.RESNET18.LAST_STRIDE must be 1 or 2, got 3"
+    )
+
+
+def test_a_part_in_a_notebook_never_speaks_of_keys() -> None:
+    with pytest.raises(InputError, match=r"^num_instances must be at least 2, so that .* got 1$"):
+        PKSampler([0, 0, 1, 1], 4, 1, 0)
+
+
+def test_samplers_are_given_the_facts_that_they_ask_for() -> None:
+    records = tuple(ImageRecord(Path(f"{i}.jpg"), i // 4, i % 2) for i in range(32))
+    labels = [record.pid for record in records]
+    settings = ["SOLVER.IMS_PER_BATCH", "8", "LOSS.NAMES", "[ce]", "LOSS.WEIGHTS", "[1]"]
+    pk = build_sampler(load_cfg(CONFIG, settings), records, labels)
+    assert isinstance(pk, PKSampler) and (pk.num_ids, pk.num_instances) == (2, 4)
+    shuffled = load_cfg(CONFIG, [*settings, "DATALOADER.SAMPLER", "shuffle"])
+    shuffle = build_sampler(shuffled, records, labels)
+    assert isinstance(shuffle, ShuffleSampler) and len(shuffle) == 4
+    with pytest.raises(InputError, match=r"^SOLVER.IMS_PER_BATCH must be 1 to 32.* got 64$"):
+        build_sampler(load_cfg(CONFIG, [*settings, "DATALOADER.SAMPLER", "shuffle",
+                                        "SOLVER.IMS_PER_BATCH", "64"]), records, labels)  # fmt: skip

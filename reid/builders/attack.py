@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from yacs.config import CfgNode
 
-from reid.builders.common import ATTACK, make
+from reid.builders.common import ATTACK, build_device, make
 from reid.builders.data import build_eval_loader
 from reid.builders.evaluation import build_retrieval
 from reid.data.records import Records, Splits
@@ -22,7 +22,7 @@ from reid.robustness.objectives import OBJECTIVES, Objective
 from reid.robustness.presets import AttackSpec, parse_attack
 from reid.robustness.sanity import SanityChecks
 from reid.utils.batch import Batch
-from reid.utils.environment import choose_device, choose_precision
+from reid.utils.environment import choose_precision
 from reid.utils.errors import InputError
 from reid.utils.seeding import derive_seed
 
@@ -128,7 +128,7 @@ def build_robust_evaluator(
         num_queries: Evenly spaced part of the queries; 0 is all.
         whole: A trial of all queries, whose gallery is used again; then for the plain ranking only.
     """
-    device = choose_device(cfg.MODEL.DEVICE)
+    device = build_device(cfg)
     query = spaced(splits.query, num_queries)
     view = cfg.clone()
     view.defrost()
@@ -165,7 +165,7 @@ def build_attack_embedding(cfg: CfgNode, model: nn.Module) -> Embedding:
         model: The model that is evaluated, or that the attacker sees.
     """
     t, a = cfg.TEST, cfg.ATTACK
-    precision = choose_precision(a.PRECISION, choose_device(cfg.MODEL.DEVICE))
+    precision = choose_precision(a.PRECISION, build_device(cfg))
     return Embedding(model, t.NECK_FEAT, t.FEAT_NORM, t.FLIP, precision, tuple(cfg.INPUT.SIZE_TEST))
 
 

@@ -2,11 +2,15 @@
 
 import inspect
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import torch
 from yacs.config import CfgNode
 
 from reid.config import config_errors
+from reid.utils.environment import choose_device
+from reid.utils.logs import make_dir
 from reid.utils.registry import Registry
 
 INIT, VALIDATION, SAMPLER, TRAINER, ATTACK = range(5)  # what a seed is derived for
@@ -45,7 +49,9 @@ def make(
     settings |= overrides or {}
     wanted = inspect.signature(component).parameters
     known = {key: value for key, value in facts.items() if key in wanted}
-    where = section.name if section.flat else f"{section.name}.{name.upper()}"
+    where = ""  # where a component has no settings, its section is none that a user knows
+    if settings:
+        where = section.name if section.flat else f"{section.name}.{name.upper()}"
     with config_errors(where, key_of):
         built = component(**settings, **known)
     registry.check_built(name, built)
@@ -63,3 +69,20 @@ def lookup(cfg: CfgNode, key: str) -> Any:
     for part in key.split("."):
         node = node[part]
     return node
+
+
+def build_device(cfg: CfgNode) -> torch.device:
+    """Returns the device of MODEL.DEVICE."""
+    with config_errors("MODEL"):
+        return choose_device(cfg.MODEL.DEVICE)
+
+
+def output_dir(cfg: CfgNode, *below: str) -> Path:
+    """Makes OUTPUT_DIR, or a folder below it, and returns it.
+
+    Args:
+        cfg: The config.
+        below: Names of the folders below it.
+    """
+    with config_errors("OUTPUT_DIR"):
+        return make_dir(Path(cfg.OUTPUT_DIR).joinpath(*below))

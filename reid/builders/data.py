@@ -13,8 +13,10 @@ from reid.builders.common import SAMPLER, VALIDATION, make
 from reid.config import config_errors
 from reid.data.augmentation import AUGMENTATIONS, TestTransform, TrainTransform
 from reid.data.cache.decode import cache_in_memory, cache_on_disk
+from reid.data.cache.file import CacheError
 from reid.data.cache.loader import CachedLoader
 from reid.data.datasets import DATASETS, PUBLISHED
+from reid.data.layout import FoldersNotFoundError
 from reid.data.loaders import (
     ImageDataset,
     eval_loader,
@@ -46,9 +48,12 @@ def load_splits(cfg: CfgNode, train: bool, logger: logging.Logger) -> Splits:
     """
     name = cfg.DATASETS.NAMES[0]
     root = Path(cfg.DATASETS.ROOT_DIR)
-    splits: Splits = distributed.main_first(
-        lambda: make(DATASETS, name, cfg, root=root, train=train)
-    )
+    try:
+        splits: Splits = distributed.main_first(
+            lambda: make(DATASETS, name, cfg, root=root, train=train)
+        )
+    except FoldersNotFoundError as error:
+        raise InputError(f"{error} Set DATASETS.ROOT_DIR to the folder that holds it") from error
     records = (*splits.train, *splits.query, *splits.gallery)
     found = [(r.path.name, r.pid, r.camid) for r in records]
     distributed.check_same(f"data set {name}", repr(found))
@@ -173,10 +178,13 @@ def build_cache(cfg: CfgNode, records: Records, size: tuple[int, int], split: st
     """
     paths = [record.path for record in records]
     threads = usable_workers(cfg.DATALOADER.NUM_WORKERS)
-    if cfg.DATALOADER.CACHE == "ram" and not distributed.active():
-        return cache_in_memory(paths, size, threads, split)
     file = Path(cfg.OUTPUT_DIR) / "cache" / f"{split}_{size[0]}x{size[1]}.rows"
-    return cache_on_disk(paths, size, threads, split, file)
+    try:
+        if cfg.DATALOADER.CACHE == "ram" and not distributed.active():
+            return cache_in_memory(paths, size, threads, split)
+        return cache_on_disk(paths, size, threads, split, file)
+    except CacheError as error:
+        raise InputError(f"{error.message}; set DATALOADER.CACHE {error.instead}") from error
 
 
 def build_eval_loader(

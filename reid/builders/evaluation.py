@@ -5,6 +5,7 @@ from pathlib import Path
 from torch import nn
 from yacs.config import CfgNode
 
+from reid.builders.common import build_device
 from reid.builders.data import build_eval_loaders
 from reid.config import config_errors, part_settings
 from reid.data.records import (
@@ -12,7 +13,6 @@ from reid.data.records import (
 )
 from reid.evaluation.evaluator import TestResult, evaluate_retrieval
 from reid.evaluation.retrieval import Expansion, ReRanking, Retrieval
-from reid.utils.environment import choose_device
 
 
 def build_retrieval(cfg: CfgNode, num_query: int, num_gallery: int) -> Retrieval:
@@ -51,6 +51,6 @@ def evaluate(
         protocol: The rankings to make.
         save: A file that gets the features; None keeps none.
     """
-    device = choose_device(cfg.MODEL.DEVICE)
+    device = build_device(cfg)
     query, gallery = build_eval_loaders(cfg, splits, device, once=True)
     return evaluate_retrieval(embed, query, gallery, device, protocol, save)

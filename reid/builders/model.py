@@ -8,15 +8,15 @@ import torch
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
-from reid.builders.common import INIT, make
-from reid.config import part_settings, regularizer_of_stage
+from reid.builders.common import INIT, build_device, make
+from reid.config import config_errors, part_settings, regularizer_of_stage
 from reid.evaluation.features import Embedding
 from reid.losses import LOSSES, Criterion
 from reid.modeling import BACKBONES, HEADS, POOLINGS, REGULARIZERS, ReIDModel
 from reid.modeling.backbones.pretrained import load_pretrained
 from reid.robustness.adversarial_training import AdversarialTraining
 from reid.utils import distributed
-from reid.utils.environment import choose_device, choose_precision
+from reid.utils.environment import choose_precision
 from reid.utils.seeding import derive_seed, fixed_torch_rng
 
 
@@ -34,7 +34,8 @@ def build_model(cfg: CfgNode, num_classes: int, pretrained: bool) -> ReIDModel:
         backbone = make(BACKBONES, m.BACKBONE.NAME, cfg)
         if pretrained:
             source = (m.BACKBONE.NAME, m.PRETRAIN_CHOICE, m.PRETRAIN_PATH)
-            distributed.main_first(lambda: load_pretrained(backbone, *source))
+            with config_errors("", lambda argument: f"MODEL.PRETRAIN_{argument.upper()}"):
+                distributed.main_first(lambda: load_pretrained(backbone, *source))
         facts = {"feat_dim": backbone.feat_dim, "num_classes": num_classes}
         head = make(HEADS, m.HEAD.NAME, cfg, **facts)
         regularizers = {
@@ -44,7 +45,7 @@ def build_model(cfg: CfgNode, num_classes: int, pretrained: bool) -> ReIDModel:
         pooling = make(POOLINGS, m.POOLING.NAME, cfg)
         pixels = (cfg.INPUT.PIXEL_MEAN, cfg.INPUT.PIXEL_STD)
         model = ReIDModel(backbone, head, regularizers, *pixels, pooling)
-    device = choose_device(m.DEVICE)
+    device = build_device(cfg)
     return model.to(device).to(memory_format=torch.channels_last)
 
 
@@ -59,7 +60,7 @@ def build_criterion(cfg: CfgNode, num_classes: int, feat_dim: int) -> Criterion:
     facts: dict[str, Any] = {"num_classes": num_classes, "feat_dim": feat_dim}
     with fixed_torch_rng(derive_seed(cfg.SEED, INIT, 1)):
         losses = {name: make(LOSSES, name, cfg, **facts) for name in cfg.LOSS.NAMES}
-    return Criterion(losses, cfg.LOSS.WEIGHTS).to(choose_device(cfg.MODEL.DEVICE))
+    return Criterion(losses, cfg.LOSS.WEIGHTS).to(build_device(cfg))
 
 
 def build_embedding(cfg: CfgNode, model: nn.Module) -> Embedding:
@@ -70,7 +71,7 @@ def build_embedding(cfg: CfgNode, model: nn.Module) -> Embedding:
         model: The trained model.
     """
     t = cfg.TEST
-    precision = choose_precision(t.PRECISION, choose_device(cfg.MODEL.DEVICE))
+    precision = choose_precision(t.PRECISION, build_device(cfg))
     return Embedding(model, t.NECK_FEAT, t.FEAT_NORM, t.FLIP, precision)
 
 
@@ -89,6 +90,6 @@ def build_perturb(cfg: CfgNode, model: nn.Module) -> Callable[[Tensor, int], Ten
     a = cfg.SOLVER.ADVERSARIAL
     if not a.ENABLED:
         return None
-    precision = choose_precision(cfg.SOLVER.PRECISION, choose_device(cfg.MODEL.DEVICE))
+    precision = choose_precision(cfg.SOLVER.PRECISION, build_device(cfg))
     adversary = AdversarialTraining(**part_settings(a, AdversarialTraining))
     return partial(adversary, Embedding(model, dtype=precision))

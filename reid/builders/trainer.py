@@ -5,10 +5,10 @@ from pathlib import Path
 
 from yacs.config import CfgNode
 
-from reid.builders.common import TRAINER
+from reid.builders.common import TRAINER, build_device
 from reid.builders.data import build_eval_loaders, build_train_loader, load_splits, split_validation
 from reid.builders.model import build_criterion, build_embedding, build_model, build_perturb
-from reid.config import dump, imported_files
+from reid.config import config_errors, dump, imported_files
 from reid.data.records import label_of_pid
 from reid.engine import parallel
 from reid.engine.optim import Schedule, build_optimizer, parameter_groups
@@ -17,7 +17,7 @@ from reid.evaluation.evaluator import evaluate_retrieval
 from reid.evaluation.retrieval import Retrieval
 from reid.utils import distributed
 from reid.utils.code_state import code_state
-from reid.utils.environment import check_compiler, choose_device, choose_precision
+from reid.utils.environment import check_compiler, choose_precision
 from reid.utils.seeding import derive_seed
 
 
@@ -28,16 +28,18 @@ def build_trainer(cfg: CfgNode, logger: logging.Logger) -> Trainer:
         cfg: The config.
         logger: Logger of the run.
     """
-    device = choose_device(cfg.MODEL.DEVICE)
+    device = build_device(cfg)
     data = split_validation(cfg, load_splits(cfg, True, logger), logger)
     loader, sampler = build_train_loader(cfg, data.train, device)
     pids = sorted(label_of_pid(data.train))
     model = build_model(cfg, len(pids), pretrained=True)
     if cfg.MODEL.SYNC_BN:
-        parallel.sync_batch_norm(model, device)
+        with config_errors("MODEL.SYNC_BN"):
+            parallel.sync_batch_norm(model, device)
     s = cfg.SOLVER
     if s.COMPILE:
-        check_compiler(device)
+        with config_errors("SOLVER.COMPILE"):
+            check_compiler(device)
         model.compile()
     criterion = build_criterion(cfg, len(pids), model.feat_dim)
     rates = (s.BASE_LR, s.WEIGHT_DECAY, s.BIAS_LR_FACTOR, s.WEIGHT_DECAY_BIAS)

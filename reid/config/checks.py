@@ -22,7 +22,7 @@ def config_errors(section: str, key_of: Callable[[str], str] | None = None) -> I
     """Gives errors of the block the config key, or the section, that they are about.
 
     Args:
-        section: Of the part that is built.
+        section: Of the part that is built; "" adds none.
         key_of: Argument -> dotted key; None puts the argument below ``section``.
     """
     try:

@@ -20,6 +20,10 @@ LAYOUTS = (
 )
 
 
+class FoldersNotFoundError(InputError):
+    """The folders of a data set are not where they were looked for."""
+
+
 def parse_name(path: Path) -> tuple[int, int]:
     """Reads (pid, 0-based camid) off a file's base name; raises InputError if it has neither."""
     match = NAME.match(path.stem)
@@ -106,8 +110,7 @@ def _not_found(
     places = [root / home / part for home in homes for lay in LAYOUTS for part in lay[needed]]
     partial = [str(place) for place in places if place.is_dir()]
     found = f" Found only {', '.join(partial)}." if partial else ""
-    return InputError(
+    return FoldersNotFoundError(
         f"{name}: no folder with {wanted} at any of: {', '.join(str(root / h) for h in homes)}."
-        f"{found} Expected such as {root / homes[0] / LAYOUTS[0][1]}/*.jpg; set DATASETS.ROOT_DIR"
-        f" to the folder that holds it. {source}"
+        f"{found} Expected such as {root / homes[0] / LAYOUTS[0][1]}/*.jpg. {source}"
     )

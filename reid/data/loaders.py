@@ -15,7 +15,7 @@ from reid.data.records import Records
 from reid.data.samplers import PlanSampler, SeededIndex
 from reid.utils import distributed
 from reid.utils.batch import Batch
-from reid.utils.errors import InputError
+from reid.utils.checks import check_count
 
 Transform = Callable[[Image.Image, np.random.Generator], Tensor]
 
@@ -95,8 +95,7 @@ def in_order(count: int, batch_size: int) -> list[list[SeededIndex]]:
         count: Number of images.
         batch_size: Images in a batch; the last one may have fewer.
     """
-    if batch_size < 1:
-        raise InputError(f"TEST.IMS_PER_BATCH must be at least 1, got {batch_size}")
+    check_count("batch_size", batch_size)
     draws = [(index, 0) for index in range(count)]
     return [draws[i : i + batch_size] for i in range(0, count, batch_size)]
 

@@ -74,7 +74,7 @@ def load(path: Path) -> dict[str, Any]:
     if not isinstance(checkpoint, dict) or checkpoint.get("format") != FORMAT:
         raise InputError(
             f"checkpoint {path} was not written by this version of reid (format {FORMAT});"
-            " for backbone weights use MODEL.PRETRAIN_CHOICE path and MODEL.PRETRAIN_PATH"
+            " weights of a backbone are loaded as pretrained weights"
         )
     return checkpoint
 

@@ -108,7 +108,6 @@ def sync_batch_norm(model: nn.Module, device: torch.device) -> None:
         return
     if device.type != "cuda":
         raise InputError(
-            "MODEL.SYNC_BN True: torch synchronizes batch normalization on CUDA only; set"
-            " MODEL.SYNC_BN False, or MODEL.DEVICE cuda"
+            "torch synchronizes batch normalization on CUDA only; leave it off, or use CUDA devices"
         )
     nn.SyncBatchNorm.convert_sync_batchnorm(model)

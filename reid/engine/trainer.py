@@ -31,6 +31,10 @@ PICTURED_EPOCHS = 3  # whose first batches TensorBoard shows
 _RESEED, _PERTURB = 2, 3  # keep these draws apart from the sampler's (0 and 1)
 
 
+class DivergedError(InputError):
+    """A loss is not finite any more."""
+
+
 @dataclass
 class Trainer:
     """One run: model, data, optimizer and where it writes.
@@ -121,7 +125,7 @@ class Trainer:
         """Makes one pass over the loader; returns mean losses, accuracy and speed.
 
         Raises:
-            InputError: If a loss is not finite; nothing is saved after that.
+            DivergedError: If a loss is not finite; nothing is saved after that.
         """
         self.network = parallel.wrap(self.model, self.criterion.consumes.values())
         self.model.train()
@@ -215,7 +219,7 @@ class Trainer:
         if then != now:
             raise InputError(
                 f"{path} was trained by {then} processes, this is a run of {now}, and so another"
-                f" run; start {then}, or give it an OUTPUT_DIR of its own"
+                f" run; start {then}, or give it a folder of its own"
             )
         ckpt.load_model(self.model, state, path)
         self.optimizer.load_state_dict(state["optimizer"])
@@ -286,8 +290,8 @@ class Meter:
         means = {f"loss_{k}": loss / self.steps for k, loss in zip(self.sums, losses, strict=True)}
         for name, value in means.items():
             if not math.isfinite(value):
-                raise InputError(
+                raise DivergedError(
                     f"{name} became {value} in epoch {epoch}, by step {self.steps}: the training"
-                    " diverged; lower SOLVER.BASE_LR, set SOLVER.CLIP_NORM or SOLVER.PRECISION fp32"
+                    " diverged"
                 )
         return {**means, "accuracy": right / self.images}

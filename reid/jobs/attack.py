@@ -9,6 +9,7 @@ from yacs.config import CfgNode
 
 from reid import builders
 from reid.builders import attack as build_attack
+from reid.builders.common import build_device, output_dir
 from reid.config import dump, imported_files, leaves
 from reid.data.records import Splits
 from reid.evaluation.features import Embedding
@@ -22,9 +23,9 @@ from reid.robustness.result import Result
 from reid.robustness.sanity import Check, verdict
 from reid.utils import distributed
 from reid.utils.code_state import code_state
-from reid.utils.environment import choose_device, describe, deterministic
+from reid.utils.environment import describe, deterministic
 from reid.utils.errors import InputError
-from reid.utils.logs import get_logger, make_dir
+from reid.utils.logs import get_logger
 
 FOLDER = "attack"  # in OUTPUT_DIR
 
@@ -46,9 +47,9 @@ def attack(
     if distributed.active():
         raise InputError("an attack is run by one process; start it without torchrun")
     attacks = build_attack.build_attacks(cfg)
-    folder = make_dir(Path(cfg.OUTPUT_DIR) / FOLDER)
+    folder = output_dir(cfg, FOLDER)
     logger = get_logger(folder, "attack")
-    device = choose_device(cfg.MODEL.DEVICE)
+    device = build_device(cfg)
     logger.info(describe(device))
     embed = build_attack.build_attack_embedding(cfg, builders.load_trained(cfg, weight, logger))
     seen = None

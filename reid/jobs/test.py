@@ -8,15 +8,16 @@ from torch import nn
 from yacs.config import CfgNode
 
 from reid import builders
+from reid.builders.common import build_device, output_dir
 from reid.config import dump, imported_files
 from reid.data.records import Splits
 from reid.evaluation.evaluator import HEADERS, TestResult, rank_features, write_results
 from reid.evaluation.files import load_features
 from reid.utils import distributed
 from reid.utils.code_state import code_state
-from reid.utils.environment import choose_device, describe
+from reid.utils.environment import describe
 from reid.utils.errors import InputError
-from reid.utils.logs import get_logger, make_dir
+from reid.utils.logs import get_logger
 
 FEATURES = "features.npz"  # in OUTPUT_DIR, with TEST.SAVE_FEATURES
 
@@ -31,8 +32,8 @@ def test(cfg: CfgNode, weight: Path) -> TestResult:
         weight: The checkpoint.
     """
     builders.check_alike(cfg)
-    logger = get_logger(make_dir(Path(cfg.OUTPUT_DIR)), "test")
-    logger.info(describe(choose_device(cfg.MODEL.DEVICE)))
+    logger = get_logger(output_dir(cfg), "test")
+    logger.info(describe(build_device(cfg)))
     model = builders.load_trained(cfg, weight, logger)
     splits = builders.load_splits(cfg, False, logger)
     embed = builders.build_embedding(cfg, model)
@@ -52,7 +53,7 @@ def test_reference(cfg: CfgNode, name: str, embed: nn.Module) -> TestResult:
     """
     if distributed.active():
         raise InputError("a reference is evaluated by one process; start it without torchrun")
-    logger = get_logger(make_dir(Path(cfg.OUTPUT_DIR)), "test")
+    logger = get_logger(output_dir(cfg), "test")
     return _evaluate(cfg, embed, builders.load_splits(cfg, False, logger), {"reference": name})
 
 
@@ -67,9 +68,9 @@ def test_features(cfg: CfgNode, path: Path) -> TestResult:
     """
     if not distributed.is_main():
         return TestResult()
-    output = make_dir(Path(cfg.OUTPUT_DIR))
+    output = output_dir(cfg)
     logger = get_logger(output, "test")
-    device = choose_device(cfg.MODEL.DEVICE)
+    device = build_device(cfg)
     logger.info(describe(device))
     query, gallery = load_features(path, device, cfg.TEST.FEAT_NORM)
     protocol = builders.build_retrieval(cfg, len(query.pids), len(gallery.pids))

@@ -6,13 +6,14 @@ from tabulate import tabulate
 from yacs.config import CfgNode
 
 from reid import builders
+from reid.builders.common import build_device, output_dir
 from reid.config import default_cfg, difference, dump, imported_files
-from reid.engine.trainer import LAST, Trainer
+from reid.engine.trainer import LAST, DivergedError, Trainer
 from reid.utils import distributed
 from reid.utils.code_state import code_state, describe_code
-from reid.utils.environment import choose_device, describe, deterministic
+from reid.utils.environment import describe, deterministic
 from reid.utils.errors import InputError
-from reid.utils.logs import get_logger, make_dir, write_text
+from reid.utils.logs import get_logger, write_text
 
 
 def train(cfg: CfgNode, resume: bool = False) -> Trainer:
@@ -33,8 +34,8 @@ def train(cfg: CfgNode, resume: bool = False) -> Trainer:
         raise InputError(
             f"{output} already holds a run; go on with --resume, or set another OUTPUT_DIR"
         )
-    logger = get_logger(make_dir(output), "train")
-    logger.info(describe(choose_device(cfg.MODEL.DEVICE)))
+    logger = get_logger(output_dir(cfg), "train")
+    logger.info(describe(build_device(cfg)))
     logger.info(describe_code(code_state(imported_files(cfg.IMPORTS))))
     rows = difference(cfg, default_cfg())
     logger.info(f"differs from the defaults\n{tabulate(rows, ('key', 'value', 'default'))}")
@@ -48,7 +49,12 @@ def train(cfg: CfgNode, resume: bool = False) -> Trainer:
     if distributed.is_main():
         write_text(output / "config.yml", dump(cfg))
     with deterministic(trainer.device, cfg.SOLVER.DETERMINISTIC):
-        trainer.fit()
+        try:
+            trainer.fit()
+        except DivergedError as error:
+            raise InputError(
+                f"{error}; lower SOLVER.BASE_LR, set SOLVER.CLIP_NORM or SOLVER.PRECISION fp32"
+            ) from error
     best = trainer.best
     logger.info(f"best mAP {best['mAP']:.1%} at epoch {best['epoch']:.0f}, written to {output}")
     return trainer

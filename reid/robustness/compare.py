@@ -23,9 +23,7 @@ def read_report(folder: Path) -> Report:
             except (ValueError, KeyError, TypeError) as error:
                 raise InputError(f"{path} is no report of tools/attack.py: {error}") from error
             return report
-    raise InputError(
-        f"{folder} holds no robustness.json; run tools/attack.py with it as OUTPUT_DIR"
-    )
+    raise InputError(f"{folder} holds no robustness.json; attack the run first (reid attack)")
 
 
 def comparison(

@@ -120,10 +120,10 @@ def _with_straps(person: Person) -> Texture:
     strap = person.bag_cloth.base
 
     def texture(t: Floats, angle: Floats) -> Floats:
-        colour = np.array(person.upper(t, angle))
+        color = np.array(person.upper(t, angle))
         turn = np.abs(angle)
-        colour[(turn > 0.5) & (turn < 0.8) & (t < 0.6)] = strap
-        return colour
+        color[(turn > 0.5) & (turn < 0.8) & (t < 0.6)] = strap
+        return color
 
     return texture
 

@@ -16,19 +16,19 @@ def add_head(build: Builder, neck: Point) -> None:
     """
     person = build.person
     size = 0.068 * person.height
-    centre = (0.0, neck[1] + 1.2 * size, neck[2] + 0.03)
-    top, chin = (0.0, centre[1] + size, centre[2]), (0.0, centre[1] - size, centre[2] + 0.01)
+    center = (0.0, neck[1] + 1.2 * size, neck[2] + 0.03)
+    top, chin = (0.0, center[1] + size, center[2]), (0.0, center[1] - size, center[2] + 0.01)
     build.limb((0, neck[1] + 0.05, neck[2]), (0, neck[1] - 0.01, neck[2]), (0.046, 0.05),
                plain(person.skin * np.float32(0.85)), 0.065)  # fmt: skip
     build.add(top, chin, build.silhouette(*_head_shape(size)), _face(person), 0.12)
     drop = {"medium": 0.13, "long": 0.32, "tail": 0.30}.get(person.hair_cut, 0.0)
     if drop:
-        back = centre[2] - 0.06
+        back = center[2] - 0.06
         width = 0.32 * size if person.hair_cut == "tail" else 0.80 * size
-        start = (0.0, centre[1] + 0.35 * size, back)
+        start = (0.0, center[1] + 0.35 * size, back)
         radii = (0.8 * width, width, width, 0.6 * width)
         lift = 0.14 if build.cos < 0.3 else 0.0
-        build.limb(start, (0.0, centre[1] - drop, back - 0.03), radii, _locks(person), lift)
+        build.limb(start, (0.0, center[1] - drop, back - 0.03), radii, _locks(person), lift)
 
 
 def _head_shape(size: float) -> tuple[list[float], list[float]]:
@@ -60,12 +60,12 @@ def _face(person: Person) -> Texture:
             (0.20, 0.24, 0.3, 0.3, 0.45) + cover * np.array((0, 0.1, 0.7, 1, 1)),
         )
         hair = (t < hairline) & (cover > 0)
-        colour = np.where(hair[:, None], person.hair, person.skin).astype(np.float32)
-        colour[(np.abs(t - 0.48) < 0.035) & (turn > 0.2) & (turn < 0.7)] *= np.float32(0.55)
-        colour[(np.abs(t - 0.76) < 0.025) & (turn < 0.3)] *= np.float32(0.75)
+        color = np.where(hair[:, None], person.hair, person.skin).astype(np.float32)
+        color[(np.abs(t - 0.48) < 0.035) & (turn > 0.2) & (turn < 0.7)] *= np.float32(0.55)
+        color[(np.abs(t - 0.76) < 0.025) & (turn < 0.3)] *= np.float32(0.75)
         if person.hat != "none":
             brim = 0.36 if person.hat == "beanie" else np.where(turn < 0.9, 0.42, 0.30)
-            colour[t < brim] = person.hat_colour
-        return colour
+            color[t < brim] = person.hat_colour
+        return color
 
     return texture

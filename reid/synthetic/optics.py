@@ -42,8 +42,8 @@ def _shrink(canvas: Floats) -> Floats:
 
 def _expose(image: Floats, camera: Camera) -> Floats:
     """Applies the camera's saturation, colour cast, gamma and contrast, in this order."""
-    grey = image.mean(2, keepdims=True)
-    image = grey + camera.saturation * (image - grey)
+    gray = image.mean(2, keepdims=True)
+    image = gray + camera.saturation * (image - gray)
     image = np.clip(image * np.asarray(camera.gains, np.float32), 0, 1) ** np.float32(camera.gamma)
     return 0.5 + camera.contrast * (image - 0.5)
 

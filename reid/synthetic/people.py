@@ -108,10 +108,10 @@ def draw_person(rng: np.random.Generator) -> Person:
         lower=lower,
         cut=cut,
         leg_width=rng.uniform(0.85, 1.35),
-        shoes=_colour(rng, _SHOES),
+        shoes=_color(rng, _SHOES),
         boots=bool(rng.random() < 0.14),
         hat=_pick(rng, {"none": 80, "cap": 12, "beanie": 8}),
-        hat_colour=_colour(rng, _UPPER),
+        hat_colour=_color(rng, _UPPER),
         bag=_pick(rng, {"none": 44, "backpack": 26, "shoulder": 19, "hand": 11}),
         bag_cloth=_cloth(rng, _BAG, {"plain": 60, "two_tone": 25, "chest_band": 15}),
         bag_size=rng.uniform(0.8, 1.25),
@@ -129,10 +129,10 @@ def _sleeve(rng: np.random.Generator, upper: Cloth) -> Cloth:
     return plain
 
 
-def _cloth(rng: np.random.Generator, colours: dict[str, int], patterns: dict[str, int]) -> Cloth:
+def _cloth(rng: np.random.Generator, colors: dict[str, int], patterns: dict[str, int]) -> Cloth:
     """Draws a cloth of two different colours, far enough apart to see the pattern."""
-    base = _colour(rng, colours)
-    second = _colour(rng, colours)
+    base = _color(rng, colors)
+    second = _color(rng, colors)
     while np.abs(base - second).sum() < 0.6:
         second = _tint(rng, list(PALETTE.values())[rng.integers(len(PALETTE))])
     pattern = _pick(rng, patterns)
@@ -145,7 +145,7 @@ def _pick(rng: np.random.Generator, weights: dict[str, int]) -> str:
     return list(weights)[rng.choice(len(weights), p=share / share.sum())]
 
 
-def _colour(rng: np.random.Generator, weights: dict[str, int]) -> Floats:
+def _color(rng: np.random.Generator, weights: dict[str, int]) -> Floats:
     return _tint(rng, PALETTE[_pick(rng, weights)])
 
 

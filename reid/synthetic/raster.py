@@ -41,9 +41,9 @@ class Strip(NamedTuple):
     flat: bool = False
 
 
-def plain(colour: Sequence[float] | Floats) -> Texture:
+def plain(color: Sequence[float] | Floats) -> Texture:
     """Returns the texture of one RGB colour in [0, 1]."""
-    rgb = np.asarray(colour, np.float32)
+    rgb = np.asarray(color, np.float32)
     return lambda t, angle: np.broadcast_to(rgb, (t.size, 3))
 
 
@@ -110,8 +110,8 @@ def paint(canvas: Floats, strip: Strip, light: tuple[float, float]) -> None:
     t, v = along[inside], (across[inside] / width[inside])
     angle = np.arcsin(v) - np.float32(strip.turn)
     angle = (angle + np.float32(np.pi)) % np.float32(2 * np.pi) - np.float32(np.pi)
-    colour = strip.texture(t, angle)
+    color = strip.texture(t, angle)
     if not strip.flat:
         side, front = light
-        colour = colour * (1 - front + front * np.sqrt(1 - v * v) + side * v)[:, None]
-    canvas[y0:y1, x0:x1][inside] = colour
+        color = color * (1 - front + front * np.sqrt(1 - v * v) + side * v)[:, None]
+    canvas[y0:y1, x0:x1][inside] = color

@@ -43,10 +43,10 @@ def _wall(rng: np.random.Generator, kind: str, rows: int) -> Floats:
     y, x = np.mgrid[0:rows, 0:SCENE_COLS].astype(np.float32)
     if kind == "bricks":
         joint = (y % 12 < 2) | ((x + 14 * (y // 12 % 2)) % 28 < 2)
-        colour = np.where(joint[..., None], (0.60, 0.57, 0.54), (0.48, 0.36, 0.31))
+        color = np.where(joint[..., None], (0.60, 0.57, 0.54), (0.48, 0.36, 0.31))
     elif kind == "concrete":
         joint = (x % 170 < 3) | (np.abs(y - rows * 0.4) < 2)
-        colour = np.where(joint[..., None], (0.42, 0.42, 0.42), (0.57, 0.57, 0.55))
+        color = np.where(joint[..., None], (0.42, 0.42, 0.42), (0.57, 0.57, 0.55))
     elif kind == "shops":
         pane = (x % 150 > 18) & (y < rows - 26)
         goods = rng.random((1, SCENE_COLS // 30 + 1, 3)).repeat(30, 1)[:, :SCENE_COLS]
@@ -56,15 +56,15 @@ def _wall(rng: np.random.Generator, kind: str, rows: int) -> Floats:
             * (0.35 * goods + 0.65 * goods.mean(2, keepdims=True))
             * (0.5 + 0.5 * np.sin(y / 23))[..., None]
         )
-        colour = np.where(pane[..., None], glow, (0.58, 0.55, 0.50))
+        color = np.where(pane[..., None], glow, (0.58, 0.55, 0.50))
     elif kind == "hedge":
         leaves = _clouds(rng, rows, 6) + _clouds(rng, rows, 16)
-        colour = np.array((0.27, 0.35, 0.22)) * (1 + 0.22 * leaves[..., None])
+        color = np.array((0.27, 0.35, 0.22)) * (1 + 0.22 * leaves[..., None])
     else:
         bar = (x % 16 < 3) | (np.abs(y - rows * 0.5) < 3)
         behind = np.array((0.50, 0.53, 0.48)) * (1 + 0.15 * _clouds(rng, rows, 24)[..., None])
-        colour = np.where(bar[..., None], (0.22, 0.24, 0.26), behind)
-    return np.asarray(colour, np.float32)
+        color = np.where(bar[..., None], (0.22, 0.24, 0.26), behind)
+    return np.asarray(color, np.float32)
 
 
 def _ground(rng: np.random.Generator, kind: str, rows: int) -> Floats:
@@ -74,14 +74,14 @@ def _ground(rng: np.random.Generator, kind: str, rows: int) -> Floats:
     across, away = (x - SCENE_COLS / 2) * far, 900 * far
     grain = _clouds(rng, rows, 5)[..., None]
     if kind == "grass":
-        colour = np.array((0.40, 0.45, 0.31)) * (1 + 0.12 * grain)
+        color = np.array((0.40, 0.45, 0.31)) * (1 + 0.12 * grain)
     elif kind == "asphalt":
         line = (np.abs((across + 0.3 * away) % 4 - 2) < 0.06)[..., None]
-        colour = np.where(line, 0.80, np.array((0.42, 0.42, 0.43)) * (1 + 0.07 * grain))
+        color = np.where(line, 0.80, np.array((0.42, 0.42, 0.43)) * (1 + 0.07 * grain))
     elif kind == "tiles":
         odd = ((np.floor(across * 2.2) + np.floor(away)) % 2)[..., None]
-        colour = np.array((0.58, 0.53, 0.47)) * (0.86 + 0.16 * odd + 0.03 * grain)
+        color = np.array((0.58, 0.53, 0.47)) * (0.86 + 0.16 * odd + 0.03 * grain)
     else:
         joint = ((across * 1.8 % 1 < 0.05) | (away % 1.5 < 0.08))[..., None]
-        colour = np.array((0.58, 0.57, 0.55)) * (1 - 0.3 * joint + 0.05 * grain)
-    return np.asarray(colour, np.float32)
+        color = np.array((0.58, 0.57, 0.55)) * (1 - 0.3 * joint + 0.05 * grain)
+    return np.asarray(color, np.float32)

@@ -150,7 +150,7 @@ def check_same(what: str, text: str) -> None:
     if odd:
         raise InputError(
             f"{what}: process {odd[0]} of {len(codes)} has another one than process 0; every"
-            " machine needs the same command, the same data and, to resume, the same OUTPUT_DIR"
+            " machine needs the same command, the same data and, to resume, the same output folder"
         )
 
 

@@ -12,7 +12,7 @@ import torch
 
 import reid
 from reid.utils import distributed
-from reid.utils.errors import InputError
+from reid.utils.errors import ArgumentError, InputError
 
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -29,13 +29,15 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise InputError(f"MODEL.DEVICE '{name}' is no device; known: auto, cpu, cuda") from error
+        problem = f"'{name}' is no device; known: auto, cpu, cuda"
+        raise ArgumentError("device", problem) from error
     if device.type not in ("cpu", "cuda"):
-        raise InputError(f"MODEL.DEVICE '{name}' is not supported; known: auto, cpu, cuda, cuda:1")
+        raise ArgumentError("device", f"'{name}' is not supported; known: auto, cpu, cuda, cuda:1")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise InputError(
-            f"MODEL.DEVICE '{name}', but torch sees {torch.cuda.device_count()} CUDA devices;"
-            " set MODEL.DEVICE cpu or auto, and start no more processes than devices"
+        raise ArgumentError(
+            "device",
+            f"'{name}' is not there: torch sees {torch.cuda.device_count()} CUDA devices; set it"
+            " to cpu or auto, and start no more processes than devices",
         )
     return device
 
@@ -43,9 +45,10 @@ def choose_device(name: str) -> torch.device:
 def _own_device(name: str) -> str:
     own = f"cuda:{distributed.local_rank()}"
     if name not in ("cuda", own):
-        raise InputError(
-            f"MODEL.DEVICE '{name}' is one device, and there are {distributed.world_size()}"
-            " processes; set MODEL.DEVICE cuda or auto"
+        raise ArgumentError(
+            "device",
+            f"'{name}' is one device, and there are {distributed.world_size()} processes; set it to"
+            " cuda or auto",
         )
     return own
 
@@ -75,8 +78,8 @@ def check_compiler(device: torch.device) -> None:
     names = [os.environ.get("CXX", ""), "g++", "clang++", "c++", "cl"]
     if device.type == "cpu" and not any(shutil.which(name) for name in names if name):
         raise InputError(
-            "SOLVER.COMPILE on a CPU needs a C++ compiler, and none is found; install g++, name one"
-            " in CXX, or set SOLVER.COMPILE False"
+            "compiling for a CPU needs a C++ compiler, and none is found; install g++, name one in"
+            " CXX, or do not compile"
         )
 
 

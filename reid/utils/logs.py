@@ -19,7 +19,7 @@ def make_dir(path: Path) -> Path:
     except OSError as error:
         raise InputError(f"{path} cannot be made a folder: {error.strerror}") from error
     if not os.access(path, os.W_OK):
-        raise InputError(f"{path} is not writable; set OUTPUT_DIR to another folder")
+        raise InputError(f"{path} is not writable; choose another folder")
     return path
 
 
@@ -45,7 +45,7 @@ def get_logger(output_dir: Path, name: str) -> logging.Logger:
         logging.StreamHandler(sys.stdout),
         logging.FileHandler(output_dir / f"{name}.log", encoding="utf-8"),
     ):
-        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
         logger.addHandler(handler)
     return logger
 

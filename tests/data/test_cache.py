@@ -164,7 +164,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_decoded(
     message = rf"7 images of train at 16x8 need 0\.0 MiB \({needed} bytes\) of memory.*disk or none"
     with pytest.raises(InputError, match=message):
         cache_in_memory(paths, SIZE, 1, "train", free=needed)  # a part has to stay free
-    with pytest.raises(InputError, match=r"of disk, of which .*; set DATALOADER.CACHE none$"):
+    with pytest.raises(InputError, match=r"of disk, of which .*; keep them otherwise: none$"):
         on_disk(paths, tmp_path / "train.rows", free=needed)
     assert decoded == []
     assert not (tmp_path / "train.rows").exists()

@@ -18,11 +18,11 @@ def way(request, monkeypatch):
 def clusters(seed, num_query, num_gallery, num_ids=12, dim=16, spread=0.7):
     """Returns (q_feats, g_feats, q_pids, g_pids, q_camids, g_camids) without equal distances."""
     rng = np.random.default_rng(seed)
-    centres = rng.standard_normal((num_ids, dim))
+    centers = rng.standard_normal((num_ids, dim))
 
     def side(count):
         pids = rng.integers(0, num_ids, count)
-        feats = centres[pids] + spread * rng.standard_normal((count, dim))
+        feats = centers[pids] + spread * rng.standard_normal((count, dim))
         return feats.astype(np.float32), pids, rng.integers(0, 3, count)
 
     query, gallery = side(num_query), side(num_gallery)

@@ -18,11 +18,11 @@ from reid.utils.errors import InputError
 
 def sides(seed=0, num_query=20, num_gallery=60, dim=8):
     rng = np.random.default_rng(seed)
-    centres = 2 * rng.standard_normal((8, dim))
+    centers = 2 * rng.standard_normal((8, dim))
 
     def side(count):
         pids = rng.integers(0, 8, count)
-        feats = (centres[pids] + rng.standard_normal((count, dim))).astype(np.float32)
+        feats = (centers[pids] + rng.standard_normal((count, dim))).astype(np.float32)
         return Features(torch.from_numpy(feats), pids, rng.integers(0, 3, count))
 
     return side(num_query), side(num_gallery)

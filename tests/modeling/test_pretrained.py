@@ -63,7 +63,7 @@ def test_files_from_before_batch_counters_load(
 
 
 def test_a_missing_file_is_named(tmp_path: Path, backbone: nn.Module) -> None:
-    with pytest.raises(InputError, match=r"no file with weights at '.*nowhere\.pth'"):
+    with pytest.raises(InputError, match=r"path names no file with weights: '.*nowhere\.pth'"):
         load_pretrained(backbone, "resnet18", "path", str(tmp_path / "nowhere.pth"))
 
 
@@ -150,7 +150,8 @@ def test_without_network_the_error_tells_three_ways_out(
         load_pretrained(backbone, "resnet18", "imagenet", "")
     message = str(caught.value)
     assert f"put the file resnet18-f37072fd.pth into {hub};" in message
-    assert "set MODEL.PRETRAIN_CHOICE to path and MODEL.PRETRAIN_PATH" in message
+    assert message.startswith("choice is imagenet, but the weights of resnet18 cannot be fetched")
+    assert "or set it to path and name a file with weights; or set it to none" in message
     assert "set MODEL.PRETRAIN_CHOICE to none to train from scratch" in message
 
 

@@ -142,17 +142,17 @@ def test_a_capsule_ends_a_radius_beyond_its_joints():
 def test_a_logo_is_on_the_chest_and_not_on_the_back():
     black, white = np.zeros(3, np.float32), np.ones(3, np.float32)
     logo = Cloth("logo", black, white, 0.5, 0.0)
-    colours = logo(np.array([0.38, 0.38]), np.array([0.0, np.pi]))
-    assert colours[0].min() > 0.9 and colours[1].max() == 0
+    colors = logo(np.array([0.38, 0.38]), np.array([0.0, np.pi]))
+    assert colors[0].min() > 0.9 and colors[1].max() == 0
 
 
 def bag_pixels(yaw):
     person = draw_person(np.random.default_rng(0))._replace(bag="backpack", hair_cut="short")
-    grey, red = np.full(3, 0.5, np.float32), np.array([1, 0, 0], np.float32)
-    cloth = replace(person.upper, pattern="plain", base=grey)
+    gray, red = np.full(3, 0.5, np.float32), np.array([1, 0, 0], np.float32)
+    cloth = replace(person.upper, pattern="plain", base=gray)
     bag = replace(cloth, base=red)
     person = person._replace(
-        upper=cloth, sleeve=cloth, lower=cloth, bag_cloth=bag, shoes=grey, skin=grey, hair=grey
+        upper=cloth, sleeve=cloth, lower=cloth, bag_cloth=bag, shoes=gray, skin=gray, hair=gray
     )
     canvas = np.zeros((256, 128, 3), np.float32)
     pose = Pose(yaw, phase=0.5, stride=0.4, lean=0.0, elbows=(0.2, 0.2))

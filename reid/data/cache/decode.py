@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from reid.data.cache.file import Key, locked, open_rows, rows_of, write_rows
+from reid.data.cache.file import CacheError, Key, locked, open_rows, rows_of, write_rows
 from reid.data.images import UInt8Image, decode
 from reid.utils.errors import InputError
 from reid.utils.logs import make_dir
@@ -129,8 +129,9 @@ def _check_room(count: int, size: tuple[int, int], title: str, where: str, free:
     needed = count * size[0] * size[1] * 3
     if needed > HEADROOM * free:
         other = "disk or none" if where == "memory" else "none"
-        raise InputError(
+        raise CacheError(
             f"the {count} images of {title} at {size[0]}x{size[1]} need {as_gib(needed)}"
             f" ({needed} bytes) of {where}, of which {as_gib(free)} ({free} bytes) are free and"
-            f" {HEADROOM:.0%} may be used; set DATALOADER.CACHE {other}"
+            f" {HEADROOM:.0%} may be used",
+            other,
         )

@@ -23,6 +23,20 @@ try:
 except ImportError:  # not a Unix: two processes may both write, the later file stands
     fcntl = None  # type: ignore[assignment]
 
+
+class CacheError(InputError):
+    """Decoded images cannot be kept as asked.
+
+    Args:
+        message: Why.
+        instead: The ways that are left: ``disk``, ``none``.
+    """
+
+    def __init__(self, message: str, instead: str) -> None:
+        super().__init__(f"{message}; keep them otherwise: {instead}")
+        self.message, self.instead = message, instead
+
+
 Key = tuple[str, int, int]  # absolute path, bytes, time of change in ns
 MARK = b"reid-rows-1\n"  # another layout gets another number
 TAIL = 8 + len(MARK)
@@ -54,7 +68,7 @@ def write_rows(
         rows: (height, width, 3) uint8, one for each key.
 
     Raises:
-        InputError: If the disk is full or not writable.
+        CacheError: If the disk is full or not writable.
     """
     footer = json.dumps({**_maker(size), "images": keys}).encode()
 
@@ -66,9 +80,7 @@ def write_rows(
     try:
         write_whole(file, write)
     except OSError as error:
-        raise InputError(
-            f"{file} cannot be written ({error.strerror}); set DATALOADER.CACHE ram or none"
-        ) from error
+        raise CacheError(f"{file} cannot be written ({error.strerror})", "ram or none") from error
 
 
 def rows_of(file: Path, size: tuple[int, int]) -> dict[Key, int]:

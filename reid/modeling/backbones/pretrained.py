@@ -9,7 +9,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from reid.utils.errors import InputError, unknown
+from reid.utils.checks import check_choice
+from reid.utils.errors import ArgumentError, InputError
 
 CHOICES = ("imagenet", "path", "none")
 
@@ -36,7 +37,7 @@ def load_pretrained(backbone: nn.Module, name: str, choice: str, path: str) -> N
     elif choice == "none":
         return
     else:
-        raise unknown("MODEL.PRETRAIN_CHOICE", choice, CHOICES)
+        check_choice("choice", choice, CHOICES)
     state = _backbone_keys(state, getattr(backbone, "classifier", "fc."))
     _check_fit(state, backbone.state_dict(), source)
     backbone.load_state_dict(state)
@@ -49,9 +50,10 @@ def _imagenet(name: str) -> tuple[str, Mapping[str, Any]]:
     try:
         weights = get_model_weights(name)["IMAGENET1K_V1"]
     except (ValueError, KeyError):
-        raise InputError(
-            f"torchvision has no ImageNet weights for backbone '{name}'; set MODEL.PRETRAIN_CHOICE "
-            "to path (and MODEL.PRETRAIN_PATH to a file) or to none"
+        raise ArgumentError(
+            "choice",
+            f"is imagenet, but torchvision has no ImageNet weights for backbone '{name}'; set it to"
+            " path and name a file, or to none",
         ) from None
     file = Path(torch.hub.get_dir(), "checkpoints", os.path.basename(weights.url))
     if file.exists():
@@ -60,11 +62,11 @@ def _imagenet(name: str) -> tuple[str, Mapping[str, Any]]:
         state = weights.get_state_dict(check_hash=True, weights_only=True)
     # torch raises RuntimeError when the digest of what arrived is wrong.
     except (OSError, http.client.HTTPException, RuntimeError) as error:
-        raise InputError(
-            f"cannot fetch the ImageNet weights of {name} ({error}); three ways out: "
-            f"put the file {file.name} into {file.parent}; "
-            "or set MODEL.PRETRAIN_CHOICE to path and MODEL.PRETRAIN_PATH to a file with weights; "
-            "or set MODEL.PRETRAIN_CHOICE to none to train from scratch"
+        raise ArgumentError(
+            "choice",
+            f"is imagenet, but the weights of {name} cannot be fetched ({error}); three ways out:"
+            f" put the file {file.name} into {file.parent}; or set it to path and name a file with"
+            " weights; or set it to none to train from scratch",
         ) from error
     return str(file), cast(Mapping[str, Any], state)
 
@@ -72,7 +74,7 @@ def _imagenet(name: str) -> tuple[str, Mapping[str, Any]]:
 def _read(path: str) -> Mapping[str, Any]:
     """Returns the state dict in a file."""
     if not Path(path).is_file():
-        raise InputError(f"no file with weights at '{path}' (MODEL.PRETRAIN_PATH)")
+        raise ArgumentError("path", f"names no file with weights: '{path}'")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     # A damaged or foreign file fails in many ways: UnpicklingError, RuntimeError, EOFError, ...

@@ -58,7 +58,7 @@ def _area(size: int, count: int) -> Iterable[Tap]:
 
 def _bilinear(count: int, size: int) -> Iterable[Tap]:
     """Mixes, of ``count`` lines, the two nearest to each of ``size`` in the same extent."""
-    centre = ((np.arange(size) + 0.5) * count / size - 0.5).clip(0, count - 1)
-    low = centre.astype(np.int64)
-    yield low, 1 - (centre - low)
-    yield np.minimum(low + 1, count - 1), centre - low
+    center = ((np.arange(size) + 0.5) * count / size - 0.5).clip(0, count - 1)
+    low = center.astype(np.int64)
+    yield low, 1 - (center - low)
+    yield np.minimum(low + 1, count - 1), center - low
