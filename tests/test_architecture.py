@@ -6,6 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from reid.config.defaults import TABLES
+from reid.robustness.corruptions import CORRUPTIONS
+from reid.robustness.objectives import OBJECTIVES
+from reid.utils.registry import Registry
+
 ROOT = Path(__file__).parents[1]
 # A module may import from its own package and from packages of a lower level.
 LEVELS = {
@@ -94,3 +99,15 @@ def test_the_test_bites(place: str, text: str) -> None:
 def test_tools_are_short() -> None:
     for path in sorted((ROOT / "tools").glob("*.py")):
         assert len(path.read_text(encoding="utf-8").splitlines()) < 100, path
+
+
+# Attack objectives are three lines of formula each, and share files by what the attacker must know.
+FILES_CARRY_NAMES = [table for table in (*TABLES, CORRUPTIONS) if table is not OBJECTIVES]
+
+
+@pytest.mark.parametrize("table", FILES_CARRY_NAMES, ids=lambda table: table.kind)
+def test_ls_finds_what_a_config_says(table: Registry) -> None:
+    for name in table.names():
+        stem = Path(table.file(name).rpartition(":")[0]).stem
+        family = name.rstrip("0123456789")  # resnet50 is in resnet.py
+        assert stem in (name, family)

@@ -123,6 +123,8 @@ def test_samplers_are_given_the_facts_that_they_ask_for() -> None:
     shuffled = load_cfg(CONFIG, [*settings, "DATALOADER.SAMPLER", "shuffle"])
     shuffle = build_sampler(shuffled, records, labels)
     assert isinstance(shuffle, ShuffleSampler) and len(shuffle) == 4
+    many = load_cfg(
+        CONFIG, [*settings, "DATALOADER.SAMPLER", "shuffle", "SOLVER.IMS_PER_BATCH", "64"]
+    )
     with pytest.raises(InputError, match=r"^SOLVER.IMS_PER_BATCH must be 1 to 32.* got 64$"):
-        build_sampler(load_cfg(CONFIG, [*settings, "DATALOADER.SAMPLER", "shuffle",
-                                        "SOLVER.IMS_PER_BATCH", "64"]), records, labels)  # fmt: skip
+        build_sampler(many, records, labels)

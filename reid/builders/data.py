@@ -16,7 +16,7 @@ from reid.data.cache.decode import cache_in_memory, cache_on_disk
 from reid.data.cache.file import CacheError
 from reid.data.cache.loader import CachedLoader
 from reid.data.datasets import DATASETS, PUBLISHED
-from reid.data.layout import FoldersNotFoundError
+from reid.data.layout import FoldersNotFoundError, passed_over
 from reid.data.loaders import (
     ImageDataset,
     eval_loader,
@@ -25,6 +25,7 @@ from reid.data.loaders import (
     usable_workers,
 )
 from reid.data.records import (
+    SPLITS,
     Records,
     Splits,
     cut_validation,
@@ -62,6 +63,9 @@ def load_splits(cfg: CfgNode, train: bool, logger: logging.Logger) -> Splits:
     logger.info(f"data set {name}\n{tabulate(rows, headers)}")
     for warning in warnings:
         logger.warning(f"warning: {name} {warning}")
+    for split, part in zip(SPLITS, (splits.train, splits.query, splits.gallery), strict=True):
+        for ending, number in sorted(passed_over(part).items()):
+            logger.warning(f"warning: {name} {split}: {number} files are not read ({ending})")
     return splits
 
 

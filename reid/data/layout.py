@@ -1,6 +1,7 @@
 """Finding data-set folders and reading identity and camera off file names."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from reid.utils.errors import InputError
 # Anchored and matched against the base name alone: a folder called run1_c2 must not count, and
 # camera 12 is not camera 1.
 NAME = re.compile(r"^(-1|\d+)_c(\d+)(?:s\d+)?_[\w.]+$")
-SUFFIXES = {".jpg", ".jpeg", ".png"}
+SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+LEFTOVERS = {"thumbs.db", "desktop.ini"}
 # (train, query, gallery) below a data set's home: as published, and as layumi's baseline sorts it.
 LAYOUTS = (
     ("bounding_box_train", "query", "bounding_box_test"),
@@ -113,4 +115,23 @@ def _not_found(
     return FoldersNotFoundError(
         f"{name}: no folder with {wanted} at any of: {', '.join(str(root / h) for h in homes)}."
         f"{found} Expected such as {root / homes[0] / LAYOUTS[0][1]}/*.jpg. {source}"
+    )
+
+
+def passed_over(records: Records) -> Counter[str]:
+    """Counts the files that lie beside the images of a split and are not read, by their ending.
+
+    Hidden files and those that systems leave in folders (``Thumbs.db``) are not counted.
+
+    Args:
+        records: Of the split.
+    """
+    folders = {record.path.parent for record in records}
+    files = (file for folder in folders for file in folder.iterdir() if file.is_file())
+    return Counter(
+        file.suffix.lower() or "no ending"
+        for file in files
+        if file.suffix.lower() not in SUFFIXES
+        and not file.name.startswith(".")
+        and file.name.lower() not in LEFTOVERS
     )

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from reid.data.datasets import DATASETS
-from reid.data.layout import parse_name, scan
+from reid.data.layout import parse_name, passed_over, scan
 from reid.data.records import Counts, ImageRecord, Splits, describe_counts, label_of_pid
 from reid.utils.errors import InputError
 
@@ -160,3 +160,17 @@ def test_a_count_that_differs_names_both_numbers() -> None:
     rows, warnings = describe_counts(Splits((), (record,), (record,)), published)
     assert rows == [["query", 1, 1, 1, "2/1/1"], ["gallery", 1, 1, 1, "1/-/1"]]
     assert warnings == ["query: 1 images found, 2 published"]
+
+
+@pytest.mark.parametrize("suffix", [".bmp", ".webp", ".tif", ".tiff", ".JPEG", ".png"])
+def test_images_of_all_usual_kinds_are_read(tmp_path: Path, suffix: str) -> None:
+    Image.new("RGB", (4, 8)).save(tmp_path / f"0001_c1s1_000001_01{suffix}")
+    (record,) = scan(tmp_path)
+    assert (record.pid, record.camid) == (1, 0)
+
+
+def test_files_that_are_not_read_are_counted_by_their_ending(tmp_path: Path) -> None:
+    Image.new("RGB", (4, 8)).save(tmp_path / "0001_c1s1_000001_01.jpg")
+    for name in ("a.gif", "b.GIF", "notes.txt", "README", ".hidden.gif", "Thumbs.db"):
+        (tmp_path / name).write_bytes(b"")
+    assert passed_over(scan(tmp_path)) == {".gif": 2, ".txt": 1, "no ending": 1}

@@ -76,6 +76,7 @@ def luma(pixels: Pixels) -> Pixels:
 
 
 LUMA = (19595, 38470, 7471)  # in 1/65536
+LUMA_WEIGHTS = (0.299, 0.587, 0.114)  # the same as fractions, for pixels that are no whole numbers
 
 
 def blend(pixels: Pixels, other: Pixels | int, factor: Pixels) -> Pixels:

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
+from reid.data.augmentation.arrays import LUMA_WEIGHTS
 from reid.robustness.corruptions.checks import begin, finish
 from reid.robustness.corruptions.registry import CORRUPTIONS
 
 GONE = (0.2, 0.4, 0.6, 0.8, 1.0)  # share of each pixel's colour
-LUMA = (0.299, 0.587, 0.114)
 
 
 @CORRUPTIONS.register("grayscale")
@@ -26,5 +26,6 @@ def grayscale(images: Tensor, severity: int, rngs: Sequence[np.random.Generator]
     """
     work, gone = begin(images, severity, rngs, GONE)
     red, green, blue = work.unbind(1)
-    luma = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
+    weights = LUMA_WEIGHTS
+    luma = weights[0] * red + weights[1] * green + weights[2] * blue
     return finish((1 - gone) * work + gone * luma.unsqueeze(1), images)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from reid.data.augmentation.arrays import LUMA_WEIGHTS
 from reid.data.augmentation.rectangle import draw_rectangle
 from reid.evaluation.features import Embedding
 from reid.robustness.attacks.base import Loss
@@ -11,8 +12,6 @@ from reid.robustness.guides import Case
 from reid.robustness.objectives.base import Objective
 from reid.robustness.objectives.registry import OBJECTIVES
 from reid.robustness.rngs import ImageRNGs
-
-LUMA = (0.299, 0.587, 0.114)  # ITU-R 601-2
 
 
 @OBJECTIVES.register("sma")
@@ -108,7 +107,7 @@ def gray_patches(images: Tensor, rngs: ImageRNGs) -> Tensor:
         rngs: A generator for each image.
     """
     out = images.clone()
-    weights = torch.tensor(LUMA, dtype=images.dtype, device=images.device).view(3, 1, 1)
+    weights = torch.tensor(LUMA_WEIGHTS, dtype=images.dtype, device=images.device).view(3, 1, 1)
     height, width = images.shape[2:]
     for image, rng in zip(out, rngs.generators, strict=True):
         box = draw_rectangle(rng, (height, width))
