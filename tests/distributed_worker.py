@@ -17,7 +17,7 @@ from reid.engine import parallel
 from reid.engine.optim import Schedule, build_optimizer, parameter_groups
 from reid.engine.trainer import Trainer
 from reid.evaluation.features import Embedding
-from reid.losses import LOSSES, Criterion
+from reid.losses import LOSSES, Criterion, Loss
 from reid.robustness.adversarial_training import AdversarialTraining
 from reid.utils import distributed
 from reid.utils.batch import Batch
@@ -34,6 +34,19 @@ LOSS = {
     "soft": lambda: LOSSES["triplet"](soft_margin=True, gather=True),
     "center": lambda: LOSSES["center"](num_classes=IDS, feat_dim=5),
 }
+
+
+class Proxies(Loss):
+    """Cross entropy on products with weights of its own, one row for each identity."""
+
+    consumes = "feat"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows = nn.Parameter(torch.linspace(-1, 1, IDS * 5).view(IDS, 5))
+
+    def forward(self, feat: Tensor, labels: Tensor) -> Tensor:
+        return nn.functional.cross_entropy(feat @ self.rows.T, labels)
 
 
 class Output(NamedTuple):
@@ -87,10 +100,12 @@ def trainer(
     place = (distributed.rank(), distributed.world_size())
     sampler, network = PKSampler(labels, num_ids, 2, 1, *place), Network(24, norm)
     losses = {name: LOSS[name]() for name in ("ce", "triplet", "center")}
+    criterion = Criterion({**losses, "proxies": Proxies()}, [1.0, 1.0, 0.01, 1.0])
+    groups = parameter_groups(network, 0.01, 1e-3, criterion=criterion, loss_lr_factor=3.0)
     return Trainer(
         model=network,
-        criterion=Criterion(losses, [1.0, 1.0, 0.01]),
-        optimizer=build_optimizer("adam", parameter_groups(network, 0.01, 1e-3)),
+        criterion=criterion,
+        optimizer=build_optimizer("adam", groups),
         schedule=Schedule("multistep", 2),
         loader=DataLoader(Noise(), batch_sampler=sampler),
         sampler=sampler,
@@ -176,7 +191,10 @@ def main() -> None:
         again = trainer(folder / "parts", 2, **protocol)
         again.resume(folder / "parts/last.pth")
         again.fit()
-        result = {"whole": whole.model.state_dict(), "again": again.model.state_dict()}
+        result = {
+            name: {**run.model.state_dict(), **run.criterion.state_dict()}
+            for name, run in (("whole", whole), ("again", again))
+        }
     torch.save(result, folder / f"process{distributed.rank()}.pt")
 
 

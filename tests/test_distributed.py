@@ -70,7 +70,9 @@ def test_two_processes_train_as_one_with_twice_the_batch(
     alone = trainer(tmp_path, num_ids=4)
     alone.fit()
     start = trainer(tmp_path, num_ids=4).model.state_dict()
+    proxies = trainer(tmp_path, num_ids=4).criterion.losses["proxies"].rows
     for process in worked:
+        assert not torch.equal(process["centers"]["losses.proxies.rows"], proxies)
         torch.testing.assert_close(process["weights"], alone.model.state_dict())
         torch.testing.assert_close(process["centers"], alone.criterion.state_dict())
         assert all(not torch.equal(start[k], process["weights"][k]) for k in start)

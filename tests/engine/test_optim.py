@@ -29,7 +29,7 @@ def test_the_bag_of_tricks_rate_of_each_epoch(epoch: int, rate: float) -> None:
     assert {group["lr"] for group in optimizer.param_groups} == {optimizer.param_groups[0]["lr"]}
 
 
-def test_a_rate_does_not_hang_on_the_epochs_before_it() -> None:
+def test_a_rate_does_not_depend_on_the_epochs_before_it() -> None:
     schedule = Schedule("multistep", 120, 10, 0.01, (40, 70), 0.1)
     optimizer = build_optimizer("adam", parameter_groups(nn.Linear(2, 2), 1.0, 0.0))
     assert schedule.apply(optimizer, 70) == schedule.factor(70)
@@ -76,3 +76,17 @@ def test_unknown_names_are_errors() -> None:
         build_optimizer("adm", parameter_groups(nn.Linear(1, 1), 1, 0))
     with pytest.raises(InputError, match="did you mean 'cosine'"):
         Schedule("cosin", 1)
+
+
+def test_the_parameters_of_losses_are_a_group_with_a_rate_of_its_own() -> None:
+    model, criterion = nn.Linear(2, 3), nn.Linear(4, 5, bias=False)
+    groups = parameter_groups(model, 0.1, 1e-3, 2.0, 1e-4, criterion, 5.0)
+    assert [group["params"] for group in groups] == [
+        [model.weight],
+        [model.bias],
+        [criterion.weight],
+    ]
+    assert [(g["lr"], g["weight_decay"]) for g in groups] == [(0.1, 1e-3), (0.2, 1e-4), (0.5, 1e-3)]
+    criterion.weight.requires_grad_(False)
+    assert len(parameter_groups(model, 0.1, 1e-3, criterion=criterion)) == 2
+    assert len(parameter_groups(model, 0.1, 1e-3, criterion=nn.Identity())) == 2

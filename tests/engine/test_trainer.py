@@ -130,6 +130,25 @@ def test_the_gradient_is_clipped_to_its_norm(tmp_path: Path) -> None:
     assert float((after - before).norm()) == pytest.approx(0.5 * 0.01, rel=1e-3)
 
 
+def test_the_weights_of_a_loss_are_within_the_clipped_norm(tmp_path: Path) -> None:
+    run = trainer(tmp_path, clip_norm=0.01)
+    head = nn.Linear(4, 2, bias=False)
+    head.consumes = "feat"  # type: ignore[assignment]
+    head.forward = lambda x, y: nn.functional.cross_entropy(  # type: ignore[method-assign]
+        x @ head.weight.T, y
+    )
+    run.criterion = Criterion({"own": head}, [1.0])
+    groups = parameter_groups(run.model, 0.5, 0.0, criterion=run.criterion)
+    run.optimizer = build_optimizer("sgd", groups)
+    every = [*run.model.body.parameters(), head.weight]
+    before = torch.cat([p.detach().flatten() for p in every])
+    run.backward(next(iter(run.loader)))
+    run.update()
+    after = torch.cat([p.detach().flatten() for p in every])
+    assert float((after - before).norm()) == pytest.approx(0.5 * 0.01, rel=1e-3)
+    assert not torch.equal(before[-8:], after[-8:])
+
+
 def test_regularizers_are_reseeded_by_the_epoch_alone(tmp_path: Path) -> None:
     whole = trainer(tmp_path / "a")
     whole.fit()
