@@ -20,8 +20,8 @@ class BatchHardTriplet(Loss):
     Args:
         margin: Gap in units of Euclidean distance; the soft margin has none and ignores it.
         soft_margin: log(1 + exp(d_pos - d_neg)) instead of max(0, d_pos - d_neg + margin).
-        gather: Search for the pairs among the features of all processes, not only of this one; the mean
-            over processes is then the loss of their batches taken as one.
+        gather: Search for the pairs among the features of all processes, not only of this one; the
+            mean over processes is then the loss of their batches taken as one.
     """
 
     consumes = "feat"

@@ -20,8 +20,8 @@ class Jitter(Augmentation):
 
     Args:
         prob: Probability that an image is changed; 0 is off.
-        jitter: Half-ranges of brightness, contrast and saturation; each factor is uniform in 1 +- its
-            half-range.
+        jitter: Half-ranges of brightness, contrast and saturation; each factor is uniform in 1 +-
+            its half-range.
     """
 
     width = 3

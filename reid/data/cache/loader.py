@@ -26,7 +26,8 @@ class CachedLoader:
         pixels: (N, H, W, 3) uint8 of the records.
         records: What the pixels show.
         plan: The batches of a pass, read again when a pass begins: a sampler, or a list.
-        device: Device of the model; for CUDA, batches are pinned, so that copies overlap with its work.
+        device: Device of the model; for CUDA the batches are pinned, so that copying them overlaps
+            with computing.
         label_of: pid -> label; a pid that is not in it gets -1.
         transform: Draws and applies the augmentations; None leaves the pixels as they are.
         on_device: Augment on ``device``; the batch's images then lie on it already.
