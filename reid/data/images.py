@@ -27,7 +27,7 @@ def resize(image: Image.Image, size: tuple[int, int]) -> UInt8Image:
     """Returns an image in another size, bilinear with antialiasing, as PIL does.
 
     Args:
-        image: Of any mode; it becomes RGB.
+        image: An image of any mode; it becomes RGB.
         size: (height, width) in pixels.
 
     Returns:
@@ -44,7 +44,7 @@ def decode(path: Path, size: tuple[int, int]) -> UInt8Image:
     """Reads an image file; raises InputError that names a broken one.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
         size: (height, width) in pixels that it is brought to.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Finding data-set folders and reading identity and camera off file names."""
+"""Finds data-set folders, and reads identity and camera from file names."""
 
 import re
 from collections import Counter
@@ -27,7 +27,7 @@ class FoldersNotFoundError(InputError):
 
 
 def parse_name(path: Path) -> tuple[int, int]:
-    """Reads (pid, 0-based camid) off a file's base name; raises InputError if it has neither."""
+    """Reads (pid, 0-based camid) from a file's base name; raises InputError if it has neither."""
     match = NAME.match(path.stem)
     if match is None or int(match[2]) < 1:
         raise InputError(
@@ -40,8 +40,8 @@ def parse_name(path: Path) -> tuple[int, int]:
 def scan(folder: Path, num_cameras: int | None = None) -> Records:
     """Lists the images of a folder and of its direct subfolders, sorted by path, junk (-1) dropped.
 
-    Hidden files (the ``._x.jpg`` that macOS leaves in archives) and other file types are passed
-    over.
+    Hidden files (the ``._x.jpg`` that macOS puts into archives) and other file types are
+    ignored.
 
     Args:
         folder: The split's folder; one subfolder per identity is allowed.
@@ -83,7 +83,7 @@ def load_folders(
     Args:
         root: What the user names as the folder of data sets, or the data set's own folder.
         train: Whether the training folder is needed; without it ``train`` is empty.
-        homes: Places relative to ``root`` that the field's frameworks use, most usual first.
+        homes: Folders relative to ``root`` that the field's frameworks use, most usual first.
         num_cameras: Cameras are numbered 1 to this in file names.
         name: The data set's name, for messages.
         source: One sentence on where the data comes from, for messages.
@@ -91,12 +91,12 @@ def load_folders(
 
     Raises:
         InputError: If no folder fits (says what was looked for where, and how it should look),
-            one has no images, or train and query share identities.
+            one has no images, or an identity is in both train and query.
     """
     needed = slice(0 if train else 1, None)
     for home in homes:
         for layout in LAYOUTS:
-            folders = [root / home / part for part in layout[needed]]
+            folders = [root / home / folder for folder in layout[needed]]
             if all(folder.is_dir() for folder in folders):
                 records = [scan(folder, num_cameras) for folder in folders]
                 query, gallery = records[-2:]
@@ -109,8 +109,8 @@ def _not_found(
     root: Path, homes: Sequence[str], needed: slice, name: str, source: str
 ) -> InputError:
     wanted = " or ".join("{" + ", ".join(layout[needed]) + "}" for layout in LAYOUTS)
-    places = [root / home / part for home in homes for lay in LAYOUTS for part in lay[needed]]
-    partial = [str(place) for place in places if place.is_dir()]
+    folders = [root / home / folder for home in homes for lay in LAYOUTS for folder in lay[needed]]
+    partial = [str(folder) for folder in folders if folder.is_dir()]
     found = f" Found only {', '.join(partial)}." if partial else ""
     return FoldersNotFoundError(
         f"{name}: no folder with {wanted} at any of: {', '.join(str(root / h) for h in homes)}."

@@ -28,7 +28,7 @@ class Plan(Protocol):
 
 
 class ImageDataset(Dataset[Batch]):
-    """Decodes and transforms one record per draw.
+    """Decodes and transforms one record for each sample, an (index, seed) pair.
 
     Args:
         records: What to read.
@@ -39,15 +39,16 @@ class ImageDataset(Dataset[Batch]):
     def __init__(
         self, records: Records, transform: Transform, label_of: Mapping[int, int] | None = None
     ) -> None:
-        self.records, self.transform = records, transform
+        self.records = records
+        self.transform = transform
         self.label_of = label_of or {}
 
     def __len__(self) -> int:
         return len(self.records)
 
-    def __getitem__(self, draw: SeededIndex) -> Batch:
+    def __getitem__(self, sample: SeededIndex) -> Batch:
         """Returns one element as a Batch without its first dimension."""
-        index, seed = draw
+        index, seed = sample
         record = self.records[index]
         with opened(record.path) as image:
             pixels = self.transform(image, np.random.default_rng(seed))
@@ -57,9 +58,9 @@ class ImageDataset(Dataset[Batch]):
 
 
 def usable_workers(wanted: int) -> int:
-    """Returns ``wanted``, or this process's share of the cores it may use if that is fewer.
+    """Returns ``wanted``, or the number of cores for this process if that is smaller.
 
-    More would only wait for each other, and how many there are changes no result.
+    More workers would only wait for each other. The number of workers changes no result.
     """
     affinity = getattr(os, "sched_getaffinity", None)  # Linux only
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
@@ -71,7 +72,7 @@ def train_loader(
 ) -> DataLoader[Batch]:
     """Builds the loader of an epoch's plan; call ``sampler.set_epoch`` before each pass.
 
-    Workers are not kept between epochs: they hold no state that would need it.
+    Workers are not kept between epochs, since they hold no state.
 
     Args:
         dataset: The training images.
@@ -84,7 +85,7 @@ def train_loader(
         batch_sampler=sampler,
         num_workers=usable_workers(num_workers),
         pin_memory=pin_memory,
-        generator=torch.Generator().manual_seed(0),  # else each pass moves torch's global state
+        generator=torch.Generator().manual_seed(0),  # else each pass changes torch's global state
     )
 
 
@@ -96,8 +97,8 @@ def in_order(count: int, batch_size: int) -> list[list[SeededIndex]]:
         batch_size: Images in a batch; the last one may have fewer.
     """
     check_count("batch_size", batch_size)
-    draws = [(index, 0) for index in range(count)]
-    return [draws[i : i + batch_size] for i in range(0, count, batch_size)]
+    samples = [(index, 0) for index in range(count)]
+    return [samples[i : i + batch_size] for i in range(0, count, batch_size)]
 
 
 def eval_loader(

@@ -89,7 +89,7 @@ def check_splits(splits: Splits, name: str) -> Splits:
 def describe_counts(
     splits: Splits, published: Mapping[str, Counts] | None = None
 ) -> tuple[list[list[object]], list[str]]:
-    """Sets the counts found beside the published ones.
+    """Compares the counts found with the published ones.
 
     Args:
         splits: A data set.
@@ -101,8 +101,8 @@ def describe_counts(
     """
     rows: list[list[object]] = []
     warnings = []
-    parts = (splits.train, splits.query, splits.gallery)
-    for split, records in zip(SPLITS, parts, strict=True):
+    records_of = (splits.train, splits.query, splits.gallery)
+    for split, records in zip(SPLITS, records_of, strict=True):
         if not records:
             continue
         found = count(records)
@@ -123,11 +123,11 @@ def cut_validation(train: Records, fraction: float, seed: int) -> Splits:
 
     Args:
         train: All training records.
-        fraction: Share of the train identities to hold out, in (0, 1).
+        fraction: Fraction of the train identities to hold out, in (0, 1).
         seed: Chooses the identities and the query images.
 
     Raises:
-        ArgumentError: If fewer than two identities would be left on either side.
+        ArgumentError: If fewer than two identities would remain on either side.
     """
     rng = np.random.default_rng(seed)
     by_pid: dict[int, dict[int, list[ImageRecord]]] = {}
@@ -148,8 +148,10 @@ def cut_validation(train: Records, fraction: float, seed: int) -> Splits:
         for images in (by_pid[pid][camid] for camid in sorted(by_pid[pid]))
         if len(images) > 1
     }
-    rest = [r for r in train if r.pid in held and r not in query]
-    return Splits(tuple(r for r in train if r.pid not in held), tuple(sorted(query)), tuple(rest))
+    gallery = [r for r in train if r.pid in held and r not in query]
+    return Splits(
+        tuple(r for r in train if r.pid not in held), tuple(sorted(query)), tuple(gallery)
+    )
 
 
 def _matchable(cameras: Iterable[list[ImageRecord]]) -> bool:

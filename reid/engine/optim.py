@@ -35,9 +35,9 @@ def parameter_groups(
     Args:
         model: Parameters with ``requires_grad`` False are left out.
         base_lr: Learning rate of the weights.
-        weight_decay: Of the weights.
+        weight_decay: Weight decay of the weights.
         bias_lr_factor: Learning rate of the biases / ``base_lr``.
-        weight_decay_bias: Of the biases; None is ``weight_decay``.
+        weight_decay_bias: Weight decay of the biases; None is ``weight_decay``.
         criterion: The losses, where some have parameters of their own.
         loss_lr_factor: Learning rate of these / ``base_lr``; their decay is ``weight_decay``.
 
@@ -63,7 +63,7 @@ def build_optimizer(name: str, groups: Groups, momentum: float = 0.9) -> Optimiz
     Args:
         name: ``adam``, ``adamw`` or ``sgd``.
         groups: From :func:`parameter_groups`.
-        momentum: Of sgd; the others do not use it.
+        momentum: Momentum of sgd; the others do not use it.
     """
     if name not in OPTIMIZERS:
         raise unknown("optimizer", name, OPTIMIZERS)
@@ -104,14 +104,17 @@ class Schedule:
         if name not in SCHEDULES:
             raise unknown("schedule", name, SCHEDULES)
         self.main = SCHEDULES[name]
-        self.max_epochs, self.warmup_epochs = max_epochs, warmup_epochs
-        self.warmup_factor, self.steps, self.gamma = warmup_factor, tuple(steps), gamma
+        self.max_epochs = max_epochs
+        self.warmup_epochs = warmup_epochs
+        self.warmup_factor = warmup_factor
+        self.steps = tuple(steps)
+        self.gamma = gamma
         self.min_factor = min_factor
 
     def factor(self, epoch: int) -> float:
         """Returns the factor of a 1-based epoch."""
-        share = min(1.0, epoch / self.warmup_epochs) if self.warmup_epochs else 1.0
-        return (self.warmup_factor * (1 - share) + share) * self.main(self, epoch)
+        warmth = min(1.0, epoch / self.warmup_epochs) if self.warmup_epochs else 1.0
+        return (self.warmup_factor * (1 - warmth) + warmth) * self.main(self, epoch)
 
     def apply(self, optimizer: Optimizer, epoch: int) -> float:
         """Sets every group's rate for ``epoch``; returns that of the first group.
@@ -132,8 +135,8 @@ def _multistep(schedule: Schedule, epoch: int) -> float:
 def _cosine(schedule: Schedule, epoch: int) -> float:
     """Falls from 1 at the end of warm-up to ``min_factor`` in the last epoch."""
     start = max(schedule.warmup_epochs, 1)
-    share = max(0.0, (epoch - start) / max(schedule.max_epochs - start, 1))
-    half = 0.5 * (1 + math.cos(math.pi * share))
+    progress = max(0.0, (epoch - start) / max(schedule.max_epochs - start, 1))
+    half = 0.5 * (1 + math.cos(math.pi * progress))
     return schedule.min_factor + (1 - schedule.min_factor) * half
 
 

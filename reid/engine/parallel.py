@@ -25,7 +25,8 @@ class _DetachUnread(nn.Module):
 
     def __init__(self, model: nn.Module, read: Collection[str]) -> None:
         super().__init__()
-        self.model, self.read = model, frozenset(read)
+        self.model = model
+        self.read = frozenset(read)
 
     def forward(self, images: Tensor) -> Any:
         output = self.model(images)
@@ -38,8 +39,8 @@ def wrap(model: nn.Module, read: Collection[str]) -> nn.Module:
 
     Afterwards all processes have the weights of the first, and every backward pass leaves the mean
     of their gradients. ``model`` stays the one to save, to reseed and to evaluate. Wrap it anew for
-    each epoch: DDP regroups the gradients after its first step, so that a run that goes on from a
-    checkpoint would add them up in another order than one that never stopped.
+    each epoch: DDP regroups the gradients after its first step. Otherwise a resumed run would add
+    them up in another order than a run that never stopped.
 
     Args:
         model: Gives a named tuple of tensors.
@@ -57,7 +58,7 @@ def wrap(model: nn.Module, read: Collection[str]) -> nn.Module:
 
 
 def no_sync(network: nn.Module, wanted: bool = True) -> AbstractContextManager[object]:
-    """Keeps gradients to this process in the block: the backward pass after it averages the sum.
+    """Averages no gradients in the block; the next backward pass after it averages their sum.
 
     Args:
         network: From :func:`wrap`.
@@ -85,8 +86,8 @@ def average_gradients(module: nn.Module) -> None:
 def average_bn_stats(model: nn.Module) -> None:
     """Sets the running statistics of every process to their mean over all.
 
-    Batch normalization sees its own process's batches. Once an epoch, before the model is evaluated
-    and saved, this makes one model of what the processes hold.
+    Batch normalization sees its own process's batches. It is called once an epoch, before the
+    model is evaluated and saved, so that all processes hold the same model.
     """
     parameters = dict(model.named_parameters())
     state = model.state_dict()
@@ -99,7 +100,7 @@ def sync_batch_norm(model: nn.Module, device: torch.device) -> None:
 
     Args:
         model: Is changed in place; parameters and keys of the state dict stay.
-        device: Of the model.
+        device: Device of the model.
 
     Raises:
         InputError: Several processes on the CPU, for which torch has none.

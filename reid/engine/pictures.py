@@ -49,7 +49,7 @@ def first_batch_pictures(
     was_training = model.training
     model.eval()
     originals = dict(model.regularizers.items())  # type: ignore[operator, union-attr]
-    recorders = {stage: _Recorder(part.train()) for stage, part in originals.items()}
+    recorders = {stage: _Recorder(module.train()) for stage, module in originals.items()}
     try:
         model.regularizers.update(recorders)  # type: ignore[operator, union-attr]
         with torch.no_grad():

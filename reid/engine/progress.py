@@ -1,4 +1,4 @@
-"""Where an epoch stands: a bar on a terminal, plain lines elsewhere."""
+"""How far an epoch is: a bar on a terminal, plain lines elsewhere."""
 
 import logging
 import sys
@@ -9,12 +9,12 @@ from tqdm import tqdm
 
 
 class Progress:
-    """Shows loss, accuracy, images/s and the time left.
+    """Shows loss, accuracy, images/s and the remaining time.
 
     Args:
         logger: Gets the plain lines.
         epoch: 1-based.
-        max_epochs: Of the run.
+        max_epochs: Number of epochs of the run.
         steps: Batches in this epoch.
         period: Batches between readings; the engine reads loss values (and so waits for the device)
             only then.
@@ -23,9 +23,14 @@ class Progress:
     def __init__(
         self, logger: logging.Logger, epoch: int, max_epochs: int, steps: int, period: int
     ) -> None:
-        self.logger, self.steps, self.period = logger, steps, period
-        self.epoch, self.max_epochs = epoch, max_epochs
-        self.start, self.step, self.images = time.perf_counter(), 0, 0
+        self.logger = logger
+        self.steps = steps
+        self.period = period
+        self.epoch = epoch
+        self.max_epochs = max_epochs
+        self.start = time.perf_counter()
+        self.step = 0
+        self.images = 0
         self.title = f"epoch {epoch}/{max_epochs}"
         self.bar = tqdm(total=steps, desc=self.title, leave=False) if sys.stderr.isatty() else None
 
@@ -55,11 +60,11 @@ class Progress:
             self.bar.set_postfix({**text, "img/s": f"{self.images_per_second:.1f}"})
             return
         spent = time.perf_counter() - self.start
-        left = (self.max_epochs - self.epoch + 1) * self.steps - self.step
-        eta = int(spent / self.step * left)
-        parts = " ".join(f"{name} {value}" for name, value in text.items())
+        remaining = (self.max_epochs - self.epoch + 1) * self.steps - self.step
+        eta = int(spent / self.step * remaining)
+        readings = " ".join(f"{name} {value}" for name, value in text.items())
         self.logger.info(
-            f"{self.title} step {self.step}/{self.steps} {parts}"
+            f"{self.title} step {self.step}/{self.steps} {readings}"
             f" {self.images_per_second:.1f} images/s"
             f" eta {eta // 3600}:{eta // 60 % 60:02}:{eta % 60:02}"
         )

@@ -28,7 +28,7 @@ from reid.utils.seeding import derive_seed
 
 LAST, BEST = "last.pth", "best.pth"
 PICTURED_EPOCHS = 3  # whose first batches TensorBoard shows
-_RESEED, _PERTURB = 2, 3  # keep these draws apart from the sampler's (0 and 1)
+_RESEED, _PERTURB = 2, 3  # other random numbers than the sampler's, which uses 0 and 1
 
 
 class DivergedError(InputError):
@@ -54,13 +54,13 @@ class Trainer:
         config: The resolved config as YAML text, stored in each checkpoint.
         pids: Sorted train pids, stored in each checkpoint.
         code: State of the code, stored in each checkpoint.
-        device: Of the model.
-        seed: Of the run.
+        device: Device of the model.
+        seed: Seed of the run.
         max_epochs: Length of the run.
         precision: Autocast dtype; None is fp32.
         clip_norm: Largest norm of the whole gradient; 0 is off.
         accumulate: Batches whose mean gradient makes one update; the last update of an epoch takes
-            what is left.
+            those that remain.
         eval_period: Epochs between evaluations; 0 is after the last only.
         checkpoint_period: Epochs between saves of last.pth.
         log_period: Steps between readings of the loss.
@@ -105,7 +105,7 @@ class Trainer:
                 self.sampler.set_epoch(epoch)
                 if epoch <= PICTURED_EPOCHS and distributed.is_main():
                     self._add_pictures(writer, epoch)
-                self.model.reseed(self._own_seed(epoch, _RESEED))
+                self.model.reseed(self._process_seed(epoch, _RESEED))
                 row = {"epoch": epoch, "lr": rate, **self.train_epoch(epoch)}
                 self.epoch = epoch
                 parallel.average_bn_stats(self.model)
@@ -115,8 +115,8 @@ class Trainer:
                 improved = row.get("mAP", -1.0) > self.best.get("mAP", -1.0)
                 if improved:
                     self.best = {"mAP": row["mAP"], "epoch": epoch}
-                # The row goes first: a run killed before the save drops it and writes it anew, one
-                # killed after the save would never write it.
+                # The row is written before the checkpoint. A run that is killed between them drops
+                # the row on resuming and writes it again; in the other order it would be lost.
                 writer.write(row)
                 if improved or self._due(self.checkpoint_period):
                     self.save(improved)
@@ -134,9 +134,9 @@ class Trainer:
         progress = Progress(self.logger, epoch, self.max_epochs, len(self.loader), self.log_period)
         for batches in grouped(self.loader, self.accumulate):
             self.optimizer.zero_grad(set_to_none=True)
-            for left, batch in zip(range(len(batches))[::-1], batches, strict=True):
-                with parallel.no_sync(self.network, left > 0):
-                    seed = self._own_seed(epoch, _PERTURB, meter.steps)
+            for remaining, batch in zip(range(len(batches))[::-1], batches, strict=True):
+                with parallel.no_sync(self.network, remaining > 0):
+                    seed = self._process_seed(epoch, _PERTURB, meter.steps)
                     meter.add(*self.backward(batch, 1 / len(batches), seed))
             self.update()
             images = sum(len(batch.labels) for batch in batches) * distributed.world_size()
@@ -154,9 +154,9 @@ class Trainer:
         It does not wait for the device: values stay tensors until the meter reads them.
 
         Args:
-            batch: Of this process.
+            batch: Batch of this process.
             weight: 1 / number of batches of the update.
-            seed: Of what ``perturb`` draws.
+            seed: Seed of ``perturb``.
 
         Returns:
             (loss parts, number of right labels, batch size), unread.
@@ -194,12 +194,12 @@ class Trainer:
             "scaler": self.scaler.state_dict(),
             "criterion": self.criterion.state_dict(),
         }
-        facts = (self.model, self.epoch, self.config, self.pids)
+        common = (self.model, self.epoch, self.config, self.pids)
         if improved:
-            ckpt.save(self.output_dir / BEST, *facts, {}, self.code)
+            ckpt.save(self.output_dir / BEST, *common, {}, self.code)
         ckpt.save(
-            self.output_dir / LAST, *facts, state, self.code
-        )  # last: it says that the rest is there
+            self.output_dir / LAST, *common, state, self.code
+        )  # last: where it is there, best.pth is too
 
     def resume(self, path: Path) -> None:
         """Takes up the state of last.pth: the run goes on as if it had not stopped.
@@ -225,18 +225,20 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
         self.criterion.load_state_dict(state["criterion"])
-        self.epoch, self.best = state["epoch"], state["best"]
+        self.epoch = state["epoch"]
+        self.best = state["best"]
 
     def _due(self, period: int) -> bool:
         return self.epoch == self.max_epochs or (period > 0 and self.epoch % period == 0)
 
-    def _own_seed(self, epoch: int, *purpose: int) -> int:
-        own = [rank] if (rank := distributed.rank()) else []  # each process draws in its own way
-        return derive_seed(self.seed, epoch, *purpose, *own)
+    def _process_seed(self, epoch: int, *purpose: int) -> int:
+        # Process 0 draws as a run of one process does; each other process draws other numbers.
+        others = [rank] if (rank := distributed.rank()) else []
+        return derive_seed(self.seed, epoch, *purpose, *others)
 
     def _report(self, row: Mapping[str, float]) -> None:
-        parts = " ".join(f"{k} {v:.4g}" for k, v in row.items() if k != "epoch")
-        self.logger.info(f"epoch {self.epoch}/{self.max_epochs} done: {parts}")
+        values = " ".join(f"{k} {v:.4g}" for k, v in row.items() if k != "epoch")
+        self.logger.info(f"epoch {self.epoch}/{self.max_epochs} done: {values}")
 
     def _add_pictures(self, writer: RunWriter, epoch: int) -> None:
         for name, picture in first_batch_pictures(self.model, self.loader, self.device):
@@ -261,7 +263,7 @@ class Meter:
     What is read is the mean over all processes, which therefore read at the same steps.
 
     Args:
-        device: Of the sums.
+        device: Device of the sums.
     """
 
     def __init__(self, device: torch.device) -> None:

@@ -22,7 +22,8 @@ class RunWriter:
     def __init__(
         self, metrics: MetricsLog | None = None, board: SummaryWriter | None = None
     ) -> None:
-        self.metrics, self.board = metrics, board
+        self.metrics = metrics
+        self.board = board
 
     def write(self, row: Mapping[str, float]) -> None:
         """Writes an epoch's row; it has the key ``epoch``."""
@@ -46,11 +47,11 @@ class RunWriter:
 
 @contextmanager
 def open_writer(folder: Path, last_epoch: int) -> Iterator[RunWriter]:
-    """Opens the open_writer in ``folder``; of several processes only the first one has files.
+    """Opens the files of a run in ``folder``; of several processes only the first one has files.
 
     Args:
         folder: Is made if need be.
-        last_epoch: What is there of later epochs is dropped: a resumed run writes it anew.
+        last_epoch: Rows and pictures of later epochs are dropped; a resumed run writes them anew.
     """
     if not distributed.is_main():
         yield RunWriter()

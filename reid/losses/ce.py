@@ -16,7 +16,7 @@ class CrossEntropy(Loss):
     C classes; fast-reid spreads it over the C - 1 others. At 751 classes they agree to 3e-5.
 
     Args:
-        label_smoothing: Share of the target that is spread over all classes, in [0, 1].
+        label_smoothing: Fraction of the target that is spread over all classes, in [0, 1].
     """
 
     consumes = "logits"

@@ -60,8 +60,8 @@ class Criterion(nn.Module):
             for name, loss in self.losses.items()
         }
         terms = [w * value for w, value in zip(self.weights, values.values(), strict=True)]
-        parts = {name: value.detach() for name, value in values.items()}
-        return {**parts, "total": sum(terms[1:], terms[0])}
+        detached = {name: value.detach() for name, value in values.items()}
+        return {**detached, "total": sum(terms[1:], terms[0])}
 
 
 def _source(name: str, loss: nn.Module) -> str:

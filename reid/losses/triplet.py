@@ -20,8 +20,8 @@ class BatchHardTriplet(Loss):
     Args:
         margin: Gap in units of Euclidean distance; the soft margin has none and ignores it.
         soft_margin: log(1 + exp(d_pos - d_neg)) instead of max(0, d_pos - d_neg + margin).
-        gather: Seek the pairs among the features of all processes, not only of this one; the mean
-            over processes is then the loss of their batches taken as one.
+        gather: Search for the pairs among the features of all processes, not only of this one; the
+            mean over processes is then the loss of their batches taken as one.
     """
 
     consumes = "feat"
@@ -32,7 +32,9 @@ class BatchHardTriplet(Loss):
     ) -> None:
         super().__init__()
         check_range("margin", margin, 0)
-        self.margin, self.soft_margin, self.gather = margin, soft_margin, gather
+        self.margin = margin
+        self.soft_margin = soft_margin
+        self.gather = gather
 
     def forward(self, feat: Tensor, labels: Tensor) -> Tensor:
         """Returns the mean over anchors, fp32.
@@ -53,10 +55,12 @@ class BatchHardTriplet(Loss):
         d_neg = torch.linalg.vector_norm(feat - others.index_select(0, negative), dim=1)
         gap = d_pos - d_neg
         cost = F.softplus(gap) if self.soft_margin else F.relu(gap + self.margin)
-        anchors, parts = valid.sum(), 1
-        if self.gather:  # one part of a mean over the anchors of all
-            anchors, parts = distributed.total(anchors), distributed.world_size()
-        return torch.where(valid, cost, 0).sum() * parts / anchors.clamp(min=1)
+        anchors = valid.sum()
+        processes = 1
+        if self.gather:  # the mean over processes is then the mean over all their anchors
+            anchors = distributed.total(anchors)
+            processes = distributed.world_size()
+        return torch.where(valid, cost, 0).sum() * processes / anchors.clamp(min=1)
 
 
 def hardest_pairs(

@@ -53,7 +53,8 @@ class ReIDModel(nn.Module):
                 "pixel mean and std take one number for each of R, G, B, and std is positive; "
                 f"got {tuple(pixel_mean)} and {tuple(pixel_std)}"
             )
-        self.backbone, self.head = backbone, head
+        self.backbone = backbone
+        self.head = head
         self.pooling = AvgPool() if pooling is None else pooling
         _check_stages(regularizers, cast(Backbone, backbone).stages)
         self.regularizers = nn.ModuleDict(regularizers)

@@ -55,8 +55,11 @@ def _leg_points(person: Person, pose: Pose, side: int) -> list[Point]:
 def _add_leg(build: Builder, side: int, points: list[Point]) -> None:
     person = build.person
     hip, knee, ankle = points
-    thick, loose = 0.5 + 0.5 * person.girth, person.leg_width
-    skin, cloth, shoe = plain(person.skin), person.lower, plain(person.shoes)
+    thick = 0.5 + 0.5 * person.girth
+    loose = person.leg_width
+    skin = plain(person.skin)
+    cloth = person.lower
+    shoe = plain(person.shoes)
     thigh = cloth if person.cut in ("trousers", "shorts") else skin
     # The trunk hides where a leg starts, and a skirt hides most of it, however far it is forward.
     under = -0.3 if "skirt" in person.cut or person.coat else -0.14
@@ -75,9 +78,9 @@ def _add_leg(build: Builder, side: int, points: list[Point]) -> None:
         build.limb(top, ankle, (0.062 * thick, 0.060 * thick, 0.050), shoe, under + 0.015)
 
 
-def _between(a: Point, b: Point, share: float) -> Point:
-    """Returns the point at ``share`` of the way from a to b."""
-    left, up, front = (p + share * (q - p) for p, q in zip(a, b, strict=True))
+def _between(a: Point, b: Point, fraction: float) -> Point:
+    """Returns the point at ``fraction`` of the way from a to b."""
+    left, up, front = (p + fraction * (q - p) for p, q in zip(a, b, strict=True))
     return left, up, front
 
 
@@ -90,7 +93,8 @@ def _add_skirt(build: Builder, hip: float, leg: float) -> None:
     cloth = person.upper if person.coat else person.lower
     if person.coat and cloth.pattern not in ("open_front", "zip"):
         cloth = replace(cloth, pattern="plain")
-    waist, hem = 0.155 * person.hips * (0.5 + 0.5 * person.girth), 0.19 + 0.04 * drop
+    waist = 0.155 * person.hips * (0.5 + 0.5 * person.girth)
+    hem = 0.19 + 0.04 * drop
     # The hem gives way to the stride, so that no leg steps out of it.
     deep = max(hem, 0.09 + drop * leg * float(np.sin(build.pose.stride)))
     widths = build.silhouette([waist, 1.15 * waist, hem], [0.75 * waist, 0.95 * waist, deep])
@@ -99,7 +103,8 @@ def _add_skirt(build: Builder, hip: float, leg: float) -> None:
 
 def _add_torso(build: Builder, hip: float, neck: Point) -> None:
     person = build.person
-    thick, shoulder = person.girth, _shoulder(person)
+    thick = person.girth
+    shoulder = _shoulder(person)
     wide = [0.05, 0.11, 0.92 * shoulder, shoulder, 0.98 * shoulder, 0.95 * shoulder,
             0.5 * shoulder + 0.08 * thick, 0.15 * thick, 0.14 * thick, 0.142 * thick,
             0.15 * thick * person.hips, 0.16 * thick * person.hips, 0.16 * thick * person.hips,
@@ -121,8 +126,8 @@ def _with_straps(person: Person) -> Texture:
 
     def texture(t: Floats, angle: Floats) -> Floats:
         color = np.array(person.upper(t, angle))
-        turn = np.abs(angle)
-        color[(turn > 0.5) & (turn < 0.8) & (t < 0.6)] = strap
+        away = np.abs(angle)
+        color[(away > 0.5) & (away < 0.8) & (t < 0.6)] = strap
         return color
 
     return texture
@@ -130,40 +135,43 @@ def _with_straps(person: Person) -> Texture:
 
 def _add_arm(build: Builder, side: int, neck: Point) -> Point:
     """Adds an arm and returns where its hand is."""
-    person, pose = build.person, build.pose
+    person = build.person
+    pose = build.pose
     thick = 0.5 + 0.5 * person.girth
     swing = 0.8 * pose.stride * np.sin(pose.phase + (np.pi if side > 0 else 0))
     bend = swing + pose.elbows[0 if side > 0 else 1]
-    upper, fore = 0.165 * person.height, 0.145 * person.height
+    upper = 0.165 * person.height
+    fore = 0.145 * person.height
     left = side * (_shoulder(person) - 0.005)
     shoulder = (left, neck[1] - 0.108, 0.9 * neck[2])
     elbow = _swung(shoulder, upper, swing, side * 0.055)
     hand = _swung(elbow, fore, bend, -side * 0.02 * bend)
     palm = _swung(hand, 0.075, bend, 0.0)
     near = 0.09 if abs(build.sin) < 0.5 else 0.0
-    reach, skin = person.sleeve_length, plain(person.skin)
+    skin = plain(person.skin)
+    sleeve = person.sleeve_length
     build.limb(hand, palm, (0.026, 0.034, 0.026), skin, near + 0.005)
-    build.limb(elbow, hand, (0.042 * thick, 0.038 * thick, 0.030), _sleeved(person, 1, reach),
+    build.limb(elbow, hand, (0.042 * thick, 0.038 * thick, 0.030), _sleeved(person, 1, sleeve),
                near + 0.01)  # fmt: skip
     build.limb(shoulder, elbow, (0.052 * thick, 0.049 * thick, 0.043 * thick),
-               _sleeved(person, 0, reach), near + 0.02)  # fmt: skip
+               _sleeved(person, 0, sleeve), near + 0.02)  # fmt: skip
     return palm
 
 
-def _swung(start: Point, length: float, turn: float, out: float) -> Point:
-    """Returns the end of a bone that hangs from ``start``, swung to the front by ``turn``."""
+def _swung(start: Point, length: float, angle: float, out: float) -> Point:
+    """Returns the end of a bone that points down from ``start``, swung forward by ``angle``."""
     return (
         start[0] + out,
-        start[1] - length * float(np.cos(turn)),
-        start[2] + length * float(np.sin(turn)),
+        start[1] - length * float(np.cos(angle)),
+        start[2] + length * float(np.sin(angle)),
     )
 
 
-def _sleeved(person: Person, half: int, reach: float) -> Texture:
-    """Returns the texture of the upper (0) or the lower (1) half of an arm."""
+def _sleeved(person: Person, half: int, length: float) -> Texture:
+    """Returns the texture of the upper (0) or lower (1) half of an arm with this sleeve."""
 
     def texture(t: Floats, angle: Floats) -> Floats:
-        covered = (0.5 * (half + t) < reach)[:, None]
+        covered = (0.5 * (half + t) < length)[:, None]
         return np.where(covered, person.sleeve(t, angle), person.skin)
 
     return texture
@@ -183,17 +191,21 @@ def _add_bag(build: Builder, hip: float, neck: Point, hand: Point) -> None:
 
 
 def _add_backpack(build: Builder, neck: Point) -> None:
-    person, size = build.person, build.person.bag_size
+    person = build.person
+    size = build.person.bag_size
     wide = [0.10 * size, 0.14 * size, 0.145 * size, 0.15 * size, 0.14 * size]
     deep = [0.04 * size, 0.07 * size, 0.09 * size, 0.10 * size, 0.09 * size]
-    back, top = neck[2] * 0.7 - 0.10 * person.girth - 0.06 * size, neck[1] - 0.07
+    back = neck[2] * 0.7 - 0.10 * person.girth - 0.06 * size
+    top = neck[1] - 0.07
     bottom = (0.0, top - 0.42 * size, back)
     lift = 0.12 if build.cos < 0 else 0.0
     build.add((0, top, back), bottom, build.silhouette(wide, deep), person.bag_cloth, lift)
 
 
 def _add_shoulder_bag(build: Builder, hip: float, neck: Point) -> None:
-    person, side, size = build.person, build.person.bag_side, build.person.bag_size
+    person = build.person
+    side = build.person.bag_side
+    size = build.person.bag_size
     out = side * (0.165 * person.girth * person.hips + 0.05)
     low, high = hip - 0.08, hip - 0.08 + 0.24 * size
     widths = build.silhouette([0.05 * size, 0.06 * size], [0.14 * size, 0.16 * size])

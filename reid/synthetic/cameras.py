@@ -11,14 +11,14 @@ class Camera(NamedTuple):
     Attributes:
         ground: pavement, tiles, asphalt or grass.
         wall: bricks, concrete, shops, hedge or fence.
-        horizon: Row at which the ground begins, as a share of the crop.
+        horizon: Row at which the ground begins, as a fraction of the crop.
         yaw: Usual direction of walking, radians; 0 towards the camera.
         spread: Standard deviation of the direction; both ways along it are walked.
         pitch: How steeply the camera looks down, radians.
         gains: Factors of red, green and blue.
         gamma: Exponent on [0, 1]; above 1 is darker.
-        contrast: Factor about mid grey.
-        saturation: Factor about the grey of the same brightness.
+        contrast: Factor about mid gray.
+        saturation: Factor about the gray of the same brightness.
         blur: Standard deviation in pixels of the final image.
         noise: Standard deviation of the sensor's noise in [0, 1].
         light: From the right (negative: from the left), and from the front.

@@ -18,9 +18,9 @@ class Pose(NamedTuple):
 
     Attributes:
         yaw: 0 faces the camera, pi/2 walks to the right of the image.
-        phase: Of the walk, 0 to 2 pi.
+        phase: Phase of the walk, 0 to 2 pi.
         stride: Largest angle of a thigh; 0 stands.
-        lean: Of the trunk, to the front.
+        lean: Angle of the trunk, to the front.
         elbows: Bend of the left and of the right elbow.
     """
 
@@ -51,7 +51,9 @@ class Builder:
     """Collects the strips of one body."""
 
     def __init__(self, person: Person, pose: Pose, view: View) -> None:
-        self.person, self.pose, self.view = person, pose, view
+        self.person = person
+        self.pose = pose
+        self.view = view
         self.sin, self.cos = float(np.sin(pose.yaw)), float(np.cos(pose.yaw))
         self.strips: list[Strip] = []
 
@@ -71,7 +73,7 @@ class Builder:
             a: (3,) metres.
             b: (3,) metres.
             widths: Half-widths in metres, at equal steps from a to b.
-            texture: Of the strip.
+            texture: Texture of the strip.
             lift: Metres that it is moved towards the viewer.
         """
         (ax, ay, az), (bx, by, bz) = self.project(a), self.project(b)
@@ -88,7 +90,7 @@ class Builder:
             a: (3,) metres.
             b: (3,) metres.
             radii: In metres.
-            texture: Of the strip.
+            texture: Texture of the strip.
             lift: Metres that it is moved towards the viewer.
         """
         (ax, ay, az), (bx, by, bz) = self.project(a), self.project(b)

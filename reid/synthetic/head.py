@@ -53,19 +53,19 @@ def _face(person: Person) -> Texture:
     ]
 
     def texture(t: Floats, angle: Floats) -> Floats:
-        turn = np.abs(angle)
+        away = np.abs(angle)
         hairline = np.interp(
-            turn,
+            away,
             (0, 0.8, 1.1, 1.9, 2.3),
             (0.20, 0.24, 0.3, 0.3, 0.45) + cover * np.array((0, 0.1, 0.7, 1, 1)),
         )
         hair = (t < hairline) & (cover > 0)
         color = np.where(hair[:, None], person.hair, person.skin).astype(np.float32)
-        color[(np.abs(t - 0.48) < 0.035) & (turn > 0.2) & (turn < 0.7)] *= np.float32(0.55)
-        color[(np.abs(t - 0.76) < 0.025) & (turn < 0.3)] *= np.float32(0.75)
+        color[(np.abs(t - 0.48) < 0.035) & (away > 0.2) & (away < 0.7)] *= np.float32(0.55)
+        color[(np.abs(t - 0.76) < 0.025) & (away < 0.3)] *= np.float32(0.75)
         if person.hat != "none":
-            brim = 0.36 if person.hat == "beanie" else np.where(turn < 0.9, 0.42, 0.30)
-            color[t < brim] = person.hat_colour
+            brim = 0.36 if person.hat == "beanie" else np.where(away < 0.9, 0.42, 0.30)
+            color[t < brim] = person.hat_color
         return color
 
     return texture

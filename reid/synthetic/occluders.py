@@ -18,7 +18,8 @@ def occluder(rng: np.random.Generator) -> list[Strip]:
         half = rng.uniform(0.03, 0.09) * COLS
         return [Strip((x, -9), (x + rng.uniform(-6, 6), ROWS + 9), [half, half], plain(color))]
     if kind == 1:
-        top, half = rng.uniform(0.62, 0.85) * ROWS, rng.uniform(0.15, 0.4) * COLS
+        top = rng.uniform(0.62, 0.85) * ROWS
+        half = rng.uniform(0.15, 0.4) * COLS
         lid = Strip((x, top - 8), (x, top + 4), [1.05 * half], plain(0.75 * color), flat=True)
         return [Strip((x, top), (x, ROWS + 9), [half], plain(color), flat=True), lid]
     if kind == 2:
@@ -39,9 +40,9 @@ def occluder(rng: np.random.Generator) -> list[Strip]:
 def _bicycle(x: float, y: float, radius: float, color: Floats) -> list[Strip]:
     """Builds two wheels and a frame from short thin strips."""
     strips = []
-    turns = np.linspace(0, 2 * np.pi, 15)
+    angles = np.linspace(0, 2 * np.pi, 15)
     for center in (x - 1.2 * radius, x + 1.2 * radius):
-        rim = [(center + radius * np.cos(a), y + radius * np.sin(a)) for a in turns.tolist()]
+        rim = [(center + radius * np.cos(a), y + radius * np.sin(a)) for a in angles.tolist()]
         strips += [
             Strip(a, b, [2.2, 2.2], plain((0.1, 0.1, 0.1))) for a, b in itertools.pairwise(rim)
         ]

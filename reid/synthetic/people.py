@@ -1,4 +1,4 @@
-"""Who an identity is: build, skin, hair, clothes and what is carried."""
+"""The looks of an identity: build, skin, hair, clothes and bag."""
 
 from dataclasses import replace
 from typing import NamedTuple
@@ -9,11 +9,11 @@ from reid.synthetic.raster import Floats
 from reid.synthetic.textures import PALETTE, Cloth
 
 _UPPER = {
-    "black": 22, "grey": 12, "white": 16, "navy": 11, "charcoal": 8, "blue": 8, "red": 6, "sky": 4,
+    "black": 22, "gray": 12, "white": 16, "navy": 11, "charcoal": 8, "blue": 8, "red": 6, "sky": 4,
     "green": 3, "khaki": 3, "beige": 3, "pink": 2, "yellow": 1, "purple": 1,
 }  # fmt: skip
 _LOWER = {
-    "black": 30, "jeans": 24, "navy": 13, "charcoal": 12, "grey": 7, "khaki": 5, "beige": 5,
+    "black": 30, "jeans": 24, "navy": 13, "charcoal": 12, "gray": 7, "khaki": 5, "beige": 5,
     "white": 2, "brown": 2,
 }  # fmt: skip
 _PATTERN = {
@@ -24,8 +24,8 @@ _LOWER_PATTERN = {"plain": 88, "side_panels": 8, "checks": 2, "stripes": 1, "dot
 _SKIN = ((0.91, 0.75, 0.65), (0.82, 0.64, 0.51), (0.66, 0.48, 0.35), (0.45, 0.31, 0.23))
 _HAIR = ((0.07, 0.06, 0.06), (0.17, 0.11, 0.08), (0.33, 0.22, 0.13), (0.63, 0.51, 0.32),
          (0.55, 0.55, 0.55))  # fmt: skip
-_SHOES = {"black": 34, "white": 26, "grey": 10, "brown": 12, "red": 6, "blue": 6, "beige": 6}
-_BAG = {"black": 34, "navy": 12, "grey": 12, "brown": 12, "red": 10, "blue": 8, "khaki": 6,
+_SHOES = {"black": 34, "white": 26, "gray": 10, "brown": 12, "red": 6, "blue": 6, "beige": 6}
+_BAG = {"black": 34, "navy": 12, "gray": 12, "brown": 12, "red": 10, "blue": 8, "khaki": 6,
         "pink": 3, "yellow": 3}  # fmt: skip
 
 
@@ -37,21 +37,21 @@ class Person(NamedTuple):
         girth: Thickness of body and limbs; 1 is average.
         shoulders: Factor of the shoulder width.
         hips: Factor of the hip width.
-        legs: Length of the legs as a share of the height.
+        legs: Length of the legs as a fraction of the height.
         skin: (3,) RGB.
         hair: (3,) RGB.
         hair_cut: bald, short, medium, long or tail.
         upper: Cloth of the torso.
         sleeve: Cloth of the sleeves.
         sleeve_length: 0 none, 0.5 to the elbow, 1 to the wrist.
-        coat: How far the upper garment falls below the hips, as a share of the thigh; 0 is none.
+        coat: How far the upper garment falls below the hips, as a fraction of the thigh; 0 is none.
         lower: Cloth of the legs.
         cut: trousers, shorts, skirt or long_skirt.
         leg_width: Factor of the width of trousers.
         shoes: (3,) RGB.
         boots: Whether the shoes reach up the shank.
         hat: none, cap or beanie.
-        hat_colour: (3,) RGB.
+        hat_color: (3,) RGB.
         bag: none, backpack, shoulder or hand.
         bag_cloth: Cloth of the bag.
         bag_size: Factor of the bag's size.
@@ -76,7 +76,7 @@ class Person(NamedTuple):
     shoes: Floats
     boots: bool
     hat: str
-    hat_colour: Floats
+    hat_color: Floats
     bag: str
     bag_cloth: Cloth
     bag_size: float
@@ -111,7 +111,7 @@ def draw_person(rng: np.random.Generator) -> Person:
         shoes=_color(rng, _SHOES),
         boots=bool(rng.random() < 0.14),
         hat=_pick(rng, {"none": 80, "cap": 12, "beanie": 8}),
-        hat_colour=_color(rng, _UPPER),
+        hat_color=_color(rng, _UPPER),
         bag=_pick(rng, {"none": 44, "backpack": 26, "shoulder": 19, "hand": 11}),
         bag_cloth=_cloth(rng, _BAG, {"plain": 60, "two_tone": 25, "chest_band": 15}),
         bag_size=rng.uniform(0.8, 1.25),
@@ -141,8 +141,8 @@ def _cloth(rng: np.random.Generator, colors: dict[str, int], patterns: dict[str,
 
 def _pick(rng: np.random.Generator, weights: dict[str, int]) -> str:
     """Draws a key by weight."""
-    share = np.array(list(weights.values()), float)
-    return list(weights)[rng.choice(len(weights), p=share / share.sum())]
+    frequencies = np.array(list(weights.values()), float)
+    return list(weights)[rng.choice(len(weights), p=frequencies / frequencies.sum())]
 
 
 def _color(rng: np.random.Generator, weights: dict[str, int]) -> Floats:

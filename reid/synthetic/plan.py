@@ -53,7 +53,7 @@ def plan_shots(preset: Preset, seed: int) -> list[Shot]:
 
     Args:
         preset: Numbers of cameras, identities and images.
-        seed: Of the set.
+        seed: Seed of the set.
     """
     rng = np.random.default_rng(derive_seed(seed, 0))
     pids = rng.permutation(MAX_PID) + 1
@@ -75,8 +75,8 @@ def _tracks(
     rng: np.random.Generator, pids: Ints, tracks: int, images: int, num_cams: int, with_query: bool
 ) -> list[Shot]:
     """Plans ``images`` shots of ``pids`` in ``tracks`` (identity, camera) pairs."""
-    cams_per_pid = _bounded_parts(rng, tracks, len(pids), low=2, high=num_cams)
-    lengths = _ragged_parts(rng, images, tracks, low=2 if with_query else 1)
+    cams_per_pid = _bounded_split(rng, tracks, len(pids), low=2, high=num_cams)
+    lengths = _uneven_split(rng, images, tracks, low=2 if with_query else 1)
     shots: list[Shot] = []
     track = 0
     for pid, num in zip(pids.tolist(), cams_per_pid.tolist(), strict=True):
@@ -117,13 +117,13 @@ def _passers_by(rng: np.random.Generator, preset: Preset) -> Ints:
     return np.where(rng.random(preset.distractors) < 1 / 3, 0, strangers)
 
 
-def _bounded_parts(rng: np.random.Generator, total: int, parts: int, low: int, high: int) -> Ints:
-    """Splits ``total`` at random into ``parts`` whole numbers from ``low`` to ``high``."""
-    spare = rng.permutation(np.repeat(np.arange(parts), high - low))[: total - low * parts]
-    return low + np.bincount(spare, minlength=parts)
+def _bounded_split(rng: np.random.Generator, total: int, count: int, low: int, high: int) -> Ints:
+    """Splits ``total`` at random into ``count`` whole numbers from ``low`` to ``high``."""
+    spare = rng.permutation(np.repeat(np.arange(count), high - low))[: total - low * count]
+    return low + np.bincount(spare, minlength=count)
 
 
-def _ragged_parts(rng: np.random.Generator, total: int, parts: int, low: int) -> Ints:
-    """Splits ``total`` into ``parts`` whole numbers >= ``low`` of very different size."""
-    weights = rng.gamma(2.0, size=parts)
-    return low + rng.multinomial(total - low * parts, weights / weights.sum())
+def _uneven_split(rng: np.random.Generator, total: int, count: int, low: int) -> Ints:
+    """Splits ``total`` into ``count`` whole numbers >= ``low`` of very different size."""
+    weights = rng.gamma(2.0, size=count)
+    return low + rng.multinomial(total - low * count, weights / weights.sum())

@@ -20,7 +20,7 @@ TABLE = 48
 
 
 class Strip(NamedTuple):
-    """One part to be drawn.
+    """One strip to be drawn.
 
     Attributes:
         a: (x, y) in pixels of the start of the axis, y down.
@@ -28,7 +28,7 @@ class Strip(NamedTuple):
         widths: Half-widths in pixels at equal steps from a to b.
         texture: Colour of each point.
         depth: Distance towards the viewer; the nearest strip is drawn last.
-        turn: Angle by which the thing's front is turned from the viewer, to the right.
+        yaw: Angle by which the thing's front is turned from the viewer, to the right.
         flat: A thing without roundness: no shading across.
     """
 
@@ -37,7 +37,7 @@ class Strip(NamedTuple):
     widths: Sequence[float] | Floats
     texture: Texture
     depth: float = 0.0
-    turn: float = 0.0
+    yaw: float = 0.0
     flat: bool = False
 
 
@@ -94,10 +94,10 @@ def paint(canvas: Floats, strip: Strip, light: tuple[float, float]) -> None:
     length = max(float(np.hypot(bx - ax, by - ay)), 1e-3)
     ux, uy = (bx - ax) / length, (by - ay) / length
     table = np.asarray(strip.widths, np.float32)
-    reach = float(table.max())
+    margin = float(table.max())
     rows, cols = canvas.shape[:2]
-    x0, x1 = max(int(min(ax, bx) - reach), 0), min(int(max(ax, bx) + reach) + 2, cols)
-    y0, y1 = max(int(min(ay, by) - reach), 0), min(int(max(ay, by) + reach) + 2, rows)
+    x0, x1 = max(int(min(ax, bx) - margin), 0), min(int(max(ax, bx) + margin) + 2, cols)
+    y0, y1 = max(int(min(ay, by) - margin), 0), min(int(max(ay, by) + margin) + 2, rows)
     if x0 >= x1 or y0 >= y1:
         return
     dx = np.arange(x0, x1, dtype=np.float32) + np.float32(0.5 - ax)
@@ -108,7 +108,7 @@ def paint(canvas: Floats, strip: Strip, light: tuple[float, float]) -> None:
     width = table[step]
     inside = (along >= 0) & (along <= 1) & (np.abs(across) < width)
     t, v = along[inside], (across[inside] / width[inside])
-    angle = np.arcsin(v) - np.float32(strip.turn)
+    angle = np.arcsin(v) - np.float32(strip.yaw)
     angle = (angle + np.float32(np.pi)) % np.float32(2 * np.pi) - np.float32(np.pi)
     color = strip.texture(t, angle)
     if not strip.flat:

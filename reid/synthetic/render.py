@@ -20,20 +20,20 @@ Rng = np.random.Generator
 
 
 class Walk(NamedTuple):
-    """What the images of one subject at one camera share.
+    """What is the same in all images of one subject at one camera.
 
     Attributes:
         yaw: Direction of walking, radians.
         elbows: Bend of both arms.
         stride: 0 stands.
-        place: Column of the scene.
-        sunlight: Factor on the exposure at that place and time.
+        column: Column of the scene.
+        sunlight: Factor on the exposure at that time.
     """
 
     yaw: float
     elbows: tuple[float, float]
     stride: float
-    place: float
+    column: float
     sunlight: float
 
 
@@ -41,7 +41,7 @@ def render(seed: int, shot: Shot) -> bytes:
     """Returns the JPEG file of a shot, a function of (seed, shot) alone.
 
     Args:
-        seed: Of the set.
+        seed: Seed of the set.
         shot: The image to be made.
     """
     rng = _rng(seed, 1, FOLDERS.index(shot.folder), shot.pid + 1, shot.camid, shot.seq, shot.frame)
@@ -78,7 +78,7 @@ def _walk(rng: Rng, camera: Camera) -> Walk:
         yaw=camera.yaw + back + rng.normal(0, camera.spread),
         elbows=(float(elbow[0]), float(elbow[1])),
         stride=0.08 if rng.random() < 0.15 else rng.uniform(0.28, 0.55),
-        place=rng.uniform(0, SCENE_COLS - COLS),
+        column=rng.uniform(0, SCENE_COLS - COLS),
         sunlight=float(np.exp(rng.normal(0, 0.10))),
     )
 
@@ -94,8 +94,8 @@ def _pose(rng: Rng, walk: Walk) -> Pose:
 
 
 def _background(rng: Rng, scene: Floats, walk: Walk) -> Floats:
-    """Cuts the place of the walk out of the scene."""
-    left = int(np.clip(walk.place + rng.normal(0, 25), 0, SCENE_COLS - COLS))
+    """Cuts the background of the walk out of the scene."""
+    left = int(np.clip(walk.column + rng.normal(0, 25), 0, SCENE_COLS - COLS))
     top = int(rng.integers(0, scene.shape[0] - ROWS + 1))
     return scene[top : top + ROWS, left : left + COLS].copy()
 
@@ -105,7 +105,8 @@ def _box(rng: Rng, person: Person, camera: Camera, junk: bool = False) -> View:
     fill = 0.96 * np.exp(rng.normal(0, 0.05))
     dx, dy = rng.normal(0, 0.05), rng.normal(0, 0.022)
     if rng.random() < 0.10:  # a loose or a cut box
-        fill, dy = fill * rng.uniform(0.8, 1.2), dy + rng.normal(0, 0.06)
+        fill = fill * rng.uniform(0.8, 1.2)
+        dy = dy + rng.normal(0, 0.06)
     if junk:
         fill *= rng.choice((0.45, 1.9, 2.6))
         dx, dy = rng.choice((-1, 1)) * rng.uniform(0.2, 0.5), rng.uniform(-0.4, 0.5)

@@ -6,11 +6,11 @@ import numpy as np
 
 from reid.synthetic.raster import Floats
 
-# Popularity is skewed as in a street: many people share both colours and differ in the cut.
+# Popularity is skewed as in a street: many people have the same two colours and differ in the cut.
 PALETTE: dict[str, tuple[float, float, float]] = {
     "black": (0.09, 0.09, 0.10),
     "charcoal": (0.21, 0.21, 0.23),
-    "grey": (0.48, 0.48, 0.49),
+    "gray": (0.48, 0.48, 0.49),
     "white": (0.88, 0.88, 0.87),
     "navy": (0.12, 0.15, 0.29),
     "blue": (0.20, 0.34, 0.62),
@@ -66,13 +66,13 @@ class Cloth:
             t: (N,) positions along the strip, in [0, 1].
             angle: (N,) angles around it.
         """
-        share = _share(self.pattern, self.pitch, t, angle)[:, None]
+        weight = _second_weight(self.pattern, self.pitch, t, angle)[:, None]
         folds = 1 + 0.05 * np.sin(11 * t + 4 * angle + self.fold) * np.sin(5 * t - 3 * angle)
-        return np.asarray((self.base * (1 - share) + self.second * share) * folds[:, None])
+        return np.asarray((self.base * (1 - weight) + self.second * weight) * folds[:, None])
 
 
-def _share(pattern: str, pitch: float, t: Floats, angle: Floats) -> Floats:
-    """Returns the share (N,) in [0, 1] of the second colour."""
+def _second_weight(pattern: str, pitch: float, t: Floats, angle: Floats) -> Floats:
+    """Returns the weight (N,) in [0, 1] of the second colour."""
     rings = (t * (4 + 7 * pitch)) % 1 < 0.4
     bars = (angle * (1.2 + 1.6 * pitch)) % 1 < 0.4
     if pattern == "stripes":
@@ -88,22 +88,22 @@ def _share(pattern: str, pitch: float, t: Floats, angle: Floats) -> Floats:
     return _placed(pattern, pitch, t, np.abs(angle))
 
 
-def _placed(pattern: str, pitch: float, t: Floats, turn: Floats) -> Floats:
-    """Returns where a pattern that sits at one place of the body is; ``turn`` is |angle|."""
+def _placed(pattern: str, pitch: float, t: Floats, away: Floats) -> Floats:
+    """Returns 1 where a pattern at one spot of the body is, else 0; ``away`` is |angle|."""
     size = 0.07 + 0.10 * pitch
     on = np.zeros(t.shape, bool)
     if pattern == "logo":
-        on = (turn < 3.5 * size) & (np.abs(t - 0.38) < size)
+        on = (away < 3.5 * size) & (np.abs(t - 0.38) < size)
     elif pattern == "back_print":
-        on = (turn > np.pi - 0.9) & (np.abs(t - 0.35) < size)
+        on = (away > np.pi - 0.9) & (np.abs(t - 0.35) < size)
     elif pattern == "two_tone":
         on = t > 0.3 + 0.35 * pitch
     elif pattern == "chest_band":
         on = np.abs(t - 0.42) < size
     elif pattern == "side_panels":
-        on = np.abs(turn - np.pi / 2) < 0.3 + 0.35 * pitch
+        on = np.abs(away - np.pi / 2) < 0.3 + 0.35 * pitch
     elif pattern == "open_front":
-        on = turn < 0.18 + 0.35 * pitch
+        on = away < 0.18 + 0.35 * pitch
     elif pattern == "zip":
-        on = turn < 0.09
+        on = away < 0.09
     return np.asarray(on, np.float32)

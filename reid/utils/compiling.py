@@ -8,8 +8,8 @@ from numba import njit
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compiles on the first call and keeps the machine code for the next process."""
-    how: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
     try:
-        return njit(cache=True, **how)(function)
+        return njit(cache=True, **options)(function)
     except RuntimeError:  # neither the package nor the home folder can be written to
-        return njit(**how)(function)
+        return njit(**options)(function)

@@ -117,7 +117,7 @@ class _Gather(torch.autograd.Function):
 
 
 def all_gather_with_grad(rows: Tensor) -> Tensor:
-    """Puts the (B, ...) rows of all processes below each other; gradients find their way back.
+    """Puts the (B, ...) rows of all processes below each other; gradients flow back to them.
 
     The gradient is that of the sum of all processes' losses; averaged over the processes, as
     DistributedDataParallel does, it becomes that of their mean.
@@ -142,7 +142,7 @@ def check_same(what: str, text: str) -> None:
 
     Args:
         what: What is compared, for the message.
-        text: This process's own.
+        text: The text of this process.
     """
     code = torch.tensor([zlib.crc32(text.encode())])
     codes = gather_rows(code).tolist()
@@ -157,13 +157,13 @@ def check_same(what: str, text: str) -> None:
 def main_first(work: Callable[[], T]) -> T:
     """Lets process 0 do ``work``, then the first of each machine, then the others.
 
-    For work that makes files on first use: where disks are shared, the later processes find them.
+    It is meant for work that makes files on first use: the later processes find them on the disk.
     """
-    turn = 0 if is_main() else 1 if local_rank() == 0 else 2
-    result = [work()] if turn == 0 else []
-    for now in (1, 2):
-        from_main([0])  # nobody passes before process 0 does
+    group = 0 if is_main() else 1 if local_rank() == 0 else 2
+    result = [work()] if group == 0 else []
+    for current in (1, 2):
+        from_main([0])  # the others wait here for process 0
         gather_rows(torch.zeros(1))
-        if turn == now:
+        if group == current:
             result.append(work())
     return result[0]

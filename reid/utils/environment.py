@@ -25,7 +25,7 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if distributed.active() and name.startswith("cuda"):
-        name = _own_device(name)
+        name = _process_device(name)
     try:
         device = torch.device(name)
     except RuntimeError as error:
@@ -42,15 +42,15 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def _own_device(name: str) -> str:
-    own = f"cuda:{distributed.local_rank()}"
-    if name not in ("cuda", own):
+def _process_device(name: str) -> str:
+    expected = f"cuda:{distributed.local_rank()}"
+    if name not in ("cuda", expected):
         raise ArgumentError(
             "device",
             f"'{name}' is one device, and there are {distributed.world_size()} processes; set it to"
             " cuda or auto",
         )
-    return own
+    return expected
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype | None:
@@ -121,7 +121,7 @@ def describe(device: torch.device) -> str:
     """Returns one line with what the last digits of a result depend on besides the code.
 
     Args:
-        device: Of the model.
+        device: Device of the model.
     """
     cuda = device.type == "cuda"
     name = torch.cuda.get_device_name(device) if cuda else processor_name()

@@ -26,11 +26,11 @@ def make_dir(path: Path) -> Path:
 def get_logger(output_dir: Path, name: str) -> logging.Logger:
     """Returns a logger to stdout and, appending, to ``output_dir/<name>.log``.
 
-    Of several processes only the first one is heard.
+    Of several processes only the first one writes.
 
     Args:
         output_dir: Gets the log file.
-        name: Of the logger and its file.
+        name: Name of the logger and of its file.
     """
     logger = logging.getLogger(f"reid.{name}")
     logger.setLevel(logging.INFO)

@@ -4,20 +4,21 @@ import os
 import shutil
 from pathlib import Path
 
-MEMINFO, CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
+MEMINFO = Path("/proc/meminfo")
+CGROUP = Path("/sys/fs/cgroup")
 
 
 def free_memory(meminfo: Path = MEMINFO, cgroup: Path = CGROUP) -> int:
     """Returns the bytes of memory that this process may still take.
 
-    What Linux calls available (file caches count, as they can be dropped), or less where the
-    process runs in a control group, as containers do, that has less left.
+    This is what Linux calls available; file caches count, as they can be dropped. It is less where
+    the process runs in a control group, as containers do, with a lower limit.
 
     Args:
-        meminfo: Where Linux tells it.
-        cgroup: Where a control group (version 2) tells its limit and use.
+        meminfo: The file in which Linux tells it.
+        cgroup: The folder in which a control group (version 2) tells its limit and use.
     """
-    return min(_available(meminfo), _left_in_group(cgroup))
+    return min(_available(meminfo), _free_in_group(cgroup))
 
 
 def free_disk(folder: Path) -> int:
@@ -41,7 +42,7 @@ def _available(meminfo: Path) -> int:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def _left_in_group(cgroup: Path) -> int:
+def _free_in_group(cgroup: Path) -> int:
     try:
         limit = (cgroup / "memory.max").read_text(encoding="ascii").strip()
         used = int((cgroup / "memory.current").read_text(encoding="ascii"))

@@ -31,8 +31,8 @@ def derive_seeds(*parts: int, count: int) -> np.ndarray:
 def fixed_torch_rng(seed: int) -> Iterator[None]:
     """Runs a block under a seeded CPU generator of torch and puts the old state back.
 
-    For code of others that only draws from the global generator, such as torchvision's
-    initialisation.
+    It is meant for other projects' code that draws from the global generator, such as
+    torchvision's initialization.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -127,7 +127,7 @@ def test_the_angle_in_the_middle_of_a_strip_is_the_turn_away_from_the_viewer():
         return np.zeros((t.size, 3), np.float32)
 
     paint(
-        np.zeros((9, 9, 3), np.float32), Strip((4.5, 0), (4.5, 9), [1.0], texture, turn=1.0), (0, 0)
+        np.zeros((9, 9, 3), np.float32), Strip((4.5, 0), (4.5, 9), [1.0], texture, yaw=1.0), (0, 0)
     )
     assert np.median(seen[0]) == pytest.approx(-1.0)
 

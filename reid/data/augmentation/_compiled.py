@@ -23,11 +23,14 @@ def jitter(image: np.ndarray, brightness: int, contrast: int, saturation: int) -
         saturation: Factor in 1/65536.
     """
     height, width = image.shape[:2]
-    table, share, gray = np.empty(256, np.int32), np.empty(256, np.int32), _weighted()
+    table = np.empty(256, np.int32)
+    scaled = np.empty(256, np.int32)
+    gray = _weighted()
     for v in range(256):
         table[v] = min((brightness * v) >> 16, 255)
     gray *= table
-    total, count = 0, height * width
+    total = 0
+    count = height * width
     for y in range(height):
         row = image[y]
         for x in range(width):
@@ -35,8 +38,8 @@ def jitter(image: np.ndarray, brightness: int, contrast: int, saturation: int) -
     mean = (2 * total + count) // (2 * count)
     for v in range(256):
         table[v] = min(max((contrast * table[v] + (65536 - contrast) * mean) >> 16, 0), 255)
-        share[v] = saturation * table[v]
-    _saturate(image, share, _weighted() * table, np.int32(65536 - saturation))
+        scaled[v] = saturation * table[v]
+    _saturate(image, scaled, _weighted() * table, np.int32(65536 - saturation))
 
 
 @compiled
@@ -49,8 +52,11 @@ def _weighted() -> np.ndarray:
 
 
 @compiled
-def _saturate(image: np.ndarray, share: np.ndarray, gray: np.ndarray, rest: int) -> None:
-    """Adds each pixel's gray to its colours; the sums first, so that the cut fills registers."""
+def _saturate(image: np.ndarray, scaled: np.ndarray, gray: np.ndarray, gray_weight: int) -> None:
+    """Adds each pixel's gray to its colours.
+
+    The sums are stored first, so that the compiler vectorizes the loop that clips them.
+    """
     height, width = image.shape[:2]
     red, green, blue = gray[0], gray[1], gray[2]
     sums = np.empty(3 * width, np.int32)
@@ -59,10 +65,10 @@ def _saturate(image: np.ndarray, share: np.ndarray, gray: np.ndarray, rest: int)
         row = image[y]
         for x in range(width):
             r, g, b = row[x, 0], row[x, 1], row[x, 2]
-            own = rest * ((red[r] + green[g] + blue[b] + 32768) >> 16)
-            sums[3 * x] = share[r] + own
-            sums[3 * x + 1] = share[g] + own
-            sums[3 * x + 2] = share[b] + own
+            gray_term = gray_weight * ((red[r] + green[g] + blue[b] + 32768) >> 16)
+            sums[3 * x] = scaled[r] + gray_term
+            sums[3 * x + 1] = scaled[g] + gray_term
+            sums[3 * x + 2] = scaled[b] + gray_term
         out = flat[y]
         for k in range(3 * width):
             out[k] = np.uint8(min(max(sums[k] >> np.int32(16), np.int32(0)), np.int32(255)))

@@ -14,9 +14,9 @@ Row: TypeAlias = tuple[int, ...]  # what is done to one image, in whole numbers
 class Augmentation(ABC):
     """Draws what is done to one image, and does it to a batch, on the CPU and on the GPU.
 
-    Drawing is apart from doing, so that an image alone, a batch on the CPU and a batch on the GPU
-    are given the same numbers and become the same pixels, to the bit. Whole numbers see to that:
-    sums and products of them are the same in numpy, in torch and on every device.
+    Drawing and doing are two methods, so that an image alone, a batch on the CPU and a batch on the
+    GPU get the same numbers and become the same pixels, to the bit. Whole numbers ensure this:
+    their sums and products are the same in numpy, in torch and on every device.
 
     Arguments of ``__init__`` with a default are config keys: ``INPUT.<NAME>_<ARGUMENT>``. An
     argument ``size`` without a default gets (height, width) of the images in pixels.
@@ -26,9 +26,9 @@ class Augmentation(ABC):
         neutral: The row that leaves an image as it is.
         moves: Whether :meth:`on_cpu` reads pixels elsewhere than it writes them, so that image and
             result must be two arrays.
-        draw_order: Augmentations draw from an image's generator in this order, and by their place
-            in the list where it is equal. So one that is added, or moved in the list, leaves the
-            numbers of those of a lower order as they were.
+        draw_order: Augmentations draw from an image's generator in this order, and by their
+            position in the list where it is equal. So an augmentation that is added, or moved in
+            the list, does not change the numbers that those of a lower order draw.
     """
 
     width: ClassVar[int]
@@ -48,8 +48,8 @@ class Augmentation(ABC):
     def apply(self, images: Pixels, rows: Pixels) -> Pixels:
         """Returns the augmented images; the images that come in are not changed.
 
-        Written with operators that numpy arrays and tensors share;
-        :mod:`reid.data.augmentation.arrays` has the few that are spelled differently.
+        It uses operators that numpy arrays and tensors have in common;
+        :mod:`reid.data.augmentation.arrays` has those that differ in spelling.
 
         Args:
             images: (B, H, W, 3) uint8, numpy or torch, on any device.

@@ -1,4 +1,4 @@
-"""A part of the image that is gone."""
+"""One random rectangle of the image is overwritten."""
 
 import numpy as np
 
@@ -19,12 +19,13 @@ class RandomErasing(Augmentation):
     Args:
         size: (height, width) of the images in pixels.
         prob: Probability that an image is changed.
-        area: Share of the image.
-        aspect: Height / width.
+        area: Range of the rectangle's area / area of the image.
+        aspect: Range of height / width.
         fill: The colour, RGB in [0, 1]; base.yml sets the value that the bag-of-tricks code writes.
     """
 
-    width, neutral = 4, NO_BOX
+    width = 4
+    neutral = NO_BOX
     draw_order = 2
 
     def __init__(
@@ -40,7 +41,10 @@ class RandomErasing(Augmentation):
         check_interval("aspect", aspect)
         for value in fill:
             check_range("fill", value, 0, 1)
-        self.size, self.prob, self.area, self.aspect = size, prob, area, aspect
+        self.size = size
+        self.prob = prob
+        self.area = area
+        self.aspect = aspect
         self.fill = np.round(np.asarray(fill) * 255).astype(np.uint8)
         self._filled = np.empty((*size, 3), np.uint8)  # a copy of a block is faster than a colour
         self._filled[...] = self.fill

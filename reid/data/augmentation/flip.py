@@ -9,7 +9,7 @@ from reid.data.augmentation.registry import AUGMENTATIONS
 from reid.data.images import UInt8Image
 from reid.utils.checks import check_probability
 
-GRAIN = 1 << 15  # elements; torch shares out only what is more
+GRAIN = 1 << 15  # elements; torch starts threads only for larger tensors
 
 
 @AUGMENTATIONS.register("flip")
@@ -20,8 +20,10 @@ class Flip(Augmentation):
         prob: Probability that an image is mirrored.
     """
 
-    width, neutral = 1, (0,)
-    moves, draw_order = True, 0
+    width = 1
+    neutral = (0,)
+    moves = True
+    draw_order = 0
 
     def __init__(self, prob: float = 0.5) -> None:
         check_probability("prob", prob)
@@ -39,9 +41,8 @@ class Flip(Augmentation):
     def on_cpu(self, image: UInt8Image, row: Row, out: UInt8Image) -> None:
         """Mirrors one image by torch's loop, which takes a fraction of the time of numpy's.
 
-        It works on pieces that are too small for torch to share among threads: those that it would
-        start for this thread spin for a while when they are done, beside those of the training
-        step.
+        It flips a few rows at a time, so few that torch does not start threads for them. Such
+        threads would keep cores busy after their work, and so slow the training step down.
         """
         rows = max(1, GRAIN // image[0].size)
         pieces = [image[i : i + rows] for i in range(0, len(image), rows)]

@@ -1,4 +1,4 @@
-"""A part of the image without colour."""
+"""One random rectangle of the image loses its colour."""
 
 import numpy as np
 
@@ -21,11 +21,12 @@ class GrayscalePatch(Augmentation):
     Args:
         size: (height, width) of the images in pixels.
         prob: Probability that an image is changed; 0 is off.
-        area: Share of the image.
-        aspect: Height / width.
+        area: Range of the rectangle's area / area of the image.
+        aspect: Range of height / width.
     """
 
-    width, neutral = 4, NO_BOX
+    width = 4
+    neutral = NO_BOX
     draw_order = 4
 
     def __init__(
@@ -38,7 +39,10 @@ class GrayscalePatch(Augmentation):
         check_probability("prob", prob)
         check_interval("area", area, most=1)
         check_interval("aspect", aspect)
-        self.size, self.prob, self.area, self.aspect = size, prob, area, aspect
+        self.size = size
+        self.prob = prob
+        self.area = area
+        self.aspect = aspect
 
     def draw(self, rng: np.random.Generator) -> Row | None:
         """Draws top, left, height and width."""

@@ -20,10 +20,12 @@ class Jitter(Augmentation):
 
     Args:
         prob: Probability that an image is changed; 0 is off.
-        jitter: Of brightness, contrast and saturation: each factor is uniform in 1 +- this.
+        jitter: Half-ranges of brightness, contrast and saturation; each factor is uniform in 1 +-
+            its half-range.
     """
 
-    width, neutral = 3, (ONE, ONE, ONE)
+    width = 3
+    neutral = (ONE, ONE, ONE)
     draw_order = 3
 
     def __init__(
@@ -32,7 +34,8 @@ class Jitter(Augmentation):
         check_probability("prob", prob)
         for most in jitter:
             check_range("jitter", most, 0, 1)
-        self.prob, self.jitter = prob, jitter
+        self.prob = prob
+        self.jitter = jitter
 
     def draw(self, rng: np.random.Generator) -> Row | None:
         """Draws three factors in 1/65536."""

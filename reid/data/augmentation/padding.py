@@ -17,11 +17,14 @@ class PadAndCrop(Augmentation):
         padding: Pixels of black on each side before the random crop; 0 is off.
     """
 
-    width, moves, draw_order = 2, True, 1
+    width = 2
+    moves = True
+    draw_order = 1
 
     def __init__(self, padding: int = 10) -> None:
         check_count("padding", padding, least=0)
-        self.padding, self.neutral = padding, (padding, padding)
+        self.padding = padding
+        self.neutral = (padding, padding)
 
     def draw(self, rng: np.random.Generator) -> Row | None:
         """Draws (top, left) of the window in the padded image."""

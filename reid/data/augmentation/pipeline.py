@@ -1,6 +1,6 @@
 """A list of augmentations, done to one image, to a batch on the CPU, or to a batch on a GPU.
 
-All three give the same pixels, to the bit. Normalization is no part of it: that is the model's
+All three give the same pixels, to the bit. Normalization is not done here but in the model's
 first layer, so that an attack's eps and an erased pixel mean the same for every model.
 """
 
@@ -32,9 +32,10 @@ class TrainTransform:
 
     def __init__(self, size: tuple[int, int], augmentations: Sequence[Augmentation]) -> None:
         _check_size(size)
-        self.size, self.augmentations = size, tuple(augmentations)
+        self.size = size
+        self.augmentations = tuple(augmentations)
         order = sorted(range(len(augmentations)), key=lambda i: augmentations[i].draw_order)
-        self._draws = [(i, augmentations[i].draw) for i in order]
+        self._in_draw_order = [(i, augmentations[i]) for i in order]
 
     def draw(self, rng: np.random.Generator) -> Rows:
         """Draws what is done to one image.
@@ -43,8 +44,8 @@ class TrainTransform:
             rng: The image's own generator.
         """
         rows: Rows = [None] * len(self.augmentations)
-        for place, draw in self._draws:
-            rows[place] = draw(rng)
+        for index, augmentation in self._in_draw_order:
+            rows[index] = augmentation.draw(rng)
         return rows
 
     def __call__(self, image: Image.Image, rng: np.random.Generator) -> Tensor:
@@ -60,7 +61,7 @@ class TrainTransform:
         return _to_tensor(out)
 
     def on_cpu(self, images: Sequence[UInt8Image], rows: Sequence[Rows], out: np.ndarray) -> None:
-        """Writes augmented images into a batch, each in as few copies as can be.
+        """Writes augmented images into a batch, with as few copies as possible.
 
         Args:
             images: B images (H, W, 3) uint8; they are not changed.
@@ -82,7 +83,7 @@ class TrainTransform:
         Args:
             images: (B, H, W, 3) uint8.
             table: (B, sum of widths) int32 from :meth:`table`, on the same device.
-            used: Of each augmentation, whether it does something to any image.
+            used: For each augmentation, whether it changes any image.
 
         Returns:
             (B, H, W, 3) uint8.
@@ -102,11 +103,11 @@ class TrainTransform:
             rows: From :meth:`draw`, of each image.
 
         Returns:
-            (B, sum of widths) int32, and of each augmentation whether any image needs it.
+            (B, sum of widths) int32, and for each augmentation whether any image needs it.
         """
         neutral = [augmentation.neutral for augmentation in self.augmentations]
         packed = [
-            [n for row, rest in zip(drawn, neutral, strict=True) for n in (row or rest)]
+            [n for row, unused in zip(drawn, neutral, strict=True) for n in (row or unused)]
             for drawn in rows
         ]
         used = [any(drawn[i] is not None for drawn in rows) for i in range(len(neutral))]
@@ -122,7 +123,7 @@ def _do(
     """Does the steps to one image so that the result lies in ``target``; the image stays."""
     copies = sum(augmentation.moves for augmentation, _ in steps)
     if not steps or not steps[0][0].moves:
-        copies += 1  # a step in place needs the pixels in a place of their own
+        copies += 1  # a step in place must not write into the image itself
     buffers = (target, scratch)
     current = image
     for augmentation, row in steps:
@@ -141,15 +142,16 @@ def _do(
 
 
 class GPUAugmenter:
-    """Takes raw images to a device and augments them there, beside the work of other streams.
+    """Copies raw images to a device and augments them there on a stream of its own.
 
     Args:
         transform: What is drawn and done.
-        device: Where to; on the CPU :meth:`TrainTransform.on_cpu` is faster.
+        device: The device; on the CPU :meth:`TrainTransform.on_cpu` is faster.
     """
 
     def __init__(self, transform: TrainTransform, device: torch.device) -> None:
-        self.transform, self.device = transform, device
+        self.transform = transform
+        self.device = device
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
 
     def __call__(self, images: Tensor, rows: Sequence[Rows]) -> Tensor:
@@ -166,7 +168,7 @@ class GPUAugmenter:
             raw = images.to(self.device, non_blocking=True)
             there = table.pin_memory().to(self.device, non_blocking=True)
             out = self.transform.on_device(raw, there, used)
-        self._stream.synchronize()  # only the thread that works ahead waits
+        self._stream.synchronize()  # only the prefetching thread waits
         return out
 
 

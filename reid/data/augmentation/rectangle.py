@@ -6,8 +6,10 @@ import numpy as np
 
 Box: TypeAlias = tuple[int, int, int, int]  # top, left, height, width
 NO_BOX: Box = (0, 0, 0, 0)
+# The rule of reid/modeling/regularizers/boxes.py, for one image and numpy's generator.
 ATTEMPTS = 100
-AREA, ASPECT = (0.02, 0.4), (0.3, 1 / 0.3)
+AREA = (0.02, 0.4)
+ASPECT = (0.3, 1 / 0.3)
 
 
 def draw_rectangle(
@@ -23,7 +25,7 @@ def draw_rectangle(
     Args:
         rng: Where the numbers come from.
         size: (height, width) of the image in pixels.
-        area: Share of the image, uniform in (low, high).
+        area: Area / area of the image, uniform in (low, high).
         aspect: Height / width, uniform in (low, high): the ratio itself, not its logarithm.
     """
     rows, columns = size

@@ -14,19 +14,19 @@ from reid.utils.errors import InputError
 from reid.utils.logs import make_dir
 from reid.utils.memory import as_gib, free_disk, free_memory
 
-HEADROOM = 0.8  # share of what is free that a store may take
+MAX_FRACTION = 0.8  # of the free bytes: the cache leaves the others to the run
 
 
 def decode_all(
     paths: Sequence[Path], size: tuple[int, int], threads: int, title: str
 ) -> Iterator[UInt8Image]:
-    """Yields the images in order; PIL lets go of Python's lock, so that threads are enough.
+    """Yields the images in order; PIL releases Python's lock, so that threads suffice.
 
     Args:
         paths: The images.
         size: (height, width).
         threads: How many decode at a time.
-        title: Of the bar that is shown where it takes longer than a few seconds.
+        title: Title of the progress bar, which is shown if decoding takes longer than 5 seconds.
     """
     with ThreadPoolExecutor(max(threads, 1)) as pool:
         images = pool.map(lambda path: decode(path, size), paths)
@@ -50,12 +50,12 @@ def cache_in_memory(
         free: Bytes of memory that are free; None asks the system.
 
     Returns:
-        (N, H, W, 3) uint8, in the order of ``paths``: a batch then is channels_last as it is.
+        (N, H, W, 3) uint8, in the order of ``paths``; a batch of its rows is channels_last.
 
     Raises:
-        InputError: If it does not fit, or an image is broken.
+        InputError: If the pixels do not fit into memory, or an image is broken.
     """
-    _check_room(len(paths), size, title, "memory", free_memory() if free is None else free)
+    _check_fits(len(paths), size, title, "memory", free_memory() if free is None else free)
     pixels = np.empty((len(paths), *size, 3), np.uint8)
     for row, image in zip(pixels, decode_all(paths, size, threads, title), strict=True):
         row[...] = image
@@ -70,11 +70,11 @@ def cache_on_disk(
     file: Path,
     free: int | None = None,
 ) -> np.ndarray:
-    """Decodes a split into a file, or takes what an earlier run left there.
+    """Decodes a split into a file, and reuses the images that an earlier run wrote there.
 
-    An image is taken from the file if it has the path, the size in bytes and the time of change
-    that it had then. The file is written whole or not at all; of several processes that want it,
-    one writes and the others wait for it and share its pages.
+    An image is reused if its path, its size in bytes and its time of change are the same as when
+    it was written. The file is written whole or not at all; of several processes that need it,
+    one writes it, the others wait, and all map the same pages.
 
     Args:
         paths: The images.
@@ -85,18 +85,18 @@ def cache_on_disk(
         free: Bytes of disk that are free; None asks the system.
 
     Returns:
-        (N, H, W, 3) uint8, mapped; changing it changes no file.
+        (N, H, W, 3) uint8, mapped from the file; writing into it does not change the file.
 
     Raises:
-        InputError: If it does not fit or cannot be written, or an image is broken.
+        InputError: If the file does not fit or cannot be written, or an image is broken.
     """
     keys = [_key(path) for path in paths]
     make_dir(file.parent)
     with locked(file):
         old = rows_of(file, size)
         if list(old) != keys:
-            room = free_disk(file.parent) if free is None else free
-            _check_room(len(paths), size, title, "disk", room)
+            free = free_disk(file.parent) if free is None else free
+            _check_fits(len(paths), size, title, "disk", free)
             write_rows(file, size, keys, _merged(file, size, keys, old, threads, title))
         return open_rows(file, size, len(keys))
 
@@ -109,7 +109,7 @@ def _merged(
     threads: int,
     title: str,
 ) -> Iterator[UInt8Image]:
-    """Yields each image from the old file where it is in there, else decoded."""
+    """Yields each image, read from the old file if it has it, and decoded otherwise."""
     kept = open_rows(file, size, len(old)) if old else ()
     new = [Path(key[0]) for key in keys if key not in old]
     decoded = decode_all(new, size, threads, title)
@@ -125,13 +125,13 @@ def _key(path: Path) -> Key:
     return os.path.abspath(path), facts.st_size, facts.st_mtime_ns
 
 
-def _check_room(count: int, size: tuple[int, int], title: str, where: str, free: int) -> None:
+def _check_fits(count: int, size: tuple[int, int], title: str, where: str, free: int) -> None:
     needed = count * size[0] * size[1] * 3
-    if needed > HEADROOM * free:
+    if needed > MAX_FRACTION * free:
         other = "disk or none" if where == "memory" else "none"
         raise CacheError(
             f"the {count} images of {title} at {size[0]}x{size[1]} need {as_gib(needed)}"
             f" ({needed} bytes) of {where}, of which {as_gib(free)} ({free} bytes) are free and"
-            f" {HEADROOM:.0%} may be used",
+            f" {MAX_FRACTION:.0%} may be used",
             other,
         )

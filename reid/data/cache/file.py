@@ -1,7 +1,7 @@
 """The file of a disk cache: all rows, then a JSON footer that says what they are.
 
-The rows come first, so that they are aligned and mapped as they are; the footer's length and a mark
-end the file, so that one that was cut off is known by its end.
+The rows come first, so that they are aligned and can be mapped. The file ends with the length of
+the footer and a mark, so that a file that was cut off is recognized.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from reid.utils.logs import write_whole
 
 try:
     import fcntl
-except ImportError:  # not a Unix: two processes may both write, the later file stands
+except ImportError:  # not a Unix: two processes may both write, and the later file stays
     fcntl = None  # type: ignore[assignment]
 
 
@@ -29,27 +29,28 @@ class CacheError(InputError):
 
     Args:
         message: Why.
-        instead: The ways that are left: ``disk``, ``none``.
+        instead: The other ways that are possible, such as ``disk or none``.
     """
 
     def __init__(self, message: str, instead: str) -> None:
         super().__init__(f"{message}; keep them otherwise: {instead}")
-        self.message, self.instead = message, instead
+        self.message = message
+        self.instead = instead
 
 
 Key = tuple[str, int, int]  # absolute path, bytes, time of change in ns
-MARK = b"reid-rows-1\n"  # another layout gets another number
+MARK = b"reid-rows-1\n"  # raise the number when the layout changes
 TAIL = 8 + len(MARK)
 
 
-def _maker(size: tuple[int, int]) -> dict[str, object]:
-    """Returns what all rows depend on, besides their own image."""
+def _row_facts(size: tuple[int, int]) -> dict[str, object]:
+    """Returns what the pixels of every row depend on, apart from the image file."""
     return {"size": list(size), "pillow": PIL.__version__}
 
 
 @contextlib.contextmanager
 def locked(file: Path) -> Iterator[None]:
-    """Lets one process at a time into the block, for a file of that name."""
+    """Lets only one process at a time run the block for this file."""
     with file.with_name(f".{file.name}.lock").open("w") as lock:
         if fcntl is not None:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -62,7 +63,7 @@ def write_rows(
     """Writes the file whole.
 
     Args:
-        file: It may be open under the same name; who reads the old one goes on to read it.
+        file: It is replaced in one step; a process that has mapped the old file still reads that.
         size: (height, width) of each row.
         keys: What each row was decoded from.
         rows: (height, width, 3) uint8, one for each key.
@@ -70,7 +71,7 @@ def write_rows(
     Raises:
         CacheError: If the disk is full or not writable.
     """
-    footer = json.dumps({**_maker(size), "images": keys}).encode()
+    footer = json.dumps({**_row_facts(size), "images": keys}).encode()
 
     def write(out: BinaryIO) -> None:
         for row in rows:
@@ -95,13 +96,13 @@ def rows_of(file: Path, size: tuple[int, int]) -> dict[Key, int]:
         keys = [(str(name), int(count), int(time)) for name, count, time in facts.pop("images")]
     except (OSError, ValueError, KeyError, TypeError):
         return {}
-    if facts != _maker(size) or rows != len(keys) * size[0] * size[1] * 3:
+    if facts != _row_facts(size) or rows != len(keys) * size[0] * size[1] * 3:
         return {}
     return {key: row for row, key in enumerate(keys)}
 
 
 def open_rows(file: Path, size: tuple[int, int], count: int) -> np.ndarray:
-    """Maps (count, height, width, 3) uint8, copy on write, so that nobody can change the file.
+    """Maps the rows, (count, height, width, 3) uint8; writing into them does not change the file.
 
     Args:
         file: The cache file.

@@ -1,4 +1,4 @@
-"""Decoded pixels to batches: augmented straight into the batch, ahead of time, maybe on the GPU."""
+"""Makes batches from decoded pixels, ahead of time; augments them on the CPU or on the GPU."""
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from reid.data.records import Records
 from reid.data.samplers import SeededIndex
 from reid.utils.batch import Batch
 
-DEPTH = 3  # batches made ahead of the one in use
+DEPTH = 3  # batches that are made before they are needed
 
 
 class CachedLoader:
@@ -25,11 +25,12 @@ class CachedLoader:
     Args:
         pixels: (N, H, W, 3) uint8 of the records.
         records: What the pixels show.
-        plan: The batches of a pass, read anew when one begins: a sampler, or a list.
-        device: Of the model; CUDA gets pinned memory, so that copies overlap with its work.
+        plan: The batches of a pass, read again when a pass begins: a sampler, or a list.
+        device: Device of the model; for CUDA the batches are pinned, so that copying them overlaps
+            with computing.
         label_of: pid -> label; a pid that is not in it gets -1.
-        transform: What is drawn; None leaves the pixels as they are.
-        on_device: Augment on ``device``; the images are there already then.
+        transform: Draws and applies the augmentations; None leaves the pixels as they are.
+        on_device: Augment on ``device``; the batch's images then lie on it already.
     """
 
     def __init__(
@@ -42,7 +43,10 @@ class CachedLoader:
         transform: TrainTransform | None = None,
         on_device: bool = False,
     ) -> None:
-        self.pixels, self.plan, self.device, self.transform = pixels, plan, device, transform
+        self.pixels = pixels
+        self.plan = plan
+        self.device = device
+        self.transform = transform
         self.pinned = device.type == "cuda"
         labels = label_of or {}
         rows = [(labels.get(r.pid, -1), r.pid, r.camid) for r in records]
@@ -55,35 +59,35 @@ class CachedLoader:
         return len(self.plan)
 
     def __iter__(self) -> Iterator[Batch]:
-        made = (self.make(draws) for draws in list(self.plan))
+        made = (self.make(samples) for samples in list(self.plan))
         with contextlib.closing(prefetch(made, DEPTH)) as batches:
             for batch in batches:
-                if batch.images.is_cuda:  # made on another stream than the one that will use it
+                if batch.images.is_cuda:  # another stream made it than the one that will use it
                     batch.images.record_stream(torch.cuda.current_stream(self.device))
                 yield batch
 
-    def make(self, draws: Sequence[SeededIndex]) -> Batch:
-        """Makes one batch, without the thread."""
-        here = torch.cuda.device(self.device) if self.pinned else contextlib.nullcontext()
-        with here:
-            indices = torch.tensor([index for index, _ in draws])
+    def make(self, samples: Sequence[SeededIndex]) -> Batch:
+        """Makes one batch in the calling thread."""
+        on_device = torch.cuda.device(self.device) if self.pinned else contextlib.nullcontext()
+        with on_device:
+            indices = torch.tensor([index for index, _ in samples])
             labels, pids, camids = self.numbers[indices].unbind(1)
-            parts = (labels.contiguous(), pids.contiguous(), camids.contiguous(), indices)
-            numbers = [part.pin_memory() if self.pinned else part for part in parts]
-            return Batch(self._images(draws).permute(0, 3, 1, 2), *numbers)
+            columns = (labels.contiguous(), pids.contiguous(), camids.contiguous(), indices)
+            numbers = [column.pin_memory() if self.pinned else column for column in columns]
+            return Batch(self._images(samples).permute(0, 3, 1, 2), *numbers)
 
-    def _images(self, draws: Sequence[SeededIndex]) -> Tensor:
+    def _images(self, samples: Sequence[SeededIndex]) -> Tensor:
         """Returns (B, H, W, 3) uint8."""
-        shape = (len(draws), *self.pixels.shape[1:])
+        shape = (len(samples), *self.pixels.shape[1:])
         out = torch.empty(shape, dtype=torch.uint8, pin_memory=self.pinned)
-        images = [self.pixels[index] for index, _ in draws]
+        images = [self.pixels[index] for index, _ in samples]
         if self.transform is not None and self._augment is None:
-            self.transform.on_cpu(images, self._draw(self.transform, draws), out.numpy())
+            self.transform.on_cpu(images, self._draw_rows(self.transform, samples), out.numpy())
             return out
         np.stack(images, out=out.numpy())
         if self.transform is None or self._augment is None:
             return out
-        return self._augment(out, self._draw(self.transform, draws))
+        return self._augment(out, self._draw_rows(self.transform, samples))
 
-    def _draw(self, transform: TrainTransform, draws: Sequence[SeededIndex]) -> list[Rows]:
-        return [transform.draw(np.random.default_rng(seed)) for _, seed in draws]
+    def _draw_rows(self, transform: TrainTransform, samples: Sequence[SeededIndex]) -> list[Rows]:
+        return [transform.draw(np.random.default_rng(seed)) for _, seed in samples]

@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class _End:
-    """Ends the queue; carries what the thread raised, if anything."""
+    """Marks the end of the queue; holds the exception that the thread raised, or None."""
 
     def __init__(self, error: BaseException | None = None) -> None:
         self.error = error
@@ -18,8 +18,8 @@ class _End:
 def prefetch(items: Iterable[T], depth: int) -> Generator[T, None, None]:
     """Yields the items in order while a thread makes up to ``depth`` of the next ones.
 
-    What the thread raises is raised here. A consumer that stops early (or is dropped) stops the
-    thread, and gets control back when it has ended.
+    What the thread raises is raised here. A consumer that stops early, or is dropped, stops the
+    thread and waits until it has ended.
 
     Args:
         items: What the thread makes, one after the other.

@@ -16,7 +16,7 @@ def synthetic(root: Path, train: bool, preset: str = "quick", seed: int = 0) -> 
         root: ``DATASETS.ROOT_DIR``; the folder made is ``synthetic-<preset>-seed<seed>`` in it.
         train: Whether the training folder is needed.
         preset: "tiny", "quick" or "market-scale".
-        seed: Of the people, cameras and images.
+        seed: Seed of the people, cameras and images.
     """
     folder = ensure_synthetic(root, preset, seed)
     source = "Made by tools/make_synthetic.py."

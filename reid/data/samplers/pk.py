@@ -16,8 +16,8 @@ class PKSampler(PlanSampler):
     In an epoch each identity's images are shuffled and cut into groups of K; the last group is
     filled up from the identity's other images (with repeats where it has fewer than K). A batch
     takes one group each from P identities, drawn without replacement with weights equal to their
-    groups left, so that large identities do not pile up at the end. When fewer than P have a group
-    left, others fill the batch up. So every image of every identity is served each epoch.
+    remaining groups, so that large identities do not pile up at the end. When fewer than P have a
+    group, others fill the batch up. So every image of every identity is served each epoch.
 
     Source: Hermans, Beyer & Leibe, arXiv:1703.07737, section 2 (PK batches).
     Differs: common implementations drop an identity's remainder and the tail of an epoch.
@@ -26,8 +26,8 @@ class PKSampler(PlanSampler):
         labels: (N,) label or pid of each record.
         num_ids: P, identities per batch and process; those of a step are distinct.
         num_instances: K, images per identity.
-        seed: Of the run.
-        rank: Of this process.
+        seed: Seed of the run.
+        rank: Rank of this process.
         world_size: Number of processes.
 
     Raises:
@@ -48,7 +48,8 @@ class PKSampler(PlanSampler):
         self._groups_of: dict[int, list[int]] = {}
         for index, label in enumerate(labels):
             self._groups_of.setdefault(label, []).append(index)
-        self.num_ids, self.num_instances = num_ids * world_size, num_instances
+        self.num_ids = num_ids * world_size
+        self.num_instances = num_instances
         if num_instances < 2:
             raise ArgumentError(
                 "num_instances",
@@ -67,24 +68,25 @@ class PKSampler(PlanSampler):
         """Returns batches of P * K indices a process, K after K of one identity."""
         groups = {label: self._cut(rng, images) for label, images in self._groups_of.items()}
         labels = np.array(sorted(groups))
-        left = np.array([len(groups[label]) for label in labels.tolist()])
+        remaining = np.array([len(groups[label]) for label in labels.tolist()])
         batches = []
-        while left.any():
+        while remaining.any():
             # Gumbel-top-k: the P largest of log(weight) + noise are a weighted draw without
-            # replacement; an identity with nothing left comes after all others.
-            keys = np.where(left > 0, np.log(np.maximum(left, 1)), -1e3) + rng.gumbel(
-                size=len(left)
+            # replacement; an identity with no remaining group comes after all others.
+            keys = np.where(remaining > 0, np.log(np.maximum(remaining, 1)), -1e3) + rng.gumbel(
+                size=len(remaining)
             )
             chosen = np.argsort(-keys)[: self.num_ids]
             batches.append(
                 [i for c in chosen.tolist() for i in self._take(rng, groups, int(labels[c]))]
             )
-            left[chosen] = np.maximum(left[chosen] - 1, 0)
+            remaining[chosen] = np.maximum(remaining[chosen] - 1, 0)
         return [batches[i] for i in rng.permutation(len(batches)).tolist()]
 
     def _cut(self, rng: np.random.Generator, images: list[int]) -> list[list[int]]:
         """Shuffles an identity's images into groups of K; every image is in at least one."""
-        k, shuffled = self.num_instances, rng.permutation(images).tolist()
+        k = self.num_instances
+        shuffled = rng.permutation(images).tolist()
         short = -len(shuffled) % k
         filler = shuffled[: len(shuffled) - len(shuffled) % k]
         while len(filler) < short:

@@ -1,6 +1,6 @@
 """Which images make which batch: one plan per (seed, epoch), the same in every process.
 
-A step of all processes together is planned as one batch, and each takes its part of it: two
+A step of all processes together is planned as one batch, and each process takes its part: two
 processes with B images each see what one process with 2 B images sees.
 
 Samplers yield lists of ``(index, seed)``. The seed gives the random numbers of that image's
@@ -18,7 +18,8 @@ from torch.utils.data import Sampler
 from reid.utils.seeding import derive_seed, derive_seeds
 
 SeededIndex = tuple[int, int]
-_PLAN, _AUGMENT = 0, 1
+_PLAN = 0
+_AUGMENT = 1
 
 
 class PlanSampler(Sampler[list[SeededIndex]], ABC):
@@ -33,7 +34,7 @@ class PlanSampler(Sampler[list[SeededIndex]], ABC):
     Its ``__init__`` ends with a call of this one, which draws the first plan.
 
     Args:
-        seed: Of the run.
+        seed: Seed of the run.
         rank: Number of this process.
         world_size: Number of processes.
 
@@ -44,7 +45,9 @@ class PlanSampler(Sampler[list[SeededIndex]], ABC):
     serves_pairs: ClassVar[bool] = False
 
     def __init__(self, seed: int, rank: int = 0, world_size: int = 1) -> None:
-        self.seed, self.rank, self.world_size = seed, rank, world_size
+        self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
         self.set_epoch(1)
 
     @abstractmethod
@@ -61,10 +64,10 @@ class PlanSampler(Sampler[list[SeededIndex]], ABC):
         seeds = iter(
             derive_seeds(self.seed, epoch, _AUGMENT, count=sum(map(len, batches))).tolist()
         )
-        dealt = [[(index, next(seeds)) for index in batch] for batch in batches]
-        self._batches = [self._part(batch) for batch in dealt]
+        seeded = [[(index, next(seeds)) for index in batch] for batch in batches]
+        self._batches = [self._local_part(batch) for batch in seeded]
 
-    def _part(self, batch: list[SeededIndex]) -> list[SeededIndex]:
+    def _local_part(self, batch: list[SeededIndex]) -> list[SeededIndex]:
         size = len(batch) // self.world_size
         return batch[self.rank * size : (self.rank + 1) * size]
 
@@ -76,5 +79,5 @@ class PlanSampler(Sampler[list[SeededIndex]], ABC):
 
 
 def in_each_of(world_size: int) -> str:
-    """Returns the words that a message about one process's batch needs where there are several."""
+    """Returns the end of a message about one process's batch; it is empty for one process."""
     return f" in each of {world_size} processes" if world_size > 1 else ""

@@ -14,8 +14,8 @@ class ShuffleSampler(PlanSampler):
     Args:
         num_images: N.
         batch_size: Images per batch and process.
-        seed: Of the run.
-        rank: Of this process.
+        seed: Seed of the run.
+        rank: Rank of this process.
         world_size: Number of processes.
 
     Raises:
@@ -31,7 +31,8 @@ class ShuffleSampler(PlanSampler):
                 f"must be 1 to {num_images}, the images that there are, in all processes together;"
                 f" got {batch_size}{in_each_of(world_size)}",
             )
-        self.num_images, self.batch_size = num_images, batch_size * world_size
+        self.num_images = num_images
+        self.batch_size = batch_size * world_size
         super().__init__(seed, rank, world_size)
 
     def plan(self, rng: np.random.Generator) -> list[list[int]]:

@@ -15,7 +15,7 @@ class Backbone(Protocol):
     a class or a function that builds one.
 
     Attributes:
-        stages: Names of the places where a regularizer can sit, in the order of the pass.
+        stages: Names of the positions where a regularizer can be, in the order of the forward pass.
         feat_dim: Channels of the last map.
         classifier: What the names of the classifier in a weight file begin with; "fc." if absent.
         fresh: Stages whose output may be written to, since nothing else needs it. It may be absent.

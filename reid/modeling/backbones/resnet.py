@@ -31,8 +31,13 @@ class ResNet(nn.Module):
 
         net = getattr(torchvision.models, f"resnet{depth}")(weights=None)
         self.feat_dim: int = net.fc.in_features
-        self.conv1, self.bn1, self.relu, self.maxpool = net.conv1, net.bn1, net.relu, net.maxpool
-        self.layer1, self.layer2, self.layer3 = net.layer1, net.layer2, net.layer3
+        self.conv1 = net.conv1
+        self.bn1 = net.bn1
+        self.relu = net.relu
+        self.maxpool = net.maxpool
+        self.layer1 = net.layer1
+        self.layer2 = net.layer2
+        self.layer3 = net.layer3
         self.layer4 = net.layer4
         for module in self.layer4.modules():
             if isinstance(module, nn.Conv2d) and module.stride == (2, 2):

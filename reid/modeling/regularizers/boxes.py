@@ -7,6 +7,7 @@ from torch import Tensor
 
 from reid.utils.errors import ArgumentError
 
+# The rule of reid/data/augmentation/rectangle.py, for many maps at once and torch's generator.
 ATTEMPTS = 100
 
 
@@ -39,8 +40,8 @@ class Boxes(NamedTuple):
         """Returns the rectangles as (n, k, height, width) bool.
 
         Args:
-            height: Of the map.
-            width: Of the map.
+            height: Rows of the map.
+            width: Columns of the map.
         """
         rows = span(self.top, self.height, height)
         columns = span(self.left, self.width, width)
@@ -51,8 +52,8 @@ def check_enough_channels(wanted: int, channels: int) -> None:
     """Raises ArgumentError unless a feature map has the ``wanted`` number of channels.
 
     Args:
-        wanted: Of the argument ``num_channels``.
-        channels: Of the map.
+        wanted: Value of the argument ``num_channels``.
+        channels: Number of channels of the map.
     """
     if wanted > channels:
         raise ArgumentError(
@@ -84,7 +85,7 @@ def draw_sizes(
 ) -> tuple[Tensor, Tensor]:
     """Draws heights and widths, each ``shape`` int64, of rectangles on an (H, W) ``grid``.
 
-    Share of the area and ratio height/width are uniform. A rectangle must be smaller than the grid
+    Area / area of the map and height / width are uniform. A rectangle must be smaller than the grid
     on both sides; others are drawn again, and after 100 draws height and width are 0.
 
     Args:
@@ -96,16 +97,17 @@ def draw_sizes(
     """
     height = torch.zeros(shape[0] * shape[1], dtype=torch.int64)
     width = torch.zeros_like(height)
-    open_ = torch.arange(len(height))
+    undecided = torch.arange(len(height))
     for _ in range(ATTEMPTS):
-        share, ratio = torch.rand(2, len(open_), dtype=torch.float64, generator=generator)
-        cells = (area[0] + (area[1] - area[0]) * share) * (grid[0] * grid[1])
+        fraction, ratio = torch.rand(2, len(undecided), dtype=torch.float64, generator=generator)
+        cells = (area[0] + (area[1] - area[0]) * fraction) * (grid[0] * grid[1])
         ratio = aspect[0] + (aspect[1] - aspect[0]) * ratio
         h, w = (cells * ratio).sqrt().round().long(), (cells / ratio).sqrt().round().long()
         fits = (h < grid[0]) & (w < grid[1])
-        height[open_[fits]], width[open_[fits]] = h[fits], w[fits]
-        open_ = open_[~fits]
-        if not len(open_):
+        height[undecided[fits]] = h[fits]
+        width[undecided[fits]] = w[fits]
+        undecided = undecided[~fits]
+        if not len(undecided):
             break
     return height.view(shape), width.view(shape)
 

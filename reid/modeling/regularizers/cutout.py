@@ -14,18 +14,19 @@ from reid.utils.graphs import outside_graphs
 class Cutout(Regularizer):
     """Zeroes one square of some random samples in all channels.
 
-    The centre is uniform over the map, so that the square may hang over the border. Of a square of
+    The centre is uniform over the map, so that a part of the square may lie outside. Of a square of
     s cells in a column of H cells s - s^2 / 4H are inside on average. At stage ``input`` zero is
     the pixel mean, as in the paper. All numbers are drawn on the CPU, as in ``lfm``.
 
     Source: DeVries & Taylor, "Improved Regularization of Convolutional Neural Networks with
     Cutout", arXiv:1708.04552; 16 of 32 pixels on CIFAR-10, 8 on CIFAR-100, always applied.
-    Differs: the side is a share of the map's shorter side, so that it means the same at every
-    resolution. The centre lies between cells too, so that a square of even side leans to no side.
+    Differs: the side is a fraction of the map's shorter side, so that it means the same at every
+    resolution. The centre may lie between cells, so that a square of even side has no preferred
+    direction.
 
     Args:
         p: Probability that a sample is masked.
-        side: Share of the map's shorter side; rounded to whole cells, at least one.
+        side: Fraction of the map's shorter side; rounded to whole cells, at least one.
     """
 
     spatial = True
@@ -34,7 +35,8 @@ class Cutout(Regularizer):
         super().__init__()
         check_probability("p", p)
         check_range("side", side, 0, 1, above=True)
-        self.p, self.side = p, side
+        self.p = p
+        self.side = side
 
     def forward(self, x: Tensor) -> Tensor:
         """Masks x, (B, C, H, W) of any floating type, in training."""
@@ -56,13 +58,15 @@ class Cutout(Regularizer):
 
         Args:
             batch: Number of samples.
-            height: Of the map.
-            width: Of the map.
+            height: Rows of the map.
+            width: Columns of the map.
         """
         side = max(1, round(self.side * min(height, width)))
-        coin, *place = torch.rand(
+        coin, *position = torch.rand(
             3, batch, dtype=torch.float64, generator=self.rng.on(torch.device("cpu"))
         )
-        centers = (share * size for share, size in zip(place, (height, width), strict=True))
+        centers = (
+            fraction * size for fraction, size in zip(position, (height, width), strict=True)
+        )
         top, left = ((center - side / 2).round().long() for center in centers)
         return torch.stack([top, left, side * (coin < self.p)], 1)

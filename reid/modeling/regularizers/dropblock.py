@@ -12,7 +12,7 @@ from reid.utils.graphs import outside_graphs
 
 @REGULARIZERS.register("dropblock")
 class DropBlock(Regularizer):
-    """Zeroes squares of a feature map and scales what is left by the share that is left.
+    """Zeroes squares of a feature map and divides the other cells by their fraction of the map.
 
     Every channel of every sample draws its own blocks, the variant that the paper found to work
     better than one mask for all channels. Blocks lie wholly inside the map. They may overlap, so
@@ -24,7 +24,7 @@ class DropBlock(Regularizer):
     the paper raises it in the course of training.
 
     Args:
-        p: Share of the map to drop, 1 - keep_prob of the paper.
+        p: Fraction of the map to drop, 1 - keep_prob of the paper.
         block_size: Side of a block in cells.
     """
 
@@ -34,7 +34,8 @@ class DropBlock(Regularizer):
         super().__init__()
         check_probability("p", p)
         check_count("block_size", block_size)
-        self.p, self.block_size = p, block_size
+        self.p = p
+        self.block_size = block_size
 
     def forward(self, x: Tensor) -> Tensor:
         """Drops blocks of x, (B, C, H, W), in training."""

@@ -29,7 +29,7 @@ class LocalFeatureMasking(Regularizer):
     Args:
         p: Probability that a sample is masked.
         num_channels: Distinct channels masked in such a sample.
-        area: Range of the rectangle's share of the map.
+        area: Range of the rectangle's area / area of the map.
         aspect: Range of its ratio height / width; the ratio itself is uniform, not its logarithm.
         fill: The one value written into a rectangle: ``uniform``, drawn from [0, 1); ``zero``;
             ``mean``, the channel's mean in that sample; ``normal``, drawn from the normal
@@ -38,7 +38,7 @@ class LocalFeatureMasking(Regularizer):
     """
 
     spatial = True
-    in_place = False  # set where the map that comes in is nobody else's, which saves a copy
+    in_place = False  # True where nothing else reads the map that comes in, which saves a copy
 
     def __init__(
         self,
@@ -54,7 +54,10 @@ class LocalFeatureMasking(Regularizer):
         check_interval("area", area, most=1)
         check_interval("aspect", aspect)
         check_choice("fill", fill, get_args(Fill))
-        self.p, self.num_channels, self.area, self.aspect = p, num_channels, area, aspect
+        self.p = p
+        self.num_channels = num_channels
+        self.area = area
+        self.aspect = aspect
         self.fill = fill
 
     def forward(self, x: Tensor) -> Tensor:
@@ -77,9 +80,9 @@ class LocalFeatureMasking(Regularizer):
 
         Args:
             batch: Number of samples.
-            channels: Of the map.
-            height: Of the map.
-            width: Of the map.
+            channels: Number of channels of the map.
+            height: Rows of the map.
+            width: Columns of the map.
 
         Raises:
             InputError: The map has fewer channels than ``num_channels``.
@@ -87,10 +90,11 @@ class LocalFeatureMasking(Regularizer):
         check_enough_channels(self.num_channels, channels)
         generator = self.rng.on(torch.device("cpu"))
         sample = (torch.rand(batch, generator=generator) < self.p).nonzero().flatten()
-        # The first k places of a random order are a uniform choice of k distinct channels.
+        # The first k positions of a random order are a uniform choice of k distinct channels.
         order = torch.rand(len(sample), channels, dtype=torch.float64, generator=generator)
         chosen = order.argsort(1)[:, : self.num_channels]
-        shape, grid = (len(sample), self.num_channels), (height, width)
+        shape = (len(sample), self.num_channels)
+        grid = (height, width)
         h, w = draw_sizes(shape, grid, self.area, self.aspect, generator)
         top, left = draw_offset(height - h, generator), draw_offset(width - w, generator)
         fill = torch.rand(shape, generator=generator)

@@ -34,7 +34,7 @@ class ReleasedLocalFeatureMasking(Regularizer):
     Args:
         p: Probability that a batch is masked.
         num_channels: Draws of a channel; 32 of 64 hit 25.3 different ones on average.
-        area: Range of the drawn rectangle's share of the map.
+        area: Range of the drawn rectangle's area / area of the map.
         aspect: Range of its ratio height / width.
     """
 
@@ -52,7 +52,10 @@ class ReleasedLocalFeatureMasking(Regularizer):
         check_count("num_channels", num_channels)
         check_interval("area", area, most=1)
         check_interval("aspect", aspect)
-        self.p, self.num_channels, self.area, self.aspect = p, num_channels, area, aspect
+        self.p = p
+        self.num_channels = num_channels
+        self.area = area
+        self.aspect = aspect
 
     def forward(self, x: Tensor) -> Tensor:
         """Masks x, (B, C, H, W) of any floating type, in training; x itself is never written to."""
@@ -72,9 +75,9 @@ class ReleasedLocalFeatureMasking(Regularizer):
 
         Args:
             batch: Number of samples.
-            channels: Of the map.
-            height: Of the map.
-            width: Of the map.
+            channels: Number of channels of the map.
+            height: Rows of the map.
+            width: Columns of the map.
 
         Raises:
             InputError: The map has fewer channels than ``num_channels``.
@@ -113,16 +116,16 @@ def last_written(boxes: Boxes, channels: int, height: int) -> tuple[Tensor, Tens
 
     Args:
         boxes: Bands of rows; a channel may be listed repeatedly.
-        channels: Of the map.
-        height: Of the map.
+        channels: Number of channels of the map.
+        height: Rows of the map.
 
     Returns:
         inside, value: (n, channels, height): which rows are overwritten, and with what.
     """
     bands = span(boxes.top, boxes.height, height)  # (n, k, height)
     n, k = boxes.channels.shape
-    turn = torch.arange(1, k + 1, device=bands.device).unsqueeze(1) * bands
+    order = torch.arange(1, k + 1, device=bands.device).unsqueeze(1) * bands
     last = torch.zeros(n, channels, height, dtype=torch.int64, device=bands.device)
-    last.scatter_reduce_(1, boxes.channels.unsqueeze(-1).expand_as(bands), turn, "amax")
+    last.scatter_reduce_(1, boxes.channels.unsqueeze(-1).expand_as(bands), order, "amax")
     value = boxes.fill.gather(1, (last - 1).clamp(min=0).flatten(1)).view_as(last)
     return last > 0, value

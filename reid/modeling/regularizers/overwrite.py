@@ -41,7 +41,8 @@ class _Overwrite(torch.autograd.Function):
     def forward(
         x: Tensor, sample: Tensor, channels: Tensor, inside: Tensor, value: Tensor
     ) -> Tensor:
-        out, maps = x.clone(), (sample.unsqueeze(1), channels)
+        out = x.clone()
+        maps = (sample.unsqueeze(1), channels)
         out[maps] = torch.where(inside, value, x[maps])
         return out
 
@@ -53,7 +54,8 @@ class _Overwrite(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
         sample, channels, inside = ctx.saved_tensors
-        out, maps = grad.clone(), (sample.unsqueeze(1), channels)
+        out = grad.clone()
+        maps = (sample.unsqueeze(1), channels)
         out[maps] = grad[maps].masked_fill_(inside, 0)
         return out, None, None, None, None
 
