@@ -78,7 +78,7 @@ class Matches:
 
 
 class Scores(NamedTuple):
-    """Scores of the valid queries of a block; :class:`reid.evaluation.Ranking` explains the fields."""
+    """Scores of the valid queries of a block; the fields are those of ``Ranking``."""
 
     query_index: np.ndarray
     ap: np.ndarray
@@ -152,8 +152,7 @@ def score_rows(dist: np.ndarray, start: int, matches: Matches, rank_rows: RankRo
     count = count[valid]
     if len(valid) == 0:
         return Scores(valid, np.empty(0), np.empty(0), valid)
-    found = np.arange(1, len(rank) + 1) - np.repeat(
-        begin, count
-    )  # matches up to this one, itself included
+    # Number of matches up to each match, itself included.
+    found = np.arange(1, len(rank) + 1) - np.repeat(begin, count)
     ap = np.add.reduceat(found / (rank + 1), begin) / count
     return Scores(valid + start, ap, count / (rank[begin + count - 1] + 1), rank[begin])

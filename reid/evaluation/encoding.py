@@ -116,7 +116,7 @@ class JaccardOverlaps:
         begin = self.start[query.indices]
         count = np.diff(self.start)[query.indices]
         out = torch.zeros(query.shape[0] * self.num_gallery, device=self.device)
-        # Columns differ much in length, so the work is cut by the number of entries, not of queries.
+        # Columns differ much in length, so the work is cut by entries and not by queries.
         total = np.cumsum(count)
         cuts = np.searchsorted(total, np.arange(OVERLAPS_AT_ONCE, total[-1], OVERLAPS_AT_ONCE))
         for piece in map(slice, [0, *cuts], [*cuts, len(row)]):

@@ -99,8 +99,8 @@ def write_results(result: TestResult, folder: Path, facts: dict[str, Any]) -> No
     """Writes metrics.json and ranking.npz.
 
     metrics.json: the plain ranking's mAP, mINP, rank1, rank5, rank10 (fractions) and counts at the
-    top; "re_ranked", "aqe" and "aqe_re_ranked" with the same keys where they were computed; "seconds"
-    by phase; and ``facts``.
+    top; "re_ranked", "aqe" and "aqe_re_ranked" with the same keys, if they were computed;
+    "seconds" by phase; and ``facts``.
     ranking.npz: per valid query ``query_index``, ``ap``, ``inp``, ``first_hit`` (0-based), and the
     same with the prefixes ``re_ranked_`` and so on; it contains no pickle.
 

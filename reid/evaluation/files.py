@@ -36,7 +36,7 @@ def load_features(
     """Reads query and gallery from an npz; nothing in it is unpickled.
 
     Args:
-        path: The npz. It holds ``query_feats`` (Q, D) or, with several views of an image, (Q, V, D);
+        path: The npz. It holds ``query_feats`` (Q, D) or, with V views of each image, (Q, V, D);
             ``query_pids`` (Q,) and ``query_camids`` (Q,) integers; the same for ``gallery_``.
         device: Device of the returned features.
         normalize: Divide features by their L2 norm. Several views of an image are averaged by

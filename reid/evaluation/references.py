@@ -9,7 +9,8 @@ class ColorHistogram(nn.Module):
 
     The joint RGB histogram of each stripe, of ``bins``^3 cells, is divided by its sum, and its
     square root is taken, so that the Euclidean distance of two descriptors is the Hellinger
-    distance of the colours. The stripes follow Gray & Tao, "Viewpoint Invariant Pedestrian Recognition", ECCV 2008.
+    distance of the colours. The stripes follow Gray & Tao, "Viewpoint Invariant Pedestrian
+    Recognition", ECCV 2008.
 
     Args:
         stripes: Number of horizontal stripes.

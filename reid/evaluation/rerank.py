@@ -14,8 +14,8 @@ CVPR 2017 (arXiv:1701.08398). N is the number of query and gallery images togeth
 7. (1 - lambda) * Jaccard + lambda * d.
 
 Differs: only in how it is computed. V is sparse (tens of entries in a row), each step is a product
-of sparse matrices, and the Jaccard distance is computed for the query rows only. The rows of V sum to
-1, so the sum of maxima is 2 minus the sum of minima.
+of sparse matrices, and the Jaccard distance is computed for the query rows only. The rows of V sum
+to 1, so the sum of maxima is 2 minus the sum of minima.
 """
 
 from collections.abc import Iterator
@@ -104,9 +104,8 @@ def _reranked(
     starts = chunk_starts(len(query), chunk, "re-ranking")
     features = torch.cat([query, gallery]).float()
     near = nearest(features, max(k1 + 1, k2))
-    scale = torch.where(
-        near.farthest > 0, near.farthest, 1
-    )  # if all images are equal, all distances are 0
+    # If all images are equal, all distances are 0 and stay 0.
+    scale = torch.where(near.farthest > 0, near.farthest, 1)
     encoding = expand_queries(encode(features, near, scale, k1), near.index, k2)
     overlaps = JaccardOverlaps(encoding, len(query), features.device)
     distance = distance_to(features[len(query) :], "sqeuclidean")

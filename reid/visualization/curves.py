@@ -55,7 +55,7 @@ def plot_curves(
     """
     names = list(dict.fromkeys(name for panel in panels for name in panel.lines))
     if not names:
-        raise ArgumentError("panels", "must hold at least one line, got nothing to draw")
+        raise ArgumentError("panels", "must hold at least one line, there is nothing to draw")
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
     legend_rows = -(-len(names) // (2 * columns))
