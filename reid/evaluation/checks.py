@@ -1,4 +1,4 @@
-"""What the evaluation accepts: finite features and integer ids, as numpy arrays or tensors."""
+"""Checks of the evaluation's input: finite features and integer ids, numpy arrays or tensors."""
 
 from typing import TypeAlias, TypeVar
 
@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reid.utils.errors import InputError
+from reid.utils.errors import ArgumentError, InputError
 
 ArrayLike: TypeAlias = np.ndarray | Tensor
-Array = TypeVar("Array", np.ndarray, Tensor)  # a result of the kind that went in
+Array = TypeVar("Array", np.ndarray, Tensor)  # the result has the type of the argument
 
 
 def as_tensor(values: ArrayLike) -> Tensor:
@@ -24,11 +24,14 @@ def as_tensor(values: ArrayLike) -> Tensor:
 
 
 def as_features(values: ArrayLike, name: str) -> Tensor:
-    """Returns (N, D) finite float features, N and D at least 1; raises InputError that names them.
+    """Returns features as a tensor, (N, D) float32 or float64, finite, N and D at least 1.
 
     Args:
-        values: Array or tensor; it is never written to.
+        values: (N, D) real numbers, array or tensor; it is never written to.
         name: "query" or "gallery", for the message.
+
+    Raises:
+        InputError: The values are not such features; the message begins with ``name``.
     """
     if not isinstance(values, np.ndarray | Tensor):
         raise InputError(
@@ -49,13 +52,17 @@ def as_features(values: ArrayLike, name: str) -> Tensor:
 
 
 def feature_pair(query: ArrayLike, gallery: ArrayLike) -> tuple[Tensor, Tensor]:
-    """Checks both sides, (Q, D) and (G, D): the same width and device; float64 if either is.
+    """Returns both sides as tensors, (Q, D) and (G, D), of one dtype: float64 if either has it.
 
     Args:
         query: (Q, D) features.
-        gallery: (G, D) features.
+        gallery: (G, D) features, of the same width and on the same device.
+
+    Raises:
+        InputError: A side is empty or not finite, or the two sides do not fit together.
     """
-    q_feats, g_feats = as_features(query, "query"), as_features(gallery, "gallery")
+    q_feats = as_features(query, "query")
+    g_feats = as_features(gallery, "gallery")
     if q_feats.shape[1] != g_feats.shape[1]:
         raise InputError(
             f"query features have {q_feats.shape[1]} columns, "
@@ -70,26 +77,29 @@ def feature_pair(query: ArrayLike, gallery: ArrayLike) -> tuple[Tensor, Tensor]:
 
 
 def as_ids(values: ArrayLike, name: str, length: int) -> np.ndarray:
-    """Returns (length,) int64 ids; raises InputError for another length or a non-integer type.
+    """Returns identities or cameras as an array, (N,) int64.
 
     Args:
         values: (N,) integers, numpy or torch.
         name: What the error calls them.
-        length: N.
+        length: The N that the features have.
+
+    Raises:
+        ArgumentError: The length is not N, or the values are no integers.
     """
     ids = values.cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
     if ids.shape != (length,):
-        raise InputError(f"{name} must have shape ({length},), got {ids.shape}")
+        raise ArgumentError(name, f"must have shape ({length},), got {ids.shape}")
     if not np.issubdtype(ids.dtype, np.integer):
-        raise InputError(f"{name} must be integers, got {ids.dtype}")
+        raise ArgumentError(name, f"must be integers, got {ids.dtype}")
     return ids.astype(np.int64, copy=False)
 
 
-def like(values: Tensor, model: Array) -> Array:
-    """Returns ``values``, (N, D), as the kind that ``model`` is: numpy in, numpy out.
+def like(values: Tensor, original: Array) -> Array:
+    """Returns ``values``, (N, D), as an array if ``original`` is one, else as a tensor.
 
     Args:
         values: (N, D) result.
-        model: What the caller handed in.
+        original: (N, D) features that the caller passed in; only their type matters.
     """
-    return values.cpu().numpy() if isinstance(model, np.ndarray) else values
+    return values.cpu().numpy() if isinstance(original, np.ndarray) else values

@@ -1,16 +1,17 @@
-"""Loops that numba compiles; imported only where there is enough work to pay for loading it."""
+"""Loops that numba compiles; imported only for large evaluations, as loading takes time."""
 
 import numpy as np
 
 from reid.utils.compiling import compiled
 
-WIDE = 128  # distances compared at a time, without a branch, so that they fill vector registers
+WIDE = 128  # distances compared at a time, without a branch, so that vector registers are full
 
 
 @compiled
-def _place(value: np.ndarray, column: np.ndarray, dist: float, g: int) -> int:
+def _count_before(value: np.ndarray, column: np.ndarray, dist: float, g: int) -> int:
     """Returns how many of the matches, sorted by (value, column), come before (dist, g)."""
-    low, high = 0, len(value)
+    low = 0
+    high = len(value)
     while low < high:
         middle = (low + high) // 2
         if value[middle] < dist or (value[middle] == dist and column[middle] < g):
@@ -22,14 +23,16 @@ def _place(value: np.ndarray, column: np.ndarray, dist: float, g: int) -> int:
 
 @compiled
 def _scan(row: np.ndarray, value: np.ndarray, column: np.ndarray, count: np.ndarray) -> bool:
-    """Counts the gallery rows by their place among the matches; says if all are finite."""
-    largest, farthest = row.dtype.type(np.inf), row.dtype.type(-np.inf)
+    """Counts the gallery rows between the matches; returns whether all distances are finite."""
+    largest = row.dtype.type(np.inf)
+    farthest = row.dtype.type(-np.inf)
     if len(value):
         farthest = value[-1]
     for start in range(0, len(row), WIDE):
         stop = min(start + WIDE, len(row))
-        near, finite = False, True
-        if stop - start == WIDE:  # a constant number of turns, else nothing is vectorised
+        near = False
+        finite = True
+        if stop - start == WIDE:  # the compiler vectorises only a constant number of iterations
             for g in range(start, start + WIDE):
                 near |= row[g] <= farthest
                 finite &= abs(row[g]) < largest
@@ -42,7 +45,7 @@ def _scan(row: np.ndarray, value: np.ndarray, column: np.ndarray, count: np.ndar
         if near:
             for g in range(start, stop):
                 if row[g] <= farthest:
-                    count[_place(value, column, row[g], g)] += 1
+                    count[_count_before(value, column, row[g], g)] += 1
     return True
 
 
@@ -56,40 +59,45 @@ def count_ranks(
     junk_for_all: np.ndarray,
     rank: np.ndarray,
 ) -> int:
-    """Does what :func:`reid.evaluation.counting.sort_ranks` says, by counting.
+    """Ranks the matches of each row by counting the gallery rows before them.
+
+    The arguments and the result are those of :func:`reid.evaluation.counting.sort_ranks`.
 
     Args:
         dist: (B, G) float32 or float64, contiguous.
-        begin: (B + 1,) bounds of each row's part of ``match``.
+        begin: (B + 1,) bounds of each row's slice of ``match``.
         match: (M,) gallery indices, ascending within a row.
-        junk_begin: (B + 1,) bounds of each row's part of ``junk``.
+        junk_begin: (B + 1,) bounds of each row's slice of ``junk``.
         junk: (J,) gallery indices to leave out of that row.
         junk_for_all: (K,) gallery indices to leave out of every row.
         rank: (M,) int64, filled with the 0-based ranks.
     """
     for r in range(len(dist)):
-        row, own = dist[r], match[begin[r] : begin[r + 1]]
-        column = own[np.argsort(row[own], kind="mergesort")]
+        row = dist[r]
+        matches = match[begin[r] : begin[r + 1]]
+        column = matches[np.argsort(row[matches], kind="mergesort")]
         value = row[column]
-        count = np.zeros(len(own) + 1, np.int64)
+        count = np.zeros(len(matches) + 1, np.int64)
         if not _scan(row, value, column, count):
             return r
         for g in junk[junk_begin[r] : junk_begin[r + 1]]:
-            count[_place(value, column, row[g], g)] -= 1
+            count[_count_before(value, column, row[g], g)] -= 1
         for g in junk_for_all:
-            count[_place(value, column, row[g], g)] -= 1
+            count[_count_before(value, column, row[g], g)] -= 1
         rank[begin[r] : begin[r + 1]] = np.cumsum(count)[:-1] - 1
     return -1
 
 
 @compiled
 def _insert(sqdist: np.ndarray, index: np.ndarray, dist: float, row: int) -> None:
-    """Puts a row into an ascending list, whose last entry falls out."""
-    place = len(sqdist) - 1
-    while place > 0 and sqdist[place - 1] > dist:
-        sqdist[place], index[place] = sqdist[place - 1], index[place - 1]
-        place -= 1
-    sqdist[place], index[place] = dist, row
+    """Inserts a row into an ascending list and drops the last entry of the list."""
+    position = len(sqdist) - 1
+    while position > 0 and sqdist[position - 1] > dist:
+        sqdist[position] = sqdist[position - 1]
+        index[position] = index[position - 1]
+        position -= 1
+    sqdist[position] = dist
+    index[position] = row
 
 
 @compiled
@@ -104,23 +112,26 @@ def update_columns(
     start: int,
     stop: int,
 ) -> None:
-    """Offers all columns of a block to the lists of some of its rows.
+    """Updates the lists of some rows of a block with all its columns.
 
     Args:
         product: (A, B) inner products, +inf for a row with itself.
-        row_norm: (A,) squared norms of what the rows stand for.
-        column_norm: (B,) the same for the columns.
-        first: Number of what the first column stands for.
+        row_norm: (A,) squared norms of the features of the rows.
+        column_norm: (B,) squared norms of the features of the columns.
+        first: Index, in the whole set, of the first column.
         sqdist: (A, k) squared distances so far, ascending; changed.
-        index: (A, k) numbers; changed.
+        index: (A, k) indices of the nearest so far, in the whole set; changed.
         farthest: (A,) largest squared distances so far; changed.
         start: First row to work on.
         stop: The row after the last.
     """
-    width, two = product.shape[1], product.dtype.type(2)
+    width = product.shape[1]
+    two = product.dtype.type(2)
     for r in range(start, stop):
-        row, norm = product[r], row_norm[r]
-        reach, far = sqdist[r, -1] - norm, farthest[r] - norm
+        row = product[r]
+        norm = row_norm[r]
+        reach = sqdist[r, -1] - norm
+        far = farthest[r] - norm
         for begin in range(0, width, WIDE):
             end = min(begin + WIDE, width)
             near = end < begin + WIDE
@@ -150,19 +161,18 @@ def update_rows(
     start: int,
     stop: int,
 ) -> None:
-    """Updates the lists of some columns of a block with all its rows, as :func:`update_columns`
-    does.
+    """Updates the lists of some columns of a block with all its rows.
 
-    Row by row, as the block lies in memory. ``sqdist``, ``index`` and ``farthest`` are those of the
-    columns, ``first`` is the number of the first row, ``start`` and ``stop`` are columns.
+    It does for columns what :func:`update_columns` does for rows. The loop still goes row by row,
+    because the block lies in memory so.
 
     Args:
         product: (A, B) inner products, +inf for a row with itself.
-        row_norm: (A,) squared norms of what the rows stand for.
-        column_norm: (B,) the same for the columns.
-        first: Number of what the first row stands for.
+        row_norm: (A,) squared norms of the features of the rows.
+        column_norm: (B,) squared norms of the features of the columns.
+        first: Index, in the whole set, of the first row.
         sqdist: (B, k) squared distances so far, ascending; changed.
-        index: (B, k) numbers; changed.
+        index: (B, k) indices of the nearest so far, in the whole set; changed.
         farthest: (B,) largest squared distances so far; changed.
         start: First column to work on.
         stop: The column after the last.
@@ -171,7 +181,8 @@ def update_rows(
     reach = sqdist[:, -1] - column_norm
     far = farthest - column_norm
     for r in range(len(product)):
-        row, norm = product[r], row_norm[r]
+        row = product[r]
+        norm = row_norm[r]
         for begin in range(start, stop, WIDE):
             end = min(begin + WIDE, stop)
             near = end < begin + WIDE

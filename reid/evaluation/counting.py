@@ -1,10 +1,10 @@
 """Ranks of the true matches of a query, and the scores that follow from them.
 
-A metric needs to know where the few true matches of a query stand, not the order of all the rest.
+A metric needs the ranks of the few true matches of a query, not the order of the whole gallery.
 The rank of a match is the number of gallery rows before it, so it is counted: one compiled pass
-compares a row with its farthest match, and a binary search places what is no farther. The result
-is that of a stable sort of the whole row, ties included; a small evaluation, or one without numba,
-does sort.
+compares each distance with that of the farthest match, and a binary search among the matches finds
+the position of each nearer gallery row. The result equals that of a stable sort of the whole row,
+ties included. A small evaluation, or one without numba, sorts.
 """
 
 from collections.abc import Callable
@@ -20,15 +20,18 @@ RankRows: TypeAlias = Callable[..., int]
 
 
 class Matches:
-    """Which gallery rows are matches and which are junk, for any run of queries.
+    """Which gallery rows are matches and which are junk, for any range of queries.
 
     Args:
-        q_pids: (Q,) integers, like the three that follow.
-        g_pids: (G,).
-        q_camids: (Q,).
-        g_camids: (G,).
-        num_query: Q, as the distances have it.
-        num_gallery: G, as the distances have it.
+        q_pids: (Q,) integer identities of the queries.
+        g_pids: (G,) integer identities of the gallery.
+        q_camids: (Q,) integer cameras of the queries.
+        g_camids: (G,) integer cameras of the gallery.
+        num_query: Number of rows of the distance matrix, Q.
+        num_gallery: Number of its columns, G.
+
+    Raises:
+        ArgumentError: Ids of another length, or ids that are no integers.
     """
 
     def __init__(
@@ -42,7 +45,8 @@ class Matches:
     ) -> None:
         q_pid = as_ids(q_pids, "q_pids", num_query)
         g_pid = as_ids(g_pids, "g_pids", num_gallery)
-        self.num_query, self.num_gallery = num_query, num_gallery
+        self.num_query = num_query
+        self.num_gallery = num_gallery
         self.q_cam = as_ids(q_camids, "q_camids", num_query)
         self.g_cam = as_ids(g_camids, "g_camids", num_gallery)
         self.junk_for_all = np.flatnonzero(g_pid == -1)
@@ -53,14 +57,15 @@ class Matches:
         self.count[q_pid == -1] = 0
 
     def pairs(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Returns (begin, match, junk_begin, junk) of a run of queries, counted from ``start``.
+        """Returns (begin, match, junk_begin, junk) of the queries ``start`` to ``stop`` - 1.
 
-        match[begin[r]:begin[r + 1]] are the matches of row r, ascending; junk those of its identity
-        and its camera.
+        With B queries, begin is (B + 1,) and match (M,) int64: match[begin[r]:begin[r + 1]] are the
+        gallery indices of the matches of query ``start`` + r, ascending. junk_begin (B + 1,) and
+        junk (J,) hold in the same way the images of its identity from its camera.
 
         Args:
-            start: First query of the run.
-            stop: The query after its last.
+            start: First query.
+            stop: The query after the last.
         """
         count = self.count[start:stop]
         row = np.repeat(np.arange(stop - start), count)
@@ -68,12 +73,12 @@ class Matches:
         col = self.by_pid[np.arange(len(row)) + first[row]]
         is_match = self.g_cam[col] != self.q_cam[start:stop][row]
         bounds = np.arange(stop - start + 1)
-        begin, junk_begin = (row[part].searchsorted(bounds) for part in (is_match, ~is_match))
+        begin, junk_begin = (row[mask].searchsorted(bounds) for mask in (is_match, ~is_match))
         return begin, col[is_match], junk_begin, col[~is_match]
 
 
 class Scores(NamedTuple):
-    """What the valid queries of a block of rows scored; see :class:`reid.evaluation.Ranking`."""
+    """Scores of the valid queries of a block; the fields are those of ``Ranking``."""
 
     query_index: np.ndarray
     ap: np.ndarray
@@ -82,7 +87,7 @@ class Scores(NamedTuple):
 
 
 def rank_rows_for(size: int) -> RankRows:
-    """Returns what ranks the rows of an evaluation of ``size`` distances fastest."""
+    """Returns the fastest function that ranks the rows of an evaluation of ``size`` distances."""
     loops = compiled_loops(size)
     return sort_ranks if loops is None else loops.count_ranks
 
@@ -100,9 +105,9 @@ def sort_ranks(
 
     Args:
         dist: (B, G) float32 or float64, contiguous; not written to.
-        begin: (B + 1,) bounds of each row's part of ``match``.
+        begin: (B + 1,) bounds of each row's slice of ``match``.
         match: (M,) gallery indices, ascending within a row.
-        junk_begin: (B + 1,) bounds of each row's part of ``junk``.
+        junk_begin: (B + 1,) bounds of each row's slice of ``junk``.
         junk: (J,) gallery indices to leave out of that row.
         junk_for_all: (K,) gallery indices to leave out of every row.
         rank: (M,) int64, filled with the 0-based ranks, ascending within a row.
@@ -113,7 +118,8 @@ def sort_ranks(
     for r, row in enumerate(dist):
         if not np.isfinite(row).all():
             return r
-        kept, is_match = np.ones(len(row), bool), np.zeros(len(row), bool)
+        kept = np.ones(len(row), bool)
+        is_match = np.zeros(len(row), bool)
         kept[junk_for_all] = kept[junk[junk_begin[r] : junk_begin[r + 1]]] = False
         is_match[match[begin[r] : begin[r + 1]]] = True
         order = np.argsort(row, kind="stable")
@@ -126,9 +132,12 @@ def score_rows(dist: np.ndarray, start: int, matches: Matches, rank_rows: RankRo
 
     Args:
         dist: (B, G) finite distances; not written to.
-        start: Query that the first row stands for.
-        matches: Of the queries.
-        rank_rows: :func:`sort_ranks` or its like.
+        start: Index of the query of the first row.
+        matches: Matches and junk of all queries.
+        rank_rows: :func:`sort_ranks`, or a function with the same arguments and result.
+
+    Raises:
+        InputError: A distance is NaN or infinite.
     """
     exact = {"f2": np.float32, "f4": np.float32}.get(f"{dist.dtype.kind}{dist.itemsize}")
     block = np.ascontiguousarray(dist, exact or np.float64)
@@ -139,9 +148,11 @@ def score_rows(dist: np.ndarray, start: int, matches: Matches, rank_rows: RankRo
         raise InputError(f"distances hold NaN or infinite values, first for query {start + bad}")
     count = np.diff(begin)
     valid = np.flatnonzero(count)
-    begin, count = begin[valid], count[valid]
+    begin = begin[valid]
+    count = count[valid]
     if len(valid) == 0:
         return Scores(valid, np.empty(0), np.empty(0), valid)
-    found = np.arange(1, len(rank) + 1) - np.repeat(begin, count)  # matches up to and with this one
+    # Number of matches up to each match, itself included.
+    found = np.arange(1, len(rank) + 1) - np.repeat(begin, count)
     ap = np.add.reduceat(found / (rank + 1), begin) / count
     return Scores(valid + start, ap, count / (rank[begin + count - 1] + 1), rank[begin])

@@ -35,12 +35,15 @@ def pairwise_distance(x: Array, y: ArrayLike, metric: str = "euclidean") -> Arra
 
 
 def check_metric(metric: str, query: Tensor, gallery: Tensor) -> None:
-    """Raises InputError for an unknown metric, or one that has no value on a row of zeros.
+    """Raises InputError unless ``metric`` is known and defined for all features.
 
     Args:
         metric: Name of the distance.
         query: (Q, D) features.
         gallery: (G, D) features.
+
+    Raises:
+        InputError: The metric is unknown, or it is ``cosine`` and a row is all zeros.
     """
     if metric not in METRICS:
         raise unknown("metric", metric, METRICS)
@@ -50,7 +53,7 @@ def check_metric(metric: str, query: Tensor, gallery: Tensor) -> None:
 
 
 def check_lengths(features: Tensor, name: str) -> None:
-    """Raises InputError that names the first row of (N, D) ``features`` that is all zeros.
+    """Raises InputError if a row of (N, D) ``features`` is all zeros; it names the first one.
 
     Args:
         features: (N, D).
@@ -65,7 +68,7 @@ def check_lengths(features: Tensor, name: str) -> None:
 def distance_to(gallery: Tensor, metric: str) -> Distance:
     """Returns a function from (B, D) rows to their (B, G) distances to ``gallery``.
 
-    What depends on the gallery alone is computed once, so that queries can come in chunks.
+    What depends on the gallery alone is computed once and reused for each chunk of queries.
 
     Args:
         gallery: (G, D) finite features.
@@ -106,8 +109,9 @@ def _cosine(gallery: Tensor) -> Distance:
 
 
 def squared_norms(features: Tensor) -> Tensor:
-    """Returns the (N,) squared lengths of the rows; parts, as a squared copy could be large."""
-    return torch.cat([part.square().sum(dim=1) for part in torch.split(features, 1024)])
+    """Returns the squared lengths of the rows, (N,)."""
+    # In chunks, because a squared copy of all features could be large.
+    return torch.cat([rows.square().sum(dim=1) for rows in torch.split(features, 1024)])
 
 
 def _inverse_norms(features: Tensor) -> Tensor:

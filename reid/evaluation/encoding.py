@@ -1,4 +1,4 @@
-"""Sparse k-reciprocal encodings: steps 2 to 6 of :mod:`reid.evaluation.rerank`, named there."""
+"""Sparse k-reciprocal encodings: steps 2 to 6 of the list in :mod:`reid.evaluation.rerank`."""
 
 import numpy as np
 import torch
@@ -9,15 +9,15 @@ from reid.evaluation.distance import squared_norms
 from reid.evaluation.neighbors import Neighbors
 
 PAIRS = 2048  # pairs whose features are gathered at a time
-OVERLAPS_AT_ONCE = 1 << 20  # common entries of queries and gallery images handled at a time
+OVERLAPS_AT_ONCE = 1 << 20  # common entries of queries and gallery images processed at a time
 
 
 def encode(features: Tensor, near: Neighbors, scale: Tensor, k1: int) -> sparse.csr_array:
-    """Returns V of steps 2 to 4, (N, N) float32 with rows that sum to 1.
+    """Returns the encodings V of steps 2 to 4, (N, N) float32; each row sums to 1.
 
     Args:
         features: (N, D), queries first.
-        near: The nearest rows of each row, at least k1 + 1.
+        near: The nearest rows of each row, at least k1 + 1 of them.
         scale: (N,) largest squared distance of each row.
         k1: Size of the neighbourhoods.
     """
@@ -31,13 +31,14 @@ def encode(features: Tensor, near: Neighbors, scale: Tensor, k1: int) -> sparse.
 
 
 def expanded_sets(index: np.ndarray, k1: int) -> sparse.csr_array:
-    """Returns R* of steps 2 and 3 as an (N, N) matrix with an entry per member.
+    """Returns the sets R* of steps 2 and 3 as an (N, N) matrix with an entry for each member.
 
     Args:
         index: (N, at least k1 + 1) neighbours, nearest first.
         k1: Size of the neighbourhoods.
     """
-    whole, half = mutual(index[:, : k1 + 1]), mutual(index[:, : round(k1 / 2) + 1])
+    whole = mutual(index[:, : k1 + 1])
+    half = mutual(index[:, : round(k1 / 2) + 1])
     shared = (whole @ half).multiply(whole).tocsr()  # half is symmetric: |R(i) & H(c)| at (i, c)
     size = np.diff(half.indptr)
     shared.data = (3 * shared.data > 2 * size[shared.indices]).astype(np.int32)
@@ -48,7 +49,7 @@ def expanded_sets(index: np.ndarray, k1: int) -> sparse.csr_array:
 
 
 def mutual(index: np.ndarray) -> sparse.csr_array:
-    """Returns the symmetric (N, N) matrix with a 1 where two rows list each other."""
+    """Returns the symmetric (N, N) matrix with a 1 where two rows are in each other's list."""
     rows, k = index.shape
     ones = np.ones(rows * k, np.int32)
     lists = sparse.csr_array((ones, index.ravel(), np.arange(0, rows * k + 1, k)), (rows, rows))
@@ -56,24 +57,24 @@ def mutual(index: np.ndarray) -> sparse.csr_array:
 
 
 def _distances(features: Tensor, near: Neighbors, row: np.ndarray, col: np.ndarray) -> np.ndarray:
-    """Returns the squared distances of pairs: most are among the neighbours, the rest computed."""
+    """Returns the squared distances of pairs, (P,); it computes only those not in ``near``."""
     index, by_column = near.index.sort(dim=1)
     size = len(index)
     first = torch.arange(size, device=index.device)[:, None] * size
     known = (index + first).flatten().cpu().numpy()  # keys row * N + col, ascending
     value = near.sqdist.gather(1, by_column).flatten().cpu().numpy()
     key = row.astype(np.int64) * size + col
-    place = known.searchsorted(key).clip(max=len(known) - 1)
-    dist = value[place]
-    missing = np.flatnonzero(known[place] != key)
-    for some in np.split(missing, range(PAIRS, len(missing), PAIRS)):
-        one, other = (torch.from_numpy(ids[some]).to(index) for ids in (row, col))
-        dist[some] = squared_norms(features[one] - features[other]).cpu().numpy()
+    position = known.searchsorted(key).clip(max=len(known) - 1)
+    dist = value[position]
+    missing = np.flatnonzero(known[position] != key)
+    for pairs in np.split(missing, range(PAIRS, len(missing), PAIRS)):
+        one, other = (torch.from_numpy(ids[pairs]).to(index) for ids in (row, col))
+        dist[pairs] = squared_norms(features[one] - features[other]).cpu().numpy()
     return dist
 
 
 def expand_queries(encoding: sparse.csr_array, index: Tensor, k2: int) -> sparse.csr_array:
-    """Returns the mean encoding of the ``k2`` nearest of each row, step 5; (N, N).
+    """Returns, (N, N), the mean encoding of the ``k2`` nearest of each row: step 5.
 
     Args:
         encoding: (N, N) encodings.
@@ -82,21 +83,21 @@ def expand_queries(encoding: sparse.csr_array, index: Tensor, k2: int) -> sparse
     """
     size = len(index)
     columns = index[:, :k2].flatten().cpu().numpy()
-    share = np.full(size * k2, 1 / k2, np.float32)
-    mean = sparse.csr_array((share, columns, np.arange(0, size * k2 + 1, k2)), (size, size))
+    weight = np.full(size * k2, 1 / k2, np.float32)
+    mean = sparse.csr_array((weight, columns, np.arange(0, size * k2 + 1, k2)), (size, size))
     return mean @ encoding if k2 > 1 else encoding
 
 
 class JaccardOverlaps:
     """Sums of minima of query and gallery encodings, step 6.
 
-    The gallery is stored by columns: a query with weight v in column j meets exactly the gallery
-    images of that column.
+    The gallery is stored by columns: a query with an entry in column j has a non-zero minimum
+    exactly with the gallery images that have an entry in column j.
 
     Args:
         encoding: (N, N) encodings, queries first.
-        num_query: Q.
-        device: Where the sums are made.
+        num_query: Number of queries, Q.
+        device: Device on which the sums are computed.
     """
 
     def __init__(self, encoding: sparse.csr_array, num_query: int, device: torch.device) -> None:
@@ -109,17 +110,18 @@ class JaccardOverlaps:
         self.weight = torch.from_numpy(gallery.data).to(device)
 
     def of(self, rows: slice) -> Tensor:
-        """Returns sum_j min(V(q, j), V(g, j)), (B, G) float32, for a run of queries."""
-        part = self.query[rows]
-        row = np.repeat(np.arange(part.shape[0]), np.diff(part.indptr))
-        begin, count = self.start[part.indices], np.diff(self.start)[part.indices]
-        out = torch.zeros(part.shape[0] * self.num_gallery, device=self.device)
-        # An image that is near to everything fills its column, so the pieces are cut by size.
+        """Returns sum_j min(V(q, j), V(g, j)), (B, G) float32, for B consecutive queries."""
+        query = self.query[rows]
+        row = np.repeat(np.arange(query.shape[0]), np.diff(query.indptr))
+        begin = self.start[query.indices]
+        count = np.diff(self.start)[query.indices]
+        out = torch.zeros(query.shape[0] * self.num_gallery, device=self.device)
+        # Columns differ much in length, so the work is cut by entries and not by queries.
         total = np.cumsum(count)
         cuts = np.searchsorted(total, np.arange(OVERLAPS_AT_ONCE, total[-1], OVERLAPS_AT_ONCE))
         for piece in map(slice, [0, *cuts], [*cuts, len(row)]):
-            self._add(out, row[piece], part.data[piece], begin[piece], count[piece])
-        return out.view(part.shape[0], self.num_gallery)
+            self._add(out, row[piece], query.data[piece], begin[piece], count[piece])
+        return out.view(query.shape[0], self.num_gallery)
 
     def _add(
         self,
@@ -129,11 +131,14 @@ class JaccardOverlaps:
         begin: np.ndarray,
         count: np.ndarray,
     ) -> None:
-        """Adds what each query entry shares with the gallery entries of its column."""
+        """Adds the minima of each query entry and the gallery entries of its column."""
         first = begin + count - np.cumsum(count)
-        row_cell, shift = row * self.num_gallery, torch.from_numpy(first).to(self.device)
+        row_cell = row * self.num_gallery
+        shift = torch.from_numpy(first).to(self.device)
         entry = torch.repeat_interleave(torch.from_numpy(count).to(self.device))
-        place = shift[entry] + torch.arange(len(entry), device=self.device)
-        smaller = torch.minimum(torch.from_numpy(weight).to(self.device)[entry], self.weight[place])
-        cell = torch.from_numpy(row_cell).to(self.device)[entry] + self.row[place]
+        position = shift[entry] + torch.arange(len(entry), device=self.device)
+        smaller = torch.minimum(
+            torch.from_numpy(weight).to(self.device)[entry], self.weight[position]
+        )
+        cell = torch.from_numpy(row_cell).to(self.device)[entry] + self.row[position]
         out.index_add_(0, cell, smaller)

@@ -25,7 +25,7 @@ from reid.utils.logs import write_text, write_whole
 class TestResult:
     """Rankings by name ("plain", "re-ranked", ...), and seconds by the same names and phases."""
 
-    __test__ = False  # not a test case, whatever pytest makes of the name
+    __test__ = False  # pytest would take a class of this name for a test case
 
     rankings: dict[str, Ranking] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -50,25 +50,27 @@ def evaluate_retrieval(
 ) -> TestResult:
     """Ranks the gallery for every query.
 
-    Of several processes the first one ranks what all have extracted; the others get no rankings.
+    With several processes, each extracts features, and the first one ranks them; the others return
+    an empty result.
 
     Args:
-        embed: (B, 3, H, W) in [0, 1] -> (B, D).
-        query: Loader of the query split, or of this process's part of it.
-        gallery: The same of the gallery split.
-        device: Where ``embed`` lives.
-        protocol: What rankings to make.
-        save: A file that gets the features; see :func:`reid.evaluation.files.load_features`.
+        embed: Maps (B, 3, H, W) float32 in [0, 1] to (B, D) float32.
+        query: Loader of the query split, or of the shard of this process.
+        gallery: Loader of the gallery split, or of the shard of this process.
+        device: Device of ``embed``.
+        protocol: The rankings to compute.
+        save: File to which the features are written, for
+            :func:`reid.evaluation.files.load_features`; None writes none.
     """
     start = time.perf_counter()
     q, g = (gathered(extract(embed, loader, device)) for loader in (query, gallery))
-    spent = _since(start)
+    seconds = _seconds_since(start)
     if not distributed.is_main():
         return TestResult()
     if save is not None:
         save_features(save, q, g)
     result = rank_features(q, g, protocol)
-    result.seconds = {"features": spent, **result.seconds}
+    result.seconds = {"features": seconds, **result.seconds}
     return result
 
 
@@ -78,16 +80,18 @@ def rank_features(query: Features, gallery: Features, protocol: Retrieval) -> Te
     Args:
         query: Features of the queries.
         gallery: Features of the gallery.
-        protocol: The rankings to make.
+        protocol: The rankings to compute.
     """
-    result, start = TestResult(), time.perf_counter()
+    result = TestResult()
+    start = time.perf_counter()
     for name, ranking in protocol.rankings(query, gallery):
-        result.rankings[name], result.seconds[name] = ranking, _since(start)
+        result.rankings[name] = ranking
+        result.seconds[name] = _seconds_since(start)
         start = time.perf_counter()
     return result
 
 
-def _since(start: float) -> float:
+def _seconds_since(start: float) -> float:
     return round(time.perf_counter() - start, 3)
 
 
@@ -95,14 +99,14 @@ def write_results(result: TestResult, folder: Path, facts: dict[str, Any]) -> No
     """Writes metrics.json and ranking.npz.
 
     metrics.json: the plain ranking's mAP, mINP, rank1, rank5, rank10 (fractions) and counts at the
-    top; "re_ranked", "aqe" and "aqe_re_ranked" with the same keys where they were made; "seconds"
-    by phase; and ``facts``.
+    top; "re_ranked", "aqe" and "aqe_re_ranked" with the same keys, if they were computed;
+    "seconds" by phase; and ``facts``.
     ranking.npz: per valid query ``query_index``, ``ap``, ``inp``, ``first_hit`` (0-based), and the
-    same with the prefixes ``re_ranked_`` and so on; no pickle in it.
+    same with the prefixes ``re_ranked_`` and so on; it contains no pickle.
 
     Args:
-        result: What a test found.
-        folder: Gets the two files.
+        result: Rankings and seconds of the evaluation.
+        folder: Folder of the two files.
         facts: Further entries of metrics.json.
     """
     metrics: dict[str, Any] = dict(result.rankings["plain"].summary())

@@ -1,4 +1,4 @@
-"""Query expansion, and one vector for an image that has several."""
+"""Query expansion, and the mean of several feature vectors of one image."""
 
 import torch
 from torch import Tensor
@@ -6,10 +6,10 @@ from torch.nn import functional as F
 
 from reid.evaluation.checks import Array, ArrayLike, as_features, feature_pair, like
 from reid.evaluation.distance import check_lengths
-from reid.utils.errors import InputError
+from reid.utils.errors import ArgumentError, InputError
 
 
-def unit(features: Array, name: str = "query") -> Array:
+def l2_normalize(features: Array, name: str = "query") -> Array:
     """Returns (N, D) features divided by their L2 norms.
 
     Args:
@@ -25,14 +25,13 @@ def unit(features: Array, name: str = "query") -> Array:
 
 
 def average_views(features: Array, normalize: bool = True, name: str = "query") -> Array:
-    """Returns one (N, D) vector for each image that has V: of itself and its mirror image, say.
+    """Returns the mean of the V views of each image, (N, D); a view may be the mirror image.
 
     For unit vectors, the inner product of two such means is the mean over all pairs of views.
 
     Args:
         features: (N, V, D) features, numpy or torch.
-        normalize: Give all views the same weight, and the result unit length; False is the plain
-            mean.
+        normalize: Divide each view, and then the mean, by its L2 norm; False is the plain mean.
         name: What the error calls them.
 
     Raises:
@@ -46,19 +45,19 @@ def average_views(features: Array, normalize: bool = True, name: str = "query") 
     num_images, num_views, dim = features.shape
     views = as_features(features.reshape(num_images * num_views, dim), f"{name} view")
     if normalize:
-        views = unit(views, f"{name} view")
+        views = l2_normalize(views, f"{name} view")
     mean = views.view(num_images, num_views, dim).mean(dim=1)
-    return like(unit(mean, name) if normalize else mean, features)
+    return like(l2_normalize(mean, name) if normalize else mean, features)
 
 
 def average_query_expansion(
     q_feats: Array, g_feats: ArrayLike, k: int = 5, alpha: float = 3.0
 ) -> Array:
-    """Returns (Q, D) expanded queries of unit length, to be compared with gallery features of unit
-    length.
+    """Returns the expanded queries, (Q, D), of unit length.
 
+    Compare them with gallery features of unit length.
     q' = normalize(q + sum_i max(q . g_i, 0)^alpha g_i) over the k gallery features g_i nearest to
-    q, all of unit length. alpha 0 weighs all k alike.
+    q, all of unit length. With alpha 0 all k have the same weight.
     Source: Chum et al., "Total Recall", ICCV 2007 (alpha 0); Radenovic, Tolias & Chum,
     arXiv:1711.02512 (the weights).
 
@@ -73,7 +72,8 @@ def average_query_expansion(
     """
     query, gallery = feature_pair(q_feats, g_feats)
     check_expansion(k, alpha, len(gallery))
-    query, gallery = unit(query, "query"), unit(gallery, "gallery")
+    query = l2_normalize(query, "query")
+    gallery = l2_normalize(gallery, "gallery")
     return like(torch.cat([_expand(q, gallery, k, alpha) for q in query.split(256)]), q_feats)
 
 
@@ -84,14 +84,17 @@ def _expand(query: Tensor, gallery: Tensor, k: int, alpha: float) -> Tensor:
 
 
 def check_expansion(k: int, alpha: float, num_gallery: int) -> None:
-    """Raises InputError unless :func:`average_query_expansion` can run with these.
+    """Raises ArgumentError unless :func:`average_query_expansion` can run with these settings.
 
     Args:
         k: Neighbours to add.
         alpha: Exponent of the similarity.
         num_gallery: Number of gallery images.
+
+    Raises:
+        ArgumentError: ``k`` or ``alpha`` is out of range.
     """
     if not 0 <= k <= num_gallery:
-        raise InputError(f"k must be in 0..{num_gallery} (the gallery's size), got {k}")
+        raise ArgumentError("k", f"must be in 0..{num_gallery} (the gallery's size), got {k}")
     if not alpha >= 0:
-        raise InputError(f"alpha must be at least 0, got {alpha}")
+        raise ArgumentError("alpha", f"must be at least 0, got {alpha}")

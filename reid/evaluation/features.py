@@ -1,4 +1,4 @@
-"""Runs a model over a split: images to features, the same way for evaluation and attack."""
+"""Runs a model over a split: images to features, in the same way for evaluation and attack."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from reid.utils import distributed
 from reid.utils.batch import Batch, to_unit
-from reid.utils.errors import InputError
+from reid.utils.errors import ArgumentError
 
 
 class Features(NamedTuple):
@@ -34,19 +34,22 @@ class _Output(Protocol):
 
 
 class Embedding(nn.Module):
-    """What retrieval compares: pixels in [0, 1] to one vector an image.
+    """Maps pixels in [0, 1] to the feature vector of each image that retrieval compares.
 
-    Evaluation and attacks share it, so that an attack sees what is evaluated, from resizing to
-    flip averaging.
+    Evaluation and attacks both use it, so that an attack sees exactly what is evaluated, from
+    resizing to flip averaging.
 
     Args:
-        model: Gives an output with ``feat`` and ``feat_bn``, each (B, D), and ``logits``.
+        model: Returns an output with ``feat`` and ``feat_bn``, each (B, D), and ``logits``.
         neck_feat: "after" or "before" the BNNeck.
         normalize: Divide by the L2 norm.
         flip: Average the (normalised) features of image and mirror image.
         dtype: Autocast dtype, None for fp32.
         size: (height, width) that images of another size are brought to, bilinear with
-            antialiasing; None takes them as they come.
+            antialiasing; None keeps their size.
+
+    Raises:
+        ArgumentError: ``neck_feat`` is neither of the two.
     """
 
     def __init__(
@@ -60,8 +63,11 @@ class Embedding(nn.Module):
     ) -> None:
         super().__init__()
         if neck_feat not in ("after", "before"):
-            raise InputError(f"neck_feat must be 'after' or 'before', got '{neck_feat}'")
-        self.model, self.normalize, self.flip, self.dtype = model, normalize, flip, dtype
+            raise ArgumentError("neck_feat", f"must be 'after' or 'before', got '{neck_feat}'")
+        self.model = model
+        self.normalize = normalize
+        self.flip = flip
+        self.dtype = dtype
         self.field = "feat_bn" if neck_feat == "after" else "feat"
         self.size = size
 
@@ -70,11 +76,14 @@ class Embedding(nn.Module):
         return self._feats(images, self.normalize)
 
     def raw(self, images: Tensor) -> Tensor:
-        """Maps images to features of their own length, (B, D) float32."""
+        """Maps (B, 3, H, W) in [0, 1] to features that are not normalised, (B, D) float32."""
         return self._feats(images, False)
 
     def logits(self, images: Tensor) -> Tensor:
-        """Maps images, unmirrored, to scores of the training identities, (B, C) float32."""
+        """Maps (B, 3, H, W) in [0, 1] to the logits of the training identities, (B, C) float32.
+
+        The mirror image is not used.
+        """
         return self._output(images).logits.float()
 
     def _feats(self, images: Tensor, normalize: bool) -> Tensor:
@@ -100,13 +109,13 @@ class Embedding(nn.Module):
 @contextmanager
 def eval_mode(module: nn.Module) -> Iterator[None]:
     """Puts a module into eval mode and every submodule back into its own mode afterwards."""
-    modes = [(part, part.training) for part in module.modules()]
+    modes = [(submodule, submodule.training) for submodule in module.modules()]
     module.eval()
     try:
         yield
     finally:
-        for part, training in modes:
-            part.training = training
+        for submodule, training in modes:
+            submodule.training = training
 
 
 def extract(
@@ -118,12 +127,16 @@ def extract(
     """Computes the features of every image that ``loader`` yields, in its order.
 
     Args:
-        embed: (B, 3, H, W) float in [0, 1] -> (B, D); run in eval mode, modes restored.
+        embed: Maps (B, 3, H, W) float32 in [0, 1] to (B, D). It runs in eval mode; its modes are
+            restored afterwards.
         loader: Batches with uint8 images.
-        device: Where ``embed`` lives.
-        perturb: Optional (images in [0, 1], batch) -> images in [0, 1], for attacks.
+        device: Device of ``embed``.
+        perturb: Function for attacks: (B, 3, H, W) images in [0, 1] and their batch -> perturbed
+            images, (B, 3, H, W) in [0, 1]. None changes nothing.
     """
-    feats, pids, camids = [], [], []
+    feats = []
+    pids = []
+    camids = []
     with eval_mode(embed):
         for batch in loader:
             images = to_unit(batch.images.to(device, non_blocking=True))
@@ -133,14 +146,14 @@ def extract(
                 feats.append(embed(images.contiguous(memory_format=torch.channels_last)))
             pids.append(batch.pids)
             camids.append(batch.camids)
-    if not feats:  # a process without a share
+    if not feats:  # the shard of this process is empty
         return Features(torch.zeros(0, 0, device=device), *np.zeros((2, 0), np.int64))
     # Joined outside inference mode, so that callers may use the result like any tensor.
     return Features(torch.cat(feats), torch.cat(pids).numpy(), torch.cat(camids).numpy())
 
 
-def gathered(part: Features) -> Features:
-    """Joins the parts of all processes in the order of their ranks; all get the whole."""
-    pids, camids = (torch.from_numpy(ids) for ids in (part.pids, part.camids))
-    feats, pids, camids = (distributed.gather_rows(rows) for rows in (part.feats, pids, camids))
+def gathered(shard: Features) -> Features:
+    """Joins the features of all processes in the order of their ranks; every process gets all."""
+    pids, camids = (torch.from_numpy(ids) for ids in (shard.pids, shard.camids))
+    feats, pids, camids = (distributed.gather_rows(rows) for rows in (shard.feats, pids, camids))
     return Features(feats, pids.numpy(), camids.numpy())

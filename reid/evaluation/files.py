@@ -1,4 +1,4 @@
-"""Features in a file: plain numpy arrays, of this framework's models or of any other's."""
+"""Features in a file: plain numpy arrays, from this framework or from any other."""
 
 import zipfile
 import zlib
@@ -8,17 +8,17 @@ import numpy as np
 import torch
 
 from reid.evaluation.checks import as_features, as_ids, feature_pair
-from reid.evaluation.expansion import average_views, unit
+from reid.evaluation.expansion import average_views, l2_normalize
 from reid.evaluation.features import Features
 from reid.utils.errors import InputError, suggest
 from reid.utils.logs import write_whole
 
-PARTS = ("feats", "pids", "camids")
-KEYS = [f"{split}_{part}" for split in ("query", "gallery") for part in PARTS]
+FIELDS = ("feats", "pids", "camids")
+KEYS = [f"{split}_{field}" for split in ("query", "gallery") for field in FIELDS]
 
 
 def save_features(path: Path, query: Features, gallery: Features) -> None:
-    """Writes an npz with the arrays :data:`KEYS`; no pickle in it, and never half of it.
+    """Writes an npz with the arrays :data:`KEYS`, without pickle; a crash leaves no half file.
 
     Args:
         path: The file.
@@ -36,10 +36,10 @@ def load_features(
     """Reads query and gallery from an npz; nothing in it is unpickled.
 
     Args:
-        path: Holds ``query_feats`` (Q, D) or, with several views of an image, (Q, V, D);
+        path: The npz. It holds ``query_feats`` (Q, D) or, with V views of each image, (Q, V, D);
             ``query_pids`` (Q,) and ``query_camids`` (Q,) integers; the same for ``gallery_``.
-        device: Where the features go.
-        normalize: Divide features by their L2 norm; of several views, see
+        device: Device of the returned features.
+        normalize: Divide features by their L2 norm. Several views of an image are averaged by
             :func:`reid.evaluation.average_views`.
 
     Raises:
@@ -85,8 +85,8 @@ def _split(
         values = average_views(values, normalize, name)
     feats = as_features(values, name).to(device)
     if normalize:
-        feats = unit(feats, name)
+        feats = l2_normalize(feats, name)
     pids, camids = (
-        as_ids(arrays[f"{name}_{part}"], f"{name}_{part}", len(feats)) for part in PARTS[1:]
+        as_ids(arrays[f"{name}_{field}"], f"{name}_{field}", len(feats)) for field in FIELDS[1:]
     )
     return Features(feats, pids, camids)

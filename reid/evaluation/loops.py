@@ -1,17 +1,17 @@
-"""When compiled loops are worth loading."""
+"""Decides whether the compiled loops are worth loading."""
 
 from importlib import import_module
 from types import ModuleType
 
-# Distances. For fewer, loading the compiled loops takes longer than they save.
+# Number of distances. For fewer, loading the compiled loops takes longer than they save.
 COMPILED_FROM = 1 << 22
 
 
 def compiled_loops(size: int) -> ModuleType | None:
-    """Returns :mod:`reid.evaluation.compiled` for work on ``size`` distances, or None.
+    """Returns :mod:`reid.evaluation.compiled` if ``size`` distances are enough for it, else None.
 
-    None also where numba is missing, which lags behind new versions of Python and numpy: results
-    do not depend on it, only speed does.
+    It is None too if numba is not installed: numba supports new versions of Python and numpy late.
+    The results are the same without it; only the speed differs.
     """
     if size < COMPILED_FROM:
         return None

@@ -14,8 +14,8 @@ from reid.evaluation.distance import squared_norms
 from reid.evaluation.loops import compiled_loops
 from reid.utils.errors import InputError
 
-BLOCK = 2048  # rows per block: 64 MiB of distances; smaller ones spend more on starting threads
-SPARE = 4  # candidates beyond the k-th: float64 has the last word on who is in
+BLOCK = 2048  # rows per block: 64 MiB of distances; smaller ones lose time on starting threads
+SPARE = 4  # candidates beyond the k-th: float64 decides which of them are among the k nearest
 
 
 @dataclass(frozen=True)
@@ -36,19 +36,19 @@ class Neighbors:
 def nearest(features: Tensor, k: int, block: int = 0) -> Neighbors:
     """Returns the ``k`` nearest rows of each row, itself included.
 
-    The distance matrix is symmetric, so each block of it is computed once and serves the rows of
-    both its sides: half the products. Only candidates nearer than the k-th so far are looked at.
-    Where float32 cannot tell which of two rows is nearer, float64 does: a neighbour more or less
-    would change re-ranked distances by far more than rounding. Equal distances go by row, as long
-    as no more than :data:`SPARE` rows beyond the k-th are as near as it is.
+    The distance matrix is symmetric, so each block of it is computed once and updates the lists of
+    its rows and of its columns. Only candidates nearer than the k-th so far are processed.
+    Where float32 cannot decide which of two rows is nearer, float64 does, because a wrong neighbour
+    changes re-ranked distances by far more than rounding does. Rows at equal distances are ordered
+    by index, if at most :data:`SPARE` rows beyond the k-th are as near as the k-th.
 
     Args:
         features: (N, D) finite, N >= k.
-        k: Neighbours per row.
+        k: Neighbours of each row, the row itself included.
         block: Rows per block; 0 is :data:`BLOCK`.
 
     Raises:
-        InputError: For features whose squared lengths overflow.
+        InputError: The squared length of a feature overflows.
     """
     size = len(features)
     step = block or BLOCK
@@ -67,15 +67,17 @@ def nearest(features: Tensor, k: int, block: int = 0) -> Neighbors:
     )
     loops = compiled_loops(size * size) if features.device.type == "cpu" else None
     search = _Search(norms, best) if loops is None else _CompiledSearch(norms, best, loops)
-    space = features.new_empty(min(step, size) ** 2)  # fresh memory costs more than its use
+    # One buffer for all blocks: allocating it anew costs more time than the product.
+    buffer = features.new_empty(min(step, size) ** 2)
     pairs = [(i, j) for i in range(0, size, step) for j in range(i, size, step)]
     for i, j in tqdm(pairs, "neighbors", leave=False, delay=5, disable=None, unit="block"):
-        a, b = slice(i, min(i + step, size)), slice(j, min(j + step, size))
+        a = slice(i, min(i + step, size))
+        b = slice(j, min(j + step, size))
         shape = (a.stop - i, b.stop - j)
-        product = torch.mm(features[a], features[b].T, out=space[: math.prod(shape)].view(shape))
+        product = torch.mm(features[a], features[b].T, out=buffer[: math.prod(shape)].view(shape))
         if i == j:
-            product.fill_diagonal_(torch.inf)  # a row is its own nearest, whatever rounding says
-        search.offer(product, a, b)
+            product.fill_diagonal_(torch.inf)  # rounding must not move a row away from itself
+        search.update(product, a, b)
     sqdist, order = best.sqdist.sort(dim=1)
     index = best.index.gather(1, order)
     noise = 16 * torch.finfo(norms.dtype).eps * (norms + norms[index].amax(dim=1))
@@ -85,23 +87,24 @@ def nearest(features: Tensor, k: int, block: int = 0) -> Neighbors:
 
 
 class _Search:
-    """Keeps the nearest rows of each row while blocks of products come in; on any device.
+    """Updates the nearest rows of each row with each block of products; works on any device.
 
     Args:
         norms: (N,) squared norms.
-        best: Lists that are as yet infinitely far, and farthest distances; changed.
+        best: Lists with infinite distances at the start, and farthest distances; changed.
     """
 
     def __init__(self, norms: Tensor, best: Neighbors) -> None:
-        self.norms, self.best = norms, best
+        self.norms = norms
+        self.best = best
 
-    def offer(self, product: Tensor, a: slice, b: slice) -> None:
-        """Offers the rows of slice ``b`` to those of ``a``, and the other way round.
+    def update(self, product: Tensor, a: slice, b: slice) -> None:
+        """Updates the lists of the rows ``a`` with the rows ``b``, and those of ``b`` with ``a``.
 
         Args:
             product: (A, B) inner products, +inf for a row with itself; overwritten.
-            a: Rows that the rows of ``product`` stand for.
-            b: Rows that its columns stand for.
+            a: Feature rows of the rows of ``product``.
+            b: Feature rows of its columns.
         """
         dist = product.mul_(-2).add_(self.norms[b]).add_(self.norms[a, None])
         self._merge(dist, a, b.start)
@@ -114,13 +117,15 @@ class _Search:
             values[rows] for values in (self.best.farthest, self.best.sqdist, self.best.index)
         )
         torch.maximum(farthest, dist.amax(dim=1), out=farthest)
-        k, reach = sqdist.shape[1], sqdist.amax(dim=1)
-        if bool(reach.isinf().any()):  # lists not full yet: any row may enter
+        k = sqdist.shape[1]
+        reach = sqdist.amax(dim=1)
+        if bool(reach.isinf().any()):  # the lists are not full yet: any row may enter
             values, found = dist.topk(min(k, dist.shape[1]), largest=False, sorted=False)
             found += first
         else:
             values, found = _closer(dist, reach, first)
-        values, found = torch.cat([sqdist, values], 1), torch.cat([index, found], 1)
+        values = torch.cat([sqdist, values], 1)
+        found = torch.cat([index, found], 1)
         values, where = values.topk(k, largest=False, sorted=False)
         sqdist.copy_(values)
         index.copy_(found.gather(1, where))
@@ -133,41 +138,44 @@ def _closer(dist: Tensor, reach: Tensor, first: int) -> tuple[Tensor, Tensor]:
     slot = torch.arange(len(row), device=row.device) - (count.cumsum(0) - count)[row]
     values = dist.new_full((len(dist), int(count.max())), torch.inf)
     rows = row.new_zeros(values.shape)
-    values[row, slot], rows[row, slot] = dist[row, col], col + first
+    values[row, slot] = dist[row, col]
+    rows[row, slot] = col + first
     return values, rows
 
 
 class _CompiledSearch(_Search):
-    """The same by compiled loops, a part of the rows in each thread; on the CPU."""
+    """The same by compiled loops on the CPU; each thread processes some of the rows."""
 
     def __init__(self, norms: Tensor, best: Neighbors, loops: ModuleType) -> None:
         super().__init__(norms, best)
         self.loops = loops
         self.lists = (best.sqdist.numpy(), best.index.numpy(), best.farthest.numpy())
 
-    def offer(self, product: Tensor, a: slice, b: slice) -> None:
-        """Does what the base class says, without changing ``product``."""
-        norm, threads = self.norms.numpy(), torch.get_num_threads()
+    def update(self, product: Tensor, a: slice, b: slice) -> None:
+        """Updates the lists as :class:`_Search` does, but does not change ``product``."""
+        norm = self.norms.numpy()
+        threads = torch.get_num_threads()
         sides = [(self.loops.update_columns, a, b.start), (self.loops.update_rows, b, a.start)]
         tasks: list[tuple[Any, ...]] = []
-        for offer, rows, first in sides[: 1 if a.start == b.start else 2]:
-            common = (offer, product.numpy(), norm[a], norm[b], first)
+        for update, rows, first in sides[: 1 if a.start == b.start else 2]:
+            common = (update, product.numpy(), norm[a], norm[b], first)
             lists = [values[rows] for values in self.lists]
             size = rows.stop - rows.start
             step = -(-size // threads)
             for start in range(0, size, step):
                 tasks.append((*common, *lists, start, min(start + step, size)))
-        with ThreadPoolExecutor(threads) as pool:  # the loops let go of Python's lock
+        with ThreadPoolExecutor(threads) as pool:  # the loops release the GIL
             list(pool.map(lambda task: task[0](*task[1:]), tasks))
 
 
 def _refine(features: Tensor, near: Neighbors, noise: Tensor) -> Neighbors:
-    """Orders anew, by float64 distances, the lists that rounding may have ordered.
+    """Sorts by float64 distances the lists whose order rounding may have changed.
 
     Args:
         features: (N, D).
-        near: Lists in order of their rounded distances.
-        noise: (N,) two distances of a list that differ by no more may be in the wrong order.
+        near: Lists in the order of their rounded distances; changed.
+        noise: (N,) two distances of a list may be in the wrong order if they differ by at most
+            this.
     """
     unsure = (near.sqdist.diff(dim=1) <= noise[:, None]).any(dim=1).nonzero()[:, 0]
     for rows in torch.split(unsure, 64):

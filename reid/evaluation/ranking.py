@@ -12,17 +12,18 @@ from tqdm import tqdm
 from reid.evaluation.checks import ArrayLike, as_tensor, feature_pair
 from reid.evaluation.counting import Matches, RankRows, Scores, rank_rows_for, score_rows
 from reid.evaluation.distance import check_metric, distance_to
-from reid.utils.errors import InputError
+from reid.utils.errors import ArgumentError, InputError
 
-CHUNK = 512  # queries at a time: of a matrix, what is copied if it lies on a GPU
-BLOCK = 64  # rows a thread works on at a time
+CHUNK = 512  # queries at a time; of a matrix on a GPU, half the rows that are copied at a time
+BLOCK = 64  # rows that a thread ranks at a time
 
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """Where the true matches of each query stand, and the metrics that follow. All are fractions.
+    """Ranks of the true matches of each query, and the metrics computed from them, as fractions.
 
-    A query without a match in another camera has no defined AP; it is counted and left out.
+    A query without a match in another camera has no defined AP; it is left out and counted in
+    ``num_skipped``.
 
     Attributes:
         ap: (V,) float64 average precision of each valid query, the mean over its matches of the
@@ -56,12 +57,18 @@ class Ranking:
 
     @property
     def cmc(self) -> np.ndarray:
-        """(max_rank,) float64; entry r: share of valid queries with a match in the first r+1."""
+        """CMC curve, (max_rank,) float64.
+
+        Entry r is the fraction of valid queries with a match among their first r + 1.
+        """
         hits = np.bincount(self.first_hit, minlength=self.max_rank)[: self.max_rank]
         return np.cumsum(hits) / len(self.first_hit)
 
     def summary(self) -> dict[str, float | int]:
-        """Returns mAP, mINP, rank1, rank5, rank10 (of a shorter CMC the last), and the counts."""
+        """Returns mAP, mINP, rank1, rank5, rank10 and the counts.
+
+        If the CMC curve is shorter than a rank, its last entry is returned for that rank.
+        """
         cmc = self.cmc
         ranks = {f"rank{r}": float(cmc[min(r, self.max_rank) - 1]) for r in (1, 5, 10)}
         counts = {"num_queries": self.num_queries, "num_skipped": self.num_skipped}
@@ -97,8 +104,8 @@ def evaluate_rank(
         raise InputError(f"distances must be (Q, G) and not empty, got shape {np.shape(distmat)}")
     matches = Matches(q_pids, g_pids, q_camids, g_camids, *distmat.shape)
     step = 2 * CHUNK
-    parts = ((i, distmat[i : i + step]) for i in range(0, len(distmat), step))
-    return rank_chunks(parts, matches, max_rank)
+    chunks = ((i, distmat[i : i + step]) for i in range(0, len(distmat), step))
+    return rank_chunks(chunks, matches, max_rank)
 
 
 def evaluate_features(
@@ -117,13 +124,17 @@ def evaluate_features(
     Args:
         q_feats: (Q, D) query features; numpy or torch, any device.
         g_feats: (G, D) gallery features.
-        q_pids: As in :func:`evaluate_rank`, like the other ids and the errors.
-        g_pids: See there.
-        q_camids: See there.
-        g_camids: See there.
-        metric: As in :func:`reid.evaluation.distance.pairwise_distance`.
+        q_pids: (Q,) integer identities; see :func:`evaluate_rank`.
+        g_pids: (G,) integer identities.
+        q_camids: (Q,) integer cameras.
+        g_camids: (G,) integer cameras.
+        metric: Name of the distance; see :func:`reid.evaluation.distance.pairwise_distance`.
         chunk: Queries at a time, at least 1; memory is chunk * G distances.
-        max_rank: Length of the CMC curve.
+        max_rank: Length of the CMC curve; at most G are kept.
+
+    Raises:
+        InputError: For empty, ill-fitting or non-finite input, for an unknown metric, and if no
+            query has a match.
     """
     query, gallery = feature_pair(q_feats, g_feats)
     matches = Matches(q_pids, g_pids, q_camids, g_camids, len(query), len(gallery))
@@ -134,15 +145,18 @@ def evaluate_features(
 
 
 def chunk_starts(num_query: int, chunk: int, name: str) -> Iterable[int]:
-    """Returns the first query of each chunk; shows a progress bar once that takes seconds.
+    """Returns the first query of each chunk, with a progress bar if the loop takes seconds.
 
     Args:
         num_query: Number of queries.
         chunk: Queries at a time.
         name: Title of the bar.
+
+    Raises:
+        ArgumentError: ``chunk`` is below 1.
     """
     if chunk < 1:
-        raise InputError(f"chunk must be at least 1 query, got {chunk}")
+        raise ArgumentError("chunk", f"must be at least 1 query, got {chunk}")
     starts = range(0, num_query, chunk)
     return tqdm(starts, name, leave=False, delay=5, disable=None, unit="chunk")
 
@@ -150,20 +164,24 @@ def chunk_starts(num_query: int, chunk: int, name: str) -> Iterable[int]:
 def rank_chunks(
     chunks: Iterable[tuple[int, ArrayLike]], matches: Matches, max_rank: int
 ) -> Ranking:
-    """Returns the metrics of the distances of consecutive runs of queries.
+    """Returns the metrics of distances that come in chunks of consecutive queries.
 
     Args:
         chunks: (first query, (B, G) distances) pairs that cover all queries in order.
-        matches: Of the queries.
+        matches: Matches and junk of all queries.
         max_rank: Length of the CMC curve; at most G are kept.
+
+    Raises:
+        ArgumentError: ``max_rank`` is below 1.
+        InputError: A distance is NaN or infinite, or no query has a match.
     """
     if max_rank < 1:
-        raise InputError(f"max_rank must be at least 1, got {max_rank}")
+        raise ArgumentError("max_rank", f"must be at least 1, got {max_rank}")
     rank_rows = rank_rows_for(matches.num_query * matches.num_gallery)
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # ranking lets go of Python's lock
-        parts = [part for i, dist in chunks for part in _score(dist, i, matches, rank_rows, pool)]
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # ranking releases the GIL
+        scores = [s for i, dist in chunks for s in _score(dist, i, matches, rank_rows, pool)]
     query_index, ap, inp, first_hit = (
-        np.concatenate(column) for column in zip(*parts, strict=True)
+        np.concatenate(column) for column in zip(*scores, strict=True)
     )
     if len(ap) == 0:
         raise InputError(

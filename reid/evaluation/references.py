@@ -1,4 +1,4 @@
-"""What a trained model must beat: matching by colour alone, and chance."""
+"""Baselines that a trained model must beat: matching by colour alone, and chance."""
 
 import torch
 from torch import Tensor, nn
@@ -7,9 +7,10 @@ from torch import Tensor, nn
 class ColorHistogram(nn.Module):
     """Describes a person by the colours of six horizontal stripes.
 
-    Each stripe's joint RGB histogram of ``bins``^3 cells is made a distribution and its square root
-    taken, so that the Euclidean distance of two descriptors is the Hellinger distance of the
-    colours. The stripes follow Gray & Tao, "Viewpoint Invariant Pedestrian Recognition", ECCV 2008.
+    The joint RGB histogram of each stripe, of ``bins``^3 cells, is divided by its sum, and its
+    square root is taken, so that the Euclidean distance of two descriptors is the Hellinger
+    distance of the colours. The stripes follow Gray & Tao, "Viewpoint Invariant Pedestrian
+    Recognition", ECCV 2008.
 
     Args:
         stripes: Number of horizontal stripes.
@@ -18,7 +19,8 @@ class ColorHistogram(nn.Module):
 
     def __init__(self, stripes: int = 6, bins: int = 8) -> None:
         super().__init__()
-        self.stripes, self.bins = stripes, bins
+        self.stripes = stripes
+        self.bins = bins
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps (B, 3, H, W) in [0, 1] to (B, stripes * bins^3) of unit length."""
@@ -33,18 +35,19 @@ class ColorHistogram(nn.Module):
 
 
 class Chance(nn.Module):
-    """Random unit vectors from a seeded generator: what ranking at random gives.
+    """Random vectors of length 1 from a seeded generator, so that the ranking is random.
 
     Args:
-        seed: Of the vectors.
-        dim: Their length.
+        seed: Seed of the generator.
+        dim: Number of dimensions, D.
     """
 
     def __init__(self, seed: int, dim: int = 16) -> None:
         super().__init__()
-        self.dim, self.generator = dim, torch.Generator().manual_seed(seed)
+        self.dim = dim
+        self.generator = torch.Generator().manual_seed(seed)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Maps (B, ...) to (B, dim)."""
+        """Maps (B, 3, H, W) to (B, D) of length 1; only B is used."""
         noise = torch.randn(len(images), self.dim, generator=self.generator)
         return nn.functional.normalize(noise).to(images.device)

@@ -1,11 +1,11 @@
-"""k-reciprocal re-ranking, exact, in memory that grows with the images and not with their square.
+"""Exact k-reciprocal re-ranking; its memory grows linearly with the number of images.
 
 Source: Zhong, Zheng, Cao & Li, "Re-ranking Person Re-identification with k-reciprocal Encoding",
 CVPR 2017 (arXiv:1701.08398). N is the number of query and gallery images together:
 
 1. d(i, j) = |x_i - x_j|^2 / max_j |x_i - x_j|^2: squared distances, scaled per row.
-2. R(i) = rows that are among each other's k1 + 1 nearest (a row is its own nearest);
-   H(i) the same with round(k1 / 2) + 1.
+2. R(i) = rows j such that i and j are among each other's k1 + 1 nearest (a row is its own
+   nearest); H(i) = the same with round(k1 / 2) + 1.
 3. R*(i) = R(i) and every H(c), c in R(i), of which more than 2/3 lies in R(i)
    (strictly more, as in the authors' code).
 4. V(i, j) = exp(-d(i, j)) for j in R*(i), else 0; each row divided by its sum.
@@ -13,9 +13,9 @@ CVPR 2017 (arXiv:1701.08398). N is the number of query and gallery images togeth
 6. Jaccard distance 1 - sum_j min(V(q, j), V(g, j)) / sum_j max(V(q, j), V(g, j)).
 7. (1 - lambda) * Jaccard + lambda * d.
 
-Differs: nothing in the result. V is sparse (tens of entries in a row), a step is a product of
-sparse matrices, and the Jaccard distance is computed for the query rows only. The rows of V sum to
-1, so the sum of maxima is 2 minus the sum of minima.
+Differs: only in how it is computed. V is sparse (tens of entries in a row), each step is a product
+of sparse matrices, and the Jaccard distance is computed for the query rows only. The rows of V sum
+to 1, so the sum of maxima is 2 minus the sum of minima.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ from reid.evaluation.counting import Matches
 from reid.evaluation.distance import distance_to
 from reid.evaluation.neighbors import nearest
 from reid.evaluation.ranking import CHUNK, Ranking, chunk_starts, rank_chunks
-from reid.utils.errors import InputError
+from reid.utils.errors import ArgumentError
 
 
 def re_ranking(
@@ -78,14 +78,14 @@ def evaluate_reranked(  # noqa: PLR0913 - the six arrays of the protocol
     Args:
         q_feats: (Q, D) features; see :func:`re_ranking`, also for k1, k2 and lambda_value.
         g_feats: (G, D) features.
-        q_pids: (Q,) ids; see :func:`reid.evaluation.ranking.evaluate_rank`.
-        g_pids: (G,).
-        q_camids: (Q,).
-        g_camids: (G,).
-        k1: See :func:`re_ranking`.
-        k2: See :func:`re_ranking`.
-        lambda_value: See :func:`re_ranking`.
-        chunk: Queries at a time.
+        q_pids: (Q,) integer identities; see :func:`reid.evaluation.ranking.evaluate_rank`.
+        g_pids: (G,) integer identities.
+        q_camids: (Q,) integer cameras.
+        g_camids: (G,) integer cameras.
+        k1: Size of the k-reciprocal neighbourhoods.
+        k2: Neighbours of the local query expansion.
+        lambda_value: Weight of the original distance, in [0, 1].
+        chunk: Queries at a time, at least 1; memory is chunk * G distances.
         max_rank: Length of the CMC curve.
     """
     query, gallery = feature_pair(q_feats, g_feats)
@@ -97,14 +97,15 @@ def _reranked(
     query: Tensor, gallery: Tensor, k1: int, k2: int, lambda_value: float, chunk: int
 ) -> Iterator[tuple[int, Tensor]]:
     """Yields (first query, (B, G) float32 distances) for all queries in order."""
-    # Here, for scipy: few commands re-rank, and all of them load this module.
+    # Imported here because it loads scipy: all commands load this module, and few re-rank.
     from reid.evaluation.encoding import JaccardOverlaps, encode, expand_queries
 
     check_re_ranking(k1, k2, lambda_value, len(query) + len(gallery))
     starts = chunk_starts(len(query), chunk, "re-ranking")
     features = torch.cat([query, gallery]).float()
     near = nearest(features, max(k1 + 1, k2))
-    scale = torch.where(near.farthest > 0, near.farthest, 1)  # all images alike: all distances 0
+    # If all images are equal, all distances are 0 and stay 0.
+    scale = torch.where(near.farthest > 0, near.farthest, 1)
     encoding = expand_queries(encode(features, near, scale, k1), near.index, k2)
     overlaps = JaccardOverlaps(encoding, len(query), features.device)
     distance = distance_to(features[len(query) :], "sqeuclidean")
@@ -117,21 +118,25 @@ def _reranked(
 
 
 def check_re_ranking(k1: int, k2: int, lambda_value: float, size: int) -> None:
-    """Raises InputError unless ``size`` images, queries and gallery, can be re-ranked so.
+    """Raises ArgumentError unless ``size`` images can be re-ranked with these settings.
 
     Args:
         k1: Size of the neighbourhoods.
         k2: Neighbours of the expansion.
         lambda_value: Weight of the original distance.
-        size: Queries and gallery images together.
+        size: Number of queries and gallery images together.
+
+    Raises:
+        ArgumentError: A setting is out of range.
     """
     if not 1 <= k1 < size:
         mend = "lower" if k1 > 0 else "raise"
-        raise InputError(
-            f"k1 is {k1}, but re-ranking {size} query and gallery images allows 1..{size - 1}: "
-            f"{mend} k1"
+        raise ArgumentError(
+            "k1",
+            f"is {k1}, but re-ranking {size} query and gallery images allows 1..{size - 1}: "
+            f"{mend} k1",
         )
     if not 1 <= k2 <= size:
-        raise InputError(f"k2 must be in 1..{size} for {size} images, got {k2}")
+        raise ArgumentError("k2", f"must be in 1..{size} for {size} images, got {k2}")
     if not 0 <= lambda_value <= 1:
-        raise InputError(f"lambda_value must be in [0, 1], got {lambda_value}")
+        raise ArgumentError("lambda_value", f"must be in [0, 1], got {lambda_value}")

@@ -1,9 +1,9 @@
-"""Every ranking of one set of features: plain, re-ranked, with expanded queries."""
+"""All rankings of one set of features: plain, re-ranked, with expanded queries."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from reid.evaluation.expansion import average_query_expansion, check_expansion, unit
+from reid.evaluation.expansion import average_query_expansion, check_expansion, l2_normalize
 from reid.evaluation.features import Features
 from reid.evaluation.ranking import CHUNK, Ranking, evaluate_features
 from reid.evaluation.rerank import check_re_ranking, evaluate_reranked
@@ -36,7 +36,8 @@ class Expansion:
 
     Args:
         k: Gallery neighbours added to a query.
-        alpha: Exponent of their cosine similarity, their weight; 0 gives all the same weight.
+        alpha: Exponent of the cosine similarity in the weight of a neighbour; 0 gives all the same
+            weight.
     """
 
     k: int = 5
@@ -54,9 +55,9 @@ class Retrieval:
     Attributes:
         metric: Name of the distance of the plain ranking.
         chunk: Queries at a time; memory is chunk * G distances.
-        rerank: Adds the ranking "re-ranked".
-        expansion: Adds "AQE", of expanded queries against the gallery, all of unit length; with
-            ``rerank`` "AQE, re-ranked" as well.
+        rerank: Settings of the ranking "re-ranked"; None leaves it out.
+        expansion: Settings of the ranking "AQE", of expanded queries and the gallery, all of unit
+            length, and with ``rerank`` of "AQE, re-ranked" too; None leaves both out.
     """
 
     metric: str = "euclidean"
@@ -65,11 +66,14 @@ class Retrieval:
     expansion: Expansion | None = None
 
     def check(self, num_query: int, num_gallery: int) -> None:
-        """Raises InputError for settings that so many images do not allow.
+        """Raises ArgumentError unless all rankings can be computed for so many images.
 
         Args:
             num_query: Number of queries.
             num_gallery: Number of gallery images.
+
+        Raises:
+            ArgumentError: A setting is out of range.
         """
         if self.rerank is not None:
             r = self.rerank
@@ -87,9 +91,10 @@ class Retrieval:
         self.check(len(query.feats), len(gallery.feats))
         yield from self._of("", query, gallery)
         if self.expansion is not None:
-            g = gallery._replace(feats=unit(gallery.feats, "gallery"))
-            k, alpha = self.expansion.k, self.expansion.alpha
-            feats = average_query_expansion(query.feats, g.feats, k, alpha)
+            g = gallery._replace(feats=l2_normalize(gallery.feats, "gallery"))
+            feats = average_query_expansion(
+                query.feats, g.feats, self.expansion.k, self.expansion.alpha
+            )
             yield from self._of("AQE", query._replace(feats=feats), g)
 
     def _of(self, prefix: str, query: Features, gallery: Features) -> Iterator[tuple[str, Ranking]]:

@@ -1,4 +1,4 @@
-"""Adversarial training: a part of each batch is replaced by images made to mislead the model."""
+"""Adversarial training: replaces some images of each batch by images that mislead the model."""
 
 import torch
 from torch import Tensor, nn
@@ -10,25 +10,25 @@ from reid.utils.checks import check_count, check_range
 
 
 class AdversarialTraining:
-    """Moves pixels so that the feature leaves the one of the clean image, within a bound.
+    """Changes pixels, within a bound, so that the feature moves away from that of the clean image.
 
-    Projected gradient ascent from a random start on the squared distance of the two features, both
-    of the model as it is now, in eval mode: running statistics stay and regularizers are off. What
-    comes out is trained on under the label of the clean image.
+    It raises the squared distance of the two features by projected gradient ascent from a random
+    start. Both features come from the current model in eval mode, so that running statistics do
+    not change and regularizers are off. The label stays that of the clean image.
 
     Source: Madry et al., "Towards Deep Learning Models Resistant to Adversarial Attacks",
     arXiv:1706.06083; the distance is the self metric attack of Bouniot et al., "Vulnerability of
     Person Re-Identification Models to Metric Adversarial Attacks", CVPR workshops 2020.
-    Differs: Madry et al. ascend the training loss, and train on nothing else (``share`` 1).
+    Differs: Madry et al. raise the training loss, and replace all images (``share`` 1).
 
     Args:
         eps_255: Largest change of a pixel, in 1/255 of its range.
-        step: Size of a step / eps_255.
+        step: Size of a step in units of eps_255.
         steps: Number of steps.
-        share: Share of the batch that is replaced, every second image if it is 0.5.
+        share: Fraction of the batch that is replaced; 0.5 replaces every second image.
 
     Raises:
-        InputError: A setting out of range, by name.
+        ArgumentError: A setting is out of range.
     """
 
     def __init__(
@@ -38,30 +38,33 @@ class AdversarialTraining:
         check_range("step", step, 0)
         check_count("steps", steps)
         check_range("share", share, 0, 1)
-        self.eps_255, self.step, self.steps, self.share = eps_255, step, steps, share
+        self.eps_255 = eps_255
+        self.step = step
+        self.steps = steps
+        self.share = share
 
     def __call__(self, embed: nn.Module, images: Tensor, seed: int) -> Tensor:
-        """Returns the batch with the part replaced; nothing of ``embed`` or ``images`` changes.
+        """Returns a batch, (B, 3, H, W) in [0, 1], in which some images are replaced.
 
-        The host never waits for the device.
+        It changes neither ``embed`` nor ``images``, and the CPU never waits for the GPU.
 
         Args:
-            embed: (B, 3, H, W) to (B, D) of unit length, see
+            embed: Maps (B, 3, H, W) to (B, D) of length 1, for example
                 :class:`reid.evaluation.features.Embedding`.
             images: (B, 3, H, W) float in [0, 1].
-            seed: Of the random start, which is the same on every device.
+            seed: Seed of the random start, which is the same on every device.
         """
-        places = spread(round(self.share * len(images)), len(images), images.device)
-        if not len(places) or not self.eps_255:
+        rows = spread(round(self.share * len(images)), len(images), images.device)
+        if not len(rows) or not self.eps_255:
             return images
-        clean = images[places].contiguous(memory_format=torch.channels_last)
+        clean = images[rows].contiguous(memory_format=torch.channels_last)
         ball = Linf(self.eps_255 / LEVELS)
         start = ball.project(clean + ball.eps * uniform(clean, seed), clean)
         with eval_mode(embed):
             with torch.no_grad():
-                own = embed(clean)
-            found = ascend(
-                lambda x: (embed(x) - own).square().sum(1),
+                clean_feats = embed(clean)
+            attacked = ascend(
+                lambda x: (embed(x) - clean_feats).square().sum(1),
                 start,
                 clean,
                 ball,
@@ -69,31 +72,32 @@ class AdversarialTraining:
                 self.step,
             )
         out = images.clone()  # keeps the memory format, which index_copy does not
-        out[places] = found
+        out[rows] = attacked
         return out
 
 
 def spread(count: int, size: int, device: torch.device) -> Tensor:
-    """Returns ``count`` of the indices 0..size - 1, (count,), as evenly apart as whole numbers can
-    be.
+    """Returns ``count`` = N of the indices 0..size - 1, evenly spaced, as (N,) int64.
 
-    So of K neighbours, the images of one identity, just the same share is taken.
+    A batch holds the K images of an identity side by side. Even spacing takes the same fraction of
+    every identity.
 
     Args:
-        count: How many.
-        size: Of how many.
-        device: Where the result lies.
+        count: Number of indices, at most ``size``.
+        size: Number of indices to choose from.
+        device: Device of the result.
     """
     return (2 * torch.arange(count, device=device) + 1) * size // (2 * max(1, count))
 
 
 def uniform(like: Tensor, seed: int) -> Tensor:
-    """Draws from [-1, 1) on the CPU, in shape, type and device of ``like``.
+    """Draws uniform numbers from [-1, 1) on the CPU and moves them to the device of ``like``.
 
     Args:
-        like: (B, 3, H, W).
-        seed: Of the numbers.
+        like: (B, 3, H, W); the result has its shape, dtype and device.
+        seed: Seed of the numbers.
     """
     noise = torch.rand(like.shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
-    noise = noise.pin_memory() if like.is_cuda else noise  # else the copy waits for the device
+    # Without pinning, the copy waits for the GPU.
+    noise = noise.pin_memory() if like.is_cuda else noise
     return noise.to(like.device, like.dtype, non_blocking=True)

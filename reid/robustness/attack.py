@@ -1,4 +1,4 @@
-"""An attack: an method times an objective at a budget, and how it is put into a pass."""
+"""An attack is a method and an objective at a budget; a perturber applies it to each batch."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,16 +21,16 @@ L2_MARK = " l2"
 
 @dataclass(frozen=True)
 class RetrievalAttack:
-    """What is done to each image.
+    """A named attack on retrieval.
 
     Attributes:
-        name: As reported.
-        method: How it seeks; knows the budget.
-        objective: What it seeks; None for an method that does not ask.
+        name: Name in reports.
+        method: The search for better images; it has the budget.
+        objective: The loss that the search raises; None for a method that uses no loss.
 
     Raises:
-        InputError: The objective has no gradient where the method takes its first, or no
-            values that the method could compare.
+        InputError: The objective has no gradient at the point where the method takes its first
+            one, or the method compares values of the objective that are not comparable.
     """
 
     name: str
@@ -47,7 +47,7 @@ class RetrievalAttack:
         if flat and self.method.uses_gradient and not self.method.leaves_start:
             raise InputError(
                 f"attack {self.name}: the gradient of this objective is zero at the clean image, so"
-                " that the attack would never leave it; use an method with a random start"
+                " that the attack would never leave it; use a method with a random start"
                 " (pgd, apgd, or fgsm with RANDOM_START True)"
             )
         if self.objective is not None and self.objective.redrawn and self.method.compares:
@@ -62,10 +62,10 @@ class RetrievalAttack:
         return round(self.method.ball.eps * LEVELS, 6)
 
     def __call__(self, embed: Embedding, clean: Tensor, case: Case, rngs: ImageRNGs) -> Tensor:
-        """Returns perturbed (B, 3, H, W) images in [0, 1], within the ball around ``clean``.
+        """Returns perturbed images, (B, 3, H, W) in [0, 1], within the ball around ``clean``.
 
         Args:
-            embed: The model that the attacker sees.
+            embed: The model that the attacker sees; maps (B, 3, H, W) to (B, D).
             clean: (B, 3, H, W) in [0, 1].
             case: Identities, cameras and positions of the images, and the other side.
             rngs: A generator for each image.
@@ -81,37 +81,37 @@ def _no_loss(images: Tensor) -> Tensor:
 
 @contextmanager
 def frozen(module: nn.Module) -> Iterator[None]:
-    """Eval mode, and no parameter asks for a gradient; both are put back afterwards.
+    """Sets eval mode and lets no parameter require a gradient; restores both afterwards.
 
-    In eval mode regularizers are off and batch statistics fixed: what is attacked is what is
-    evaluated, and it does not change under the attack.
+    In eval mode regularizers are off and batch statistics are fixed, so that the attacked model is
+    the evaluated one, and the attack does not change it.
     """
-    asked = [(part, part.requires_grad) for part in module.parameters()]
+    states = [(parameter, parameter.requires_grad) for parameter in module.parameters()]
     with eval_mode(module):
         try:
-            for part, _ in asked:
-                part.requires_grad_(False)
+            for parameter, _ in states:
+                parameter.requires_grad_(False)
             yield
         finally:
-            for part, before in asked:
-                part.requires_grad_(before)
+            for parameter, before in states:
+                parameter.requires_grad_(before)
 
 
 @dataclass
 class Perturber:
-    """An attack as the ``perturb`` argument of :func:`reid.evaluation.features.extract`.
+    """Applies an attack to batches: a ``perturb`` for :func:`reid.evaluation.features.extract`.
 
-    Images of identities that the other side does not show stay as they are: no ranking counts
-    them.
+    Images whose identity the other side does not show stay clean, because no ranking counts them.
 
     Attributes:
-        attack: What is done.
+        attack: The attack.
         embed: The model that the attack sees, in :func:`frozen`: the one evaluated (white box) or
             a surrogate (transfer).
-        guides: The other side, by ``embed``.
-        seed: Of the random numbers; those of an image depend on its position in the split alone.
-        on_grid: Round to 8 bits, as a picture file would.
-        change: Largest change so far, in levels of a pixel and the norm of the ball.
+        guides: Features of the other side, computed by ``embed``.
+        seed: Seed of the random numbers; those of an image depend only on the seed and on its
+            position in the split.
+        on_grid: Whether to round the result to 8 bits, as an image file does.
+        change: Largest change so far, in the norm of the ball and in 1/255 of the pixel range.
     """
 
     attack: RetrievalAttack
@@ -122,11 +122,11 @@ class Perturber:
     change: float = field(default=0.0, init=False)
 
     def __call__(self, images: Tensor, batch: Batch) -> Tensor:
-        """Returns the images of a batch, perturbed.
+        """Returns the perturbed images of a batch, (B, 3, H, W) in [0, 1].
 
         Args:
             images: (B, 3, H, W) in [0, 1].
-            batch: Their identities, cameras and positions.
+            batch: Identities, cameras and positions of the images.
         """
         device = images.device
         pids, camids, indices = (x.to(device) for x in (batch.pids, batch.camids, batch.indices))
@@ -144,8 +144,9 @@ class Perturber:
         return images.index_copy(0, rows, attacked)
 
     def _check(self, attacked: Tensor, clean: Tensor) -> None:
-        """Measures the change; one outside the ball is a bug, and no number may come from it."""
-        ball, exact = self.attack.method.ball, attacked.double() - clean.double()
+        """Records the largest change; stops the run if it is too large, because that is a bug."""
+        ball = self.attack.method.ball
+        exact = attacked.double() - clean.double()
         largest = rms(exact).max() if isinstance(ball, L2) else exact.abs().max()
         self.change = max(self.change, float(largest) * LEVELS)
         inside = bool(((attacked >= 0) & (attacked <= 1)).all())  # False for NaN too

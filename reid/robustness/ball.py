@@ -1,4 +1,4 @@
-"""What a perturbation may be: a ball around the clean image, cut by the range [0, 1] of pixels."""
+"""The allowed perturbations: a ball around the clean image, cut to the range [0, 1] of pixels."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol, TypeAlias
@@ -10,64 +10,64 @@ from reid.robustness.rngs import ImageRNGs
 from reid.utils.checks import check_choice
 from reid.utils.errors import ArgumentError
 
-HALVINGS = 16
+HALVINGS = 16  # steps of the bisection in L2.to_grid
 LEVELS = 255  # an 8-bit pixel is a whole number of 1 / LEVELS
 
 
 class Ball(Protocol):
-    """Images within ``eps`` of the clean ones. All images are (B, 3, H, W) float in [0, 1]."""
+    """The images within ``eps`` of clean images. All images are (B, 3, H, W) float in [0, 1]."""
 
     @property
     def eps(self) -> float:
         """Radius in [0, 1] units of a pixel."""
 
     def project(self, images: Tensor, clean: Tensor) -> Tensor:
-        """Returns the nearest images that are allowed, (B, 3, H, W).
+        """Returns the nearest allowed images, (B, 3, H, W) in [0, 1].
 
         Args:
-            images: (B, 3, H, W).
-            clean: (B, 3, H, W), the centers.
+            images: (B, 3, H, W), any values.
+            clean: (B, 3, H, W) in [0, 1], the centers.
         """
 
     def step(self, images: Tensor, gradient: Tensor, size: Tensor | float) -> Tensor:
-        """Walks up the gradient; returns (B, 3, H, W). An image without gradient stays.
+        """Returns images moved along the gradient, (B, 3, H, W); a zero gradient moves nothing.
 
         Args:
             images: (B, 3, H, W).
             gradient: (B, 3, H, W).
-            size: Size of the step in radii; a number, or (B, 1, 1, 1).
+            size: Size of the step in units of ``eps``; a number, or (B, 1, 1, 1).
         """
 
     def sample(self, clean: Tensor, rngs: ImageRNGs) -> Tensor:
-        """Draws an allowed image near each clean one, (B, 3, H, W).
+        """Returns a random allowed image near each clean one, (B, 3, H, W) in [0, 1].
 
         Args:
-            clean: (B, 3, H, W).
+            clean: (B, 3, H, W) in [0, 1].
             rngs: A generator for each image.
         """
 
     def to_grid(self, images: Tensor, clean: Tensor) -> Tensor:
-        """Rounds to 8 bits without leaving the ball; returns (B, 3, H, W).
+        """Returns images rounded to 8 bits that are still in the ball, (B, 3, H, W) in [0, 1].
 
         Args:
             images: (B, 3, H, W).
-            clean: (B, 3, H, W), on the grid already.
+            clean: (B, 3, H, W) in [0, 1], whole multiples of 1/255.
         """
 
 
 @dataclass(frozen=True)
 class Linf:
-    """No value of a pixel changes by more than ``eps``."""
+    """The ball in which no value of a pixel changes by more than ``eps``."""
 
     eps: float
     name: ClassVar[str] = "linf"
 
     def project(self, images: Tensor, clean: Tensor) -> Tensor:
-        """Cuts each value to the interval around the clean one, (B, 3, H, W); see :class:`Ball`."""
+        """Clamps each value to the interval around its center, (B, 3, H, W); see :class:`Ball`."""
         return torch.clamp(images, clean - self.eps, clean + self.eps).clamp_(0, 1)
 
     def step(self, images: Tensor, gradient: Tensor, size: Tensor | float) -> Tensor:
-        """Walks along the sign of the gradient, (B, 3, H, W); see :class:`Ball`."""
+        """Moves along the sign of the gradient, (B, 3, H, W); see :class:`Ball`."""
         return images + gradient.sign() * (size * self.eps)
 
     def sample(self, clean: Tensor, rngs: ImageRNGs) -> Tensor:
@@ -84,10 +84,10 @@ class Linf:
 
 @dataclass(frozen=True)
 class L2:
-    """The root of the mean squared change over all values of an image is at most ``eps``.
+    """The ball in which the root mean square of the change of an image is at most ``eps``.
 
-    A mean and not a sum, so that ``eps`` keeps its unit and its meaning at every image size; the
-    plain Euclidean radius is ``eps * sqrt(3 * H * W)``.
+    It is a mean and not a sum, so that ``eps`` means the same at every image size; the Euclidean
+    radius is ``eps * sqrt(3 * H * W)``.
     """
 
     eps: float
@@ -100,7 +100,7 @@ class L2:
         return (clean + change * factor).clamp_(0, 1)
 
     def step(self, images: Tensor, gradient: Tensor, size: Tensor | float) -> Tensor:
-        """Walks along the gradient, divided by its length, (B, 3, H, W); see :class:`Ball`."""
+        """Moves along the gradient, divided by its length, (B, 3, H, W); see :class:`Ball`."""
         length = rms(gradient)
         direction = torch.where(length > 0, gradient / length.clamp(min=1e-30), 0)
         return images + direction * (size * self.eps)
@@ -114,13 +114,15 @@ class L2:
     def to_grid(self, images: Tensor, clean: Tensor) -> Tensor:
         """Rounds to whole levels, (B, 3, H, W); see :class:`Ball`.
 
-        Rounding lengthens a change, so that one on the sphere would leave the ball. It is shortened
-        first, by a factor found in halves: what remains is within a hair of what is allowed.
+        Rounding can lengthen a change, so that an image at the border would leave the ball. The
+        change is therefore shortened first, by the largest factor that bisection finds.
         """
-        exact, most = (images - clean) * LEVELS, self.eps * LEVELS + 1e-6
-        low, high = torch.zeros_like(rms(exact)), torch.ones_like(rms(exact))
+        exact = (images - clean) * LEVELS
+        most = self.eps * LEVELS + 1e-6
+        low = torch.zeros_like(rms(exact))
+        high = torch.ones_like(rms(exact))
         for _ in range(HALVINGS):
-            middle = torch.where(high == 1, high, (low + high) / 2)  # the whole is tried first
+            middle = torch.where(high == 1, high, (low + high) / 2)  # factor 1 is tried first
             fits = rms((exact * middle).round()) <= most
             low = torch.where(fits, middle, low)
             high = torch.where(fits, high, torch.where(high == 1, 1 - 1e-7, middle))
@@ -132,14 +134,14 @@ NORMS: dict[str, type[Linf] | type[L2]] = {"linf": Linf, "l2": L2}
 
 
 def make_ball(norm: str, eps: float) -> Ball:
-    """Builds a ball.
+    """Builds the ball of a norm and a radius.
 
     Args:
         norm: ``linf``, or ``l2`` (root mean square over an image).
         eps: Radius in [0, 1] units of a pixel.
 
     Raises:
-        ArgumentError: An unknown norm, or a radius outside [0, 1].
+        ArgumentError: The norm is unknown, or the radius is outside [0, 1].
     """
     check_choice("norm", norm, NORMS)
     if not 0 <= eps <= 1:
@@ -148,10 +150,10 @@ def make_ball(norm: str, eps: float) -> Ball:
 
 
 def rms(values: Tensor) -> Tensor:
-    """Root of the mean square of each image, (B, 1, 1, 1)."""
+    """Returns the root mean square of each image of (B, 3, H, W), as (B, 1, 1, 1)."""
     return values.square().mean((1, 2, 3), keepdim=True).sqrt()
 
 
 def _on_grid(clean: Tensor, change: Tensor) -> Tensor:
-    # Whole levels are added and divided once, so that equal levels are equal bits.
+    # Whole levels are added, and divided only once, so that equal levels give equal bits.
     return (clean * LEVELS).round_().add_(change).clamp_(0, LEVELS).div_(LEVELS)

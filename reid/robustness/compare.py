@@ -1,4 +1,4 @@
-"""Defences side by side: the reports of several training seeds each, as mean and spread."""
+"""Compares defences: mean and standard deviation of the reports of several training seeds."""
 
 import json
 import statistics
@@ -13,7 +13,11 @@ Report = Mapping[str, Any]
 
 
 def read_report(folder: Path) -> Report:
-    """Reads robustness.json of a run folder, or of the ``attack`` folder in it."""
+    """Reads robustness.json of a run folder, or of the ``attack`` folder in it.
+
+    Raises:
+        InputError: There is no such file, or it is no report.
+    """
     for path in (folder / "robustness.json", folder / "attack" / "robustness.json"):
         if path.is_file():
             try:
@@ -29,17 +33,18 @@ def read_report(folder: Path) -> Report:
 def comparison(
     groups: Mapping[str, Sequence[Report]], metric: str = "mAP", ranking: str = "plain"
 ) -> tuple[list[str], list[list[str]]]:
-    """Returns headers and rows: a perturbation a row, a defence a column, "mean +- sd" in percent.
+    """Returns headers and rows of a table with one row per perturbation and one column per defence.
 
-    The standard deviation is that over training seeds (n - 1 below); a single run has none.
+    Cells are "mean ± standard deviation" in percent, over training seeds (divided by n - 1); a
+    single run has no standard deviation.
 
     Args:
         groups: Name of a defence -> reports of its runs.
         metric: A key of ``METRICS``.
-        ranking: As in the reports.
+        ranking: Name of a ranking, as in the reports.
 
     Raises:
-        InputError: Runs that were attacked in different ways.
+        InputError: The runs were attacked in different ways, or no report has the ranking.
     """
     reports = [report for runs in groups.values() for report in runs]
     _check_alike(reports)
@@ -86,8 +91,9 @@ def _check_alike(reports: Sequence[Report]) -> None:
                 f" {other['weight']} on {other['num_queries']}: no comparison"
             )
         if other["attack"] != first["attack"]:
-            left, right = first["attack"], other["attack"]
-            keys = sorted(k for k in {*left, *right} if left.get(k) != right.get(k))
+            one = first["attack"]
+            two = other["attack"]
+            keys = sorted(k for k in {*one, *two} if one.get(k) != two.get(k))
             raise InputError(
                 f"{first['weight']} and {other['weight']} were attacked in different ways: they"
                 f" differ in {', '.join(keys)}"

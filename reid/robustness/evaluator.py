@@ -1,4 +1,4 @@
-"""Retrieval with one side perturbed, through the code that evaluates it clean."""
+"""Evaluates retrieval with one side perturbed, with the same code as clean retrieval."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -24,21 +24,21 @@ Perturb = Callable[[Tensor, Batch], Tensor]
 
 @dataclass
 class RobustEvaluator:
-    """A model, its images, and which side is perturbed.
+    """Evaluates a model on clean, attacked and corrupted images.
 
     Attributes:
         embed: The model that is evaluated.
-        query: Loader of the query side.
-        gallery: Loader of the gallery side.
-        device: Of the model.
-        how: The rankings to make.
-        side: "query" or "gallery": which is perturbed.
-        seed: Of every random draw.
-        on_grid: Round perturbed images to 8 bits.
-        known_gallery: Features of the gallery, where they are known already.
+        query: Loader of the queries.
+        gallery: Loader of the gallery.
+        device: Device of the model.
+        protocol: The rankings to compute.
+        side: The side that is perturbed, "query" or "gallery".
+        seed: Seed of all random numbers.
+        on_grid: Whether perturbed images are rounded to 8 bits.
+        known_gallery: Clean features of the gallery; None computes them.
         distractor_pid: The pid of gallery images that show nobody who is searched for.
-        clean: Features of both sides, unperturbed.
-        last: Features of both sides under the attack run last.
+        clean: Clean features of both sides, by "query" and "gallery".
+        last: Features of both sides under the latest attack.
     """
 
     embed: Embedding
@@ -62,16 +62,18 @@ class RobustEvaluator:
         self.clean = self.last = {"query": query, "gallery": gallery}
 
     def guides(self, attacker: Embedding) -> Guides:
-        """Returns the other side as the model that the attacker sees describes it."""
-        own = attacker is self.embed
-        sides = self.clean if own else features_of(attacker, self.query, self.gallery, self.device)
+        """Returns the features of the other side, computed by the model that the attacker sees."""
+        if attacker is self.embed:
+            sides = self.clean
+        else:
+            sides = features_of(attacker, self.query, self.gallery, self.device)
         other = "gallery" if self.side == "query" else "query"
         before = sides[self.side].feats
         return Guides(sides[other], self.seed, before, self.distractor_pid)
 
     def untouched(self) -> list[Result]:
-        """Returns the results without an attack, one a ranking."""
-        return self._outcomes("clean", "clean", 0.0, self.clean, {})
+        """Returns the results on clean images, one for each ranking."""
+        return self._results("clean", "clean", 0.0, self.clean, {})
 
     def attacked(
         self,
@@ -81,14 +83,14 @@ class RobustEvaluator:
         see: Callable[[Tensor, Batch], None] | None = None,
         protocol: Retrieval | None = None,
     ) -> list[Result]:
-        """Runs an attack on (B, 3, H, W) batches; returns its results, one for each ranking.
+        """Runs an attack and returns its results, one for each ranking.
 
         Args:
-            attack: What is done.
+            attack: The attack.
             attacker: The model that the attacker sees; ``self.embed`` in a white-box attack.
-            guides: The other side by ``attacker``; see :meth:`guides`.
-            see: Called with each perturbed batch, images in [0, 1].
-            protocol: Other rankings than the trial's.
+            guides: The other side, from :meth:`guides` with ``attacker``.
+            see: Called with the perturbed images, (B, 3, H, W) in [0, 1], and the batch.
+            protocol: Rankings to compute instead of those of the evaluator.
         """
         perturber = Perturber(attack, attacker, guides, self.seed, self.on_grid)
 
@@ -104,21 +106,22 @@ class RobustEvaluator:
         facts = {"seconds": time.perf_counter() - start, "change": perturber.change}
         if attack.objective is not None and attack.objective.targeted:
             facts["reached"] = self._reached(self.last, guides)
-        return self._outcomes("attack", attack.title, attack.eps_255, self.last, facts, protocol)
+        return self._results("attack", attack.title, attack.eps_255, self.last, facts, protocol)
 
     def first_hits(
         self, sides: dict[str, Features], rows: Sequence[int], count: int = 5
     ) -> list[np.ndarray]:
-        """Returns the (count,) gallery indices that lead the plain ranking of each of some queries.
+        """Returns, for some queries, the first gallery indices of the plain ranking, (K,) int64.
 
-        Junk is left out, as in the protocol; fewer than ``count`` where nothing else is left.
+        Junk is left out, as in the protocol. K is ``count``, or less if the ranking is shorter.
 
         Args:
-            sides: Features of ``query`` and ``gallery``.
+            sides: Features of both sides, by "query" and "gallery".
             rows: Indices of the queries.
-            count: How many hits.
+            count: Number of hits per query.
         """
-        gallery, found = sides["gallery"], []
+        gallery = sides["gallery"]
+        found = []
         distance = distance_to(gallery.feats, self.protocol.metric)
         for row in rows:
             dist = distance(sides["query"].feats[row : row + 1])[0].cpu().numpy()
@@ -130,12 +133,12 @@ class RobustEvaluator:
         return found
 
     def corrupted(self, name: str, severity: int, corrupt: Callable[..., Tensor]) -> list[Result]:
-        """Applies a natural corruption; returns its results, one for each ranking.
+        """Applies a natural corruption and returns its results, one for each ranking.
 
         Args:
             name: Name of the corruption.
             severity: 1 to 5.
-            corrupt: (images, severity, rngs) to images.
+            corrupt: Maps (images, severity, rngs) to images, both (B, 3, H, W) in [0, 1].
         """
         start = time.perf_counter()
 
@@ -146,20 +149,20 @@ class RobustEvaluator:
 
         sides = self.perturbed(perturb, f"{name} {severity}")
         facts = {"seconds": time.perf_counter() - start}
-        return self._outcomes("corruption", name, severity, sides, facts)
+        return self._results("corruption", name, severity, sides, facts)
 
     def perturbed(self, perturb: Perturb, title: str) -> dict[str, Features]:
-        """Returns the features of both sides, one of them of perturbed images.
+        """Returns the features of both sides, with :attr:`side` perturbed.
 
         Args:
-            perturb: (images, batch) to images, both in [0, 1].
-            title: Of the progress bar.
+            perturb: Maps (images, batch) to images, both (B, 3, H, W) in [0, 1].
+            title: Title of the progress batches.
         """
         loader = self.query if self.side == "query" else self.gallery
-        bar = tqdm(loader, title, leave=False, disable=None, unit="batch")
-        return {**self.clean, self.side: extract(self.embed, bar, self.device, perturb)}
+        batches = tqdm(loader, title, leave=False, disable=None, unit="batch")
+        return {**self.clean, self.side: extract(self.embed, batches, self.device, perturb)}
 
-    def _outcomes(
+    def _results(
         self,
         kind: str,
         name: str,
@@ -173,9 +176,9 @@ class RobustEvaluator:
         return [Result.of(kind, name, level, t, ranking, pids, facts) for t, ranking in rankings]
 
     def _reached(self, sides: dict[str, Features], guides: Guides) -> float:
-        """Share of the attacked queries whose first hit is the identity they were pulled to."""
+        """Returns the fraction of attacked queries whose first hit is their target identity."""
         if self.side == "gallery":
-            return float("nan")  # the queries did not move, and each image had its own target
+            return float("nan")  # each gallery image has a target of its own; queries have none
         pids = torch.from_numpy(sides["query"].pids).to(self.device)
         targets = guides.targets(pids, torch.arange(len(pids), device=self.device)).cpu().numpy()
         attacked = torch.isin(pids, guides.identities).cpu().numpy()
@@ -187,11 +190,11 @@ class RobustEvaluator:
 def features_of(
     embed: Embedding, query: Iterable[Batch], gallery: Iterable[Batch], device: torch.device
 ) -> dict[str, Features]:
-    """Returns the clean features of both sides by a model.
+    """Returns the clean features of both sides, by "query" and "gallery".
 
     Args:
-        embed: The model.
-        query: Loader of the query side.
+        embed: The model that computes them.
+        query: Loader of the queries.
         gallery: Loader of the gallery side.
         device: Device of the model.
     """

@@ -1,6 +1,6 @@
-"""What an attacker knows of the other side: features to push away from, and to be drawn to.
+"""Features of the other side, which guide an attack: it moves away from them or towards them.
 
-For attacked queries the other side is the gallery, for an attacked gallery the queries.
+If queries are attacked, the other side is the gallery; if the gallery is attacked, the queries.
 """
 
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from reid.utils.errors import InputError
 
 
 class GuideSet(NamedTuple):
-    """Some features for each image of a batch, as the sums that a sum of squares needs.
+    """A set of guide features for each image, stored as the sums that squared distances need.
 
     Attributes:
-        total: (B, D) sum of an image's guides.
-        number: (B,) how many they are; an image may have none.
-        energy: (B,) sum of their squared lengths.
+        total: (B, D) sum of the guides of each image.
+        number: (B,) number of guides of each image, 0 or more.
+        energy: (B,) sum of the squared lengths of the guides.
     """
 
     total: Tensor
@@ -30,23 +30,24 @@ class GuideSet(NamedTuple):
     energy: Tensor
 
     def squared_distances(self, feats: Tensor) -> Tensor:
-        """Returns, (B,), the sum over an image's guides g of |f - g|^2."""
+        """Returns, (B,), the sum over the guides g of an image of |f - g|^2; f is (B, D)."""
         products = (feats * self.total).sum(1)
         return self.number * feats.square().sum(1) - 2 * products + self.energy
 
 
 class Guides:
-    """The other side's features.
+    """The features of the other side, and the guides that they give to attacked images.
 
     Args:
-        side: Features of all its images, clean.
-        seed: Of the identities that targeted attacks draw.
-        before: (N, D) features of the attacked side, clean, where they are known already: a pass
-            that no attack has to pay for again.
-        distractor_pid: The pid of images that show nobody who is searched for.
+        side: Clean features of all images of the other side.
+        seed: Seed of the identities that targeted attacks draw.
+        before: (N, D) clean features of the attacked side; None computes them when an attack needs
+            them.
+        distractor_pid: The pid of images that show nobody who is searched for; None if there is
+            none.
 
     Raises:
-        InputError: Fewer than two identities.
+        InputError: The other side shows fewer than two identities.
     """
 
     def __init__(
@@ -56,7 +57,9 @@ class Guides:
         before: Tensor | None = None,
         distractor_pid: int | None = None,
     ) -> None:
-        self.feats, self.seed, self.before = side.feats, seed, before
+        self.feats = side.feats
+        self.seed = seed
+        self.before = before
         device = side.feats.device
         self.pids, self.camids = (torch.from_numpy(x).to(device) for x in (side.pids, side.camids))
         nobody = [JUNK_PID] if distractor_pid is None else [JUNK_PID, distractor_pid]
@@ -73,25 +76,24 @@ class Guides:
         members = (self.identities[:, None] == self.pids).to(self.feats.dtype)
         return members @ self.feats / members.sum(1, keepdim=True)
 
-    def own(self, pids: Tensor, camids: Tensor) -> GuideSet:
-        """Returns the true matches of (B,) images: the same identity in another camera.
+    def matches(self, pids: Tensor, camids: Tensor) -> GuideSet:
+        """Returns the true matches of B images: images of the same identity in another camera.
 
         Args:
-            pids: (B,) int64.
-            camids: (B,) int64.
+            pids: (B,) int64 identities.
+            camids: (B,) int64 cameras.
         """
         same = pids[:, None] == self.pids
         return self._sum(same & (camids[:, None] != self.camids))
 
     def nearest(self, feats: Tensor, pids: Tensor, camids: Tensor, k: int) -> GuideSet:
-        """Returns the k images nearest to the clean features, (B, D), among those that the protocol
-        ranks.
+        """Returns the k images nearest to the clean features, among those that the protocol ranks.
 
         Args:
             feats: (B, D) clean features.
-            pids: (B,) int64.
-            camids: (B,) int64.
-            k: How many.
+            pids: (B,) int64 identities.
+            camids: (B,) int64 cameras.
+            k: Number of images.
         """
         dist = torch.cdist(feats, self.feats)
         same = (pids[:, None] == self.pids) & (camids[:, None] == self.camids)
@@ -101,7 +103,7 @@ class Guides:
         return self._sum(chosen & dist.isfinite())
 
     def of_identity(self, pids: Tensor) -> GuideSet:
-        """Returns all images of each of (B,) identities."""
+        """Returns all images of each identity in ``pids``, (B,) int64."""
         return self._sum(pids[:, None] == self.pids)
 
     def furthest_centroid(self, feats: Tensor, pids: Tensor) -> Tensor:
@@ -109,27 +111,27 @@ class Guides:
 
         Args:
             feats: (B, D) clean features.
-            pids: (B,) int64.
+            pids: (B,) int64 identities.
         """
         dist = torch.cdist(feats, self.centroids)
         dist[pids[:, None] == self.identities] = -1
         return self.centroids[dist.argmax(1)]
 
     def targets(self, pids: Tensor, indices: Tensor) -> Tensor:
-        """Draws another identity for each image.
+        """Returns a random other identity for each image, (B,) int64.
 
-        Returns (B,) pids. It depends on the image's position alone.
+        It depends only on the seed, on the position of the image and on its identity.
 
         Args:
-            pids: (B,) int64.
-            indices: (B,) int64, position in the split.
+            pids: (B,) int64 identities.
+            indices: (B,) int64 positions in the split.
         """
         uniform = [np.random.default_rng((self.seed, i)).random() for i in indices.tolist()]
-        place = torch.tensor(uniform, dtype=torch.float64, device=self.pids.device)
-        own = torch.searchsorted(self.identities, pids)
-        known = self.identities[own.clamp(max=len(self.identities) - 1)] == pids
-        step = (place * (len(self.identities) - known.long())).long()
-        return self.identities[(own + known.long() + step) % len(self.identities)]
+        fraction = torch.tensor(uniform, dtype=torch.float64, device=self.pids.device)
+        position = torch.searchsorted(self.identities, pids)
+        known = self.identities[position.clamp(max=len(self.identities) - 1)] == pids
+        step = (fraction * (len(self.identities) - known.long())).long()
+        return self.identities[(position + known.long() + step) % len(self.identities)]
 
     def _sum(self, chosen: Tensor) -> GuideSet:
         weight = chosen.to(self.feats.dtype)
@@ -139,13 +141,13 @@ class Guides:
 
 @dataclass(frozen=True)
 class Case:
-    """The images of a batch as their attacker sees them.
+    """What an attacker knows of the images of a batch.
 
     Attributes:
-        pids: (B,) int64.
-        camids: (B,) int64.
-        indices: (B,) int64, position in the split.
-        guides: The other side.
+        pids: (B,) int64 identities.
+        camids: (B,) int64 cameras.
+        indices: (B,) int64 positions in the split.
+        guides: Features of the other side.
     """
 
     pids: Tensor
@@ -154,7 +156,7 @@ class Case:
     guides: Guides
 
     def clean_feats(self, embed: nn.Module, clean: Tensor) -> Tensor:
-        """Returns the features of the clean images, (B, D), by a pass only if they are unknown.
+        """Returns the features of the clean images, (B, D); computes them only if they are unknown.
 
         Args:
             embed: The model that the attacker sees.

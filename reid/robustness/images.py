@@ -1,4 +1,4 @@
-"""Adversarial images as files: without loss, or not at all."""
+"""Saves adversarial images losslessly; a lossy format would destroy the perturbation."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -9,16 +9,16 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from reid.utils.errors import InputError
+from reid.utils.errors import ArgumentError, InputError
 from reid.utils.logs import make_dir, write_whole
 
 ARRAYS = "images.npz"
 
 
 def lossless_name(source: str) -> str:
-    """Returns the name of an image's file here: that of its source, ending in .png.
+    """Returns the name of the source file, with the suffix .png.
 
-    Market's names carry identity and camera, so that the folder loads like the one it came from.
+    Names of Market-1501 hold identity and camera, so the folder loads like the source folder.
     """
     return Path(source).with_suffix(".png").name
 
@@ -26,27 +26,30 @@ def lossless_name(source: str) -> str:
 def save_images(
     folder: Path, names: Sequence[str], images: Tensor, as_arrays: bool = False
 ) -> None:
-    """Writes images so that they read back bit by bit.
+    """Writes images losslessly.
 
     Args:
-        folder: Made if it is not there.
-        names: (N,) file names, each ending in .png.
+        folder: Folder of the files; it is created if it does not exist.
+        names: N file names, each ending in .png.
         images: (N, 3, H, W) uint8.
-        as_arrays: One ``images.npz`` with ``names`` and ``images`` instead of N files.
+        as_arrays: Whether to write one ``images.npz`` with ``names`` and ``images`` instead of N
+            files.
 
     Raises:
-        InputError: A name that asks for a format with loss.
+        ArgumentError: A name does not end in .png, or the images do not fit the names.
     """
     for name in names:
         if Path(name).suffix.lower() != ".png":
-            raise InputError(
-                f"{name}: adversarial images are written as .png or as arrays; a JPEG file keeps"
-                " little of a perturbation of a few levels"
+            raise ArgumentError(
+                "names",
+                "must end in .png, because a JPEG file keeps little of a perturbation of a few"
+                f" levels, got {name}",
             )
     if images.dtype != torch.uint8 or images.ndim != 4 or len(images) != len(names):
-        raise InputError(
-            f"{len(names)} names need as many (3, H, W) uint8 images, got {tuple(images.shape)}"
-            f" {images.dtype}"
+        raise ArgumentError(
+            "images",
+            f"must be (N, 3, H, W) uint8 with N = {len(names)} names, got {tuple(images.shape)}"
+            f" {images.dtype}",
         )
     make_dir(folder)
     pixels = images.permute(0, 2, 3, 1).cpu().numpy()
@@ -63,7 +66,13 @@ def _picture(pixels: np.ndarray) -> Image.Image:
 
 
 def load_images(folder: Path) -> tuple[list[str], Tensor]:
-    """Reads back what :func:`save_images` wrote: names, sorted if files, and (N, 3, H, W) uint8."""
+    """Reads what :func:`save_images` wrote: N names, and (N, 3, H, W) uint8 images.
+
+    Names of PNG files are sorted.
+
+    Raises:
+        InputError: The folder holds no such files.
+    """
     if (folder / ARRAYS).exists():
         with np.load(folder / ARRAYS) as file:
             return file["names"].tolist(), torch.from_numpy(file["images"])

@@ -1,4 +1,4 @@
-"""What an attack run draws and keeps: curves, attacked images, and sheets that show them."""
+"""Pictures of an attack run: curves, attacked images, and sheets that show them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,31 +21,34 @@ METRICS = (("mAP", "mAP, %"), ("rank1", "Rank-1, %"))
 
 
 class ImageSaver:
-    """Writes the first attacked images of a side without loss, batch by batch.
+    """Saves the first attacked images of a side losslessly, batch by batch.
 
     Args:
-        folder: Gets the images, under the names of their sources.
-        count: How many; -1 is all.
-        records: Of the attacked side.
-        pids: Identities that are attacked; images of others are left out.
-        as_arrays: One npz instead of PNG files. It is held in memory until the end.
+        folder: Folder of the images; each has the name of its source.
+        count: Number of images; -1 saves all.
+        records: Records of the attacked side.
+        pids: Identities that are attacked; images of others are not saved.
+        as_arrays: Whether to write one npz instead of PNG files. The images then stay in memory
+            until :meth:`finish`.
     """
 
     def __init__(
         self, folder: Path, count: int, records: Records, pids: set[int], as_arrays: bool
     ) -> None:
         wanted = [i for i, record in enumerate(records) if record.pid in pids]
-        self.places = wanted[:count] if count >= 0 else wanted
-        self.folder, self.records, self.as_arrays = folder, records, as_arrays
-        self._wanted = torch.tensor(self.places, dtype=torch.int64)
-        self._kept: list[Tensor] = []  # all of them for an npz, else what a sheet shows
+        self.indices = wanted[:count] if count >= 0 else wanted
+        self.folder = folder
+        self.records = records
+        self.as_arrays = as_arrays
+        self._wanted = torch.tensor(self.indices, dtype=torch.int64)
+        self._kept: list[Tensor] = []  # all images for an npz, else those of the sheet
 
     def __call__(self, images: Tensor, batch: Batch) -> None:
-        """Keeps the wanted images of a batch.
+        """Saves those images of a batch that are among the first ``count``.
 
         Args:
-            images: (B, 3, H, W) in [0, 1].
-            batch: Their positions in the split.
+            images: (B, 3, H, W) attacked images in [0, 1].
+            batch: The batch, for the positions of the images in the split.
         """
         rows = torch.isin(batch.indices, self._wanted).nonzero().flatten()
         if not len(rows):
@@ -58,27 +61,28 @@ class ImageSaver:
             self._kept.append(levels)
 
     def finish(self) -> None:
-        """Writes what is written as a whole."""
+        """Writes the npz, if the images are saved as arrays."""
         if self.as_arrays:
-            names = self._names(self.places)
+            names = self._names(self.indices)
             save_images(self.folder, names, torch.cat(self._kept), as_arrays=True)
 
     def draw(self, path: Path, evaluator: RobustEvaluator, gallery: Records) -> None:
-        """Draws clean and attacked queries with their first hits before and after.
+        """Draws a sheet of clean and attacked queries with their first hits before and after.
 
         Args:
             path: The PNG file.
-            evaluator: Has the features before and after the attack.
+            evaluator: Evaluator whose latest attack made the images.
             gallery: Records of the gallery.
         """
-        rows, images = self.places[:SHEET_ROWS], torch.cat(self._kept)
+        indices = self.indices[:SHEET_ROWS]
+        images = torch.cat(self._kept)
         size = tuple(images.shape[2:])
         before, after = (
-            evaluator.first_hits(sides, rows) for sides in (evaluator.clean, evaluator.last)
+            evaluator.first_hits(sides, indices) for sides in (evaluator.clean, evaluator.last)
         )
         sheet = []
-        for row, place in enumerate(rows):
-            record = self.records[place]
+        for row, index in enumerate(indices):
+            record = self.records[index]
             sheet.append(
                 AttackedQuery(
                     pixels(record.path, size),
@@ -92,8 +96,8 @@ class ImageSaver:
             )
         contact_sheet(sheet, path)
 
-    def _names(self, places: Sequence[int]) -> list[str]:
-        return [lossless_name(self.records[place].path.name) for place in places]
+    def _names(self, indices: Sequence[int]) -> list[str]:
+        return [lossless_name(self.records[index].path.name) for index in indices]
 
 
 def pixels(path: Path, size: Sequence[int]) -> np.ndarray:
@@ -108,11 +112,11 @@ def pixels(path: Path, size: Sequence[int]) -> np.ndarray:
 
 
 def plot_results(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Draws metric against budget, steps and severity, as far as there is something to draw.
+    """Draws each metric against budget, steps and severity; skips charts without results.
 
     Args:
-        path: Of the PNG.
-        rows: Records of the results, a clean one first.
+        path: The PNG file.
+        rows: Records of the results; the first is clean.
     """
     plain = [row for row in rows if row["ranking"] == "plain"]
     clean = plain[0]
@@ -137,7 +141,7 @@ def _lines(
 ) -> dict[str, tuple[list[float], list[float]]]:
     lines = {}
     for name in dict.fromkeys(row["name"] for row in rows):
-        own = sorted((row for row in rows if row["name"] == name), key=lambda row: row["level"])
-        points = [(0.0, clean[key]), *((row["level"], row[key]) for row in own)]
+        found = sorted((row for row in rows if row["name"] == name), key=lambda row: row["level"])
+        points = [(0.0, clean[key]), *((row["level"], row[key]) for row in found)]
         lines[name] = ([x for x, _ in points], [100 * y for _, y in points])
     return lines

@@ -1,4 +1,4 @@
-"""Attacks of the literature, under its names and with its budgets."""
+"""Attacks of the literature, with the names and budgets of the papers."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -11,14 +11,14 @@ DEFAULT_EPS_255 = (2.0, 4.0, 8.0)
 
 
 class AttackSpec(NamedTuple):
-    """One attack by its parts' names.
+    """An attack, described by names.
 
     Attributes:
-        name: As reported.
-        method: Of ``ATTACKS``.
-        objective: Of ``OBJECTIVES``; "" for an method that needs none.
-        settings: Arguments of the method that are not the config's.
-        eps_255: Budgets that hold unless others are asked for.
+        name: Name in reports.
+        method: Name in ``ATTACKS``.
+        objective: Name in ``OBJECTIVES``; "" for a method that needs none.
+        settings: Arguments of the method that replace those of the config.
+        eps_255: Budgets in 1/255, used if the user gives none.
     """
 
     name: str
@@ -36,7 +36,7 @@ _ODFA = {"steps": 20, "step": 1 / 16, "restarts": 1, "random_start": True, "norm
 
 # name -> (budget in levels, [(method, objective, settings)])
 PRESETS: dict[str, tuple[float, list[tuple[str, str, dict[str, Any]]]]] = {
-    # Bai et al., arXiv:1901.10650: I-FGSM by the historic rule, that is 6 steps of one level.
+    # Bai et al., arXiv:1901.10650: I-FGSM by the rule of its paper, that is 6 steps of one level.
     "ama": (5, [("bim", "metric", {"steps": 0, "step": 0.0})]),
     # Bouniot et al., CVPR workshops 2020: 15 steps of one level, a random start where it is needed.
     "cea": (
@@ -48,8 +48,8 @@ PRESETS: dict[str, tuple[float, list[tuple[str, str, dict[str, Any]]]]] = {
     ),
     # Gong et al., arXiv:2111.09571: 15 steps of one level with momentum 1.
     "lta": (5, [("mi_fgsm", "lta", {"steps": 15, "step": 0.2, "decay": 1.0})]),
-    # Zheng et al., arXiv:1809.02681: 20 steps of one level. On unit features, so from a random
-    # start, which theirs lacks.
+    # Zheng et al., arXiv:1809.02681: 20 steps of one level. Ours starts at a random point,
+    # because the gradient on unit features is zero at the clean image.
     "odfa16": (16, [("pgd", "odfa", _ODFA)]),
     "standard": (8, [("pgd", "sma", _STANDARD), ("pgd", "fna", _STANDARD)]),
     "strong": (
@@ -68,11 +68,11 @@ def parse_attack(name: str) -> list[AttackSpec]:
     """Reads the name of an attack: a preset, "method-objective", or "noise".
 
     Raises:
-        InputError: That lists what is known.
+        InputError: The name is unknown; the message lists the known names.
     """
     if name in PRESETS:
-        eps, parts = PRESETS[name]
-        return [AttackSpec(f"{name}:{o}-{b}", o, b, settings, (eps,)) for o, b, settings in parts]
+        eps, attacks = PRESETS[name]
+        return [AttackSpec(f"{name}:{m}-{o}", m, o, settings, (eps,)) for m, o, settings in attacks]
     method, _, objective = name.partition("-")
     if method not in ATTACKS:
         known = [*PRESETS, "noise", "pgd-fna", "fgsm-fna", "pgd-sma", "apgd-fna", "square-sma"]

@@ -1,4 +1,4 @@
-"""What a robustness run writes: one table as JSON and CSV, and every query's numbers."""
+"""Files of a robustness run: a table as JSON and CSV, and the numbers of each query."""
 
 import csv
 import io
@@ -28,7 +28,7 @@ COLUMNS = (
 
 
 def with_worst_cases(results: Sequence[Result]) -> list[Result]:
-    """Adds, for each budget and ranking that several attacks share, their worst case."""
+    """Returns the results and, for each budget and ranking with several attacks, the worst case."""
     out = list(results)
     attacks = [o for o in results if o.kind == "attack"]
     for key in sorted({_budget(o) for o in attacks}):
@@ -45,11 +45,11 @@ def _budget(result: Result) -> tuple[bool, float, str]:
 def records(results: Sequence[Result], seed: int) -> list[dict[str, Any]]:
     """Returns one flat record for each result.
 
-    Fractions, levels in 1/255 (severity of a corruption).
+    Metrics are fractions. The level is a budget in 1/255, or the severity of a corruption.
 
     Args:
-        results: Of one run, the clean ones among them.
-        seed: Of the bootstrap.
+        results: Results of one run, with the clean ones.
+        seed: Seed of the bootstrap.
     """
     clean = {o.ranking: o for o in results if o.kind == "clean"}
     return [
@@ -77,7 +77,7 @@ def table(rows: Sequence[dict[str, Any]]) -> list[list[object]]:
 
 
 def as_text(rows: Sequence[dict[str, Any]]) -> str:
-    """Returns the rows as a table for the log; budgets are printed as they are, 0.25 not as 0.2.
+    """Returns the rows as a table for the log; budgets are not rounded (0.25 stays 0.25).
 
     Args:
         rows: From :func:`records`.
@@ -92,16 +92,16 @@ def write_report(
     checks: Sequence[Check],
     facts: dict[str, Any],
 ) -> None:
-    """Writes robustness.json, robustness.csv and per_query.npz (no pickle in it).
+    """Writes robustness.json, robustness.csv and per_query.npz, which contains no pickle.
 
-    per_query.npz holds, for result number i of the JSON's rows, the arrays ``i/ap``, ``i/inp`` and
+    per_query.npz holds, for row i of the JSON, the arrays ``i/ap``, ``i/inp`` and
     ``i/first_hit`` of the queries ``query_index``.
 
     Args:
-        folder: Gets the three files.
-        results: Of the run.
+        folder: Folder of the three files.
+        results: Results of the run.
         rows: From :func:`records`.
-        checks: Of the sanity battery; empty where it was not run.
+        checks: Sanity checks; empty if they were not run.
         facts: Further entries of robustness.json.
     """
     sanity = {
@@ -125,5 +125,5 @@ def write_report(
 
 
 def _plain(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """JSON knows no NaN."""
+    """Replaces NaN by None, because JSON has no NaN."""
     return [{k: None if v != v else v for k, v in row.items()} for row in rows]

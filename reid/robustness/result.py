@@ -1,4 +1,4 @@
-"""What an attack did to each query, and the numbers that follow."""
+"""Results of an attack for each query, and metrics with confidence intervals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,16 +18,16 @@ class Result:
     Attributes:
         kind: "clean", "attack", "worst", "steps" (an attack at another number of steps) or
             "corruption".
-        name: Of the attack or corruption.
+        name: Name of the attack or corruption.
         level: Budget in 1/255, or severity.
         ranking: "plain", "re-ranked", ...
-        query_index: (V,) which queries.
-        pids: (V,) their identities.
-        ap: (V,) average precision.
-        inp: (V,) inverse negative penalty.
-        first_hit: (V,) 0-based rank of the first match.
+        query_index: (V,) int64 indices of the valid queries.
+        pids: (V,) int64 identities of these queries.
+        ap: (V,) float64 average precision.
+        inp: (V,) float64 inverse negative penalty.
+        first_hit: (V,) int64 0-based rank of the first match.
         facts: Further numbers: "seconds", "change" (largest change in levels), "steps", "reached"
-            (share of targeted queries whose first hit is the target).
+            (fraction of targeted queries whose first hit is the target).
     """
 
     kind: str
@@ -52,16 +52,16 @@ class Result:
         pids: np.ndarray,
         facts: dict[str, float],
     ) -> "Result":
-        """Takes over what a ranking says of each query.
+        """Builds the result of a ranking.
 
         Args:
-            kind: See the class.
-            name: See the class.
-            level: See the class.
+            kind: Kind of the perturbation, one of those of the class.
+            name: Name of the attack or corruption.
+            level: Budget in 1/255, or severity.
             title: Name of the ranking.
-            ranking: Of the queries that have a match.
-            pids: (Q,) identities of all queries.
-            facts: See the class.
+            ranking: Metrics of the V valid queries.
+            pids: (Q,) int64 identities of all queries.
+            facts: Further numbers, as in the class.
         """
         index = ranking.query_index
         per_query = (index, pids[index], ranking.ap, ranking.inp, ranking.first_hit)
@@ -69,20 +69,20 @@ class Result:
 
     @property
     def hit(self) -> np.ndarray:
-        """(V,) bool, whether the first place is a match."""
+        """(V,) bool, whether the first hit is a match."""
         return self.first_hit == 0
 
 
 def worst_case(results: Sequence[Result], name: str = "worst case") -> Result:
-    """Returns, query by query, the least of several attacks: the mean of minima.
+    """Returns the worst result of several attacks for each query.
 
-    An attacker may choose the attack for each query. The least of the means would let one attack
-    fail on some queries that another breaks.
+    An attacker may choose the attack for each query, so the minimum is taken per query and not over
+    the means.
     Source: Carlini et al., "On Evaluating Adversarial Robustness", arXiv:1902.06705.
 
     Args:
-        results: Attacks of one budget and ranking.
-        name: What the worst case is called.
+        results: Results of attacks with one budget and one ranking.
+        name: Name of the worst case.
     """
     first = results[0]
     ap, inp = (np.min([getattr(o, key) for o in results], axis=0) for key in ("ap", "inp"))
@@ -96,13 +96,13 @@ def summary(result: Result, clean: Result, seed: int) -> dict[str, float]:
     """Returns metrics as fractions, with the ends of their 95 % bootstrap intervals.
 
     Keys: mAP, mINP, rank1, rank5, each with ``_low`` and ``_high``; ``success``, the attack success
-    rate: of the queries whose first hit is right on clean images, the share whose first hit is
-    wrong now (NaN where none was right); and ``facts``.
+    rate: of the queries whose first hit is right on clean images, the fraction whose first hit is
+    wrong under attack (NaN if none was right); and ``facts``.
 
     Args:
-        result: Of one ranking.
-        clean: Of the same ranking and queries.
-        seed: Of the resampling.
+        result: Result of one ranking.
+        clean: Clean result of the same ranking and queries.
+        seed: Seed of the resampling.
     """
     ones = np.ones(len(result.ap))
     columns = {
@@ -116,7 +116,8 @@ def summary(result: Result, clean: Result, seed: int) -> dict[str, float]:
     for name, (top, bottom) in columns.items():
         row[name] = _ratio(float(top.sum()), float(bottom.sum()))
         low, high = bootstrap(top, bottom, result.pids, seed)
-        row[f"{name}_low"], row[f"{name}_high"] = low, high
+        row[f"{name}_low"] = low
+        row[f"{name}_high"] = high
     return {**row, **result.facts}
 
 
@@ -125,16 +126,16 @@ def bootstrap(
 ) -> tuple[float, float]:
     """Returns a 95 % percentile interval of sum(top) / sum(bottom), resampling whole groups.
 
-    Queries of one identity are alike, so that identities are drawn, not queries: intervals over
-    queries would be too narrow. It says how much the number depends on these identities, not on
-    the training seed.
+    Queries of one identity are similar, so identities are resampled: intervals over single queries
+    would be too narrow. The interval shows how much the number depends on the choice of identities;
+    it does not show how much it depends on the training seed.
 
     Args:
         top: (V,) numerators.
         bottom: (V,) denominators.
-        groups: (V,) the identity of each.
-        seed: Of the draws.
-        resamples: Their number.
+        groups: (V,) int64 identity of each query.
+        seed: Seed of the resampling.
+        resamples: Number of resamples.
     """
     _, group = np.unique(groups, return_inverse=True)
     size = int(group.max()) + 1

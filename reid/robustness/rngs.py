@@ -1,4 +1,4 @@
-"""Random numbers of a batch, drawn image by image: they never depend on how images are batched."""
+"""Random numbers drawn image by image, so that they do not depend on the batches."""
 
 from collections.abc import Sequence
 
@@ -8,32 +8,32 @@ from torch import Tensor
 
 
 class ImageRNGs:
-    """One generator per image.
+    """One random generator for each image.
 
     Args:
-        seed: Of the run, non-negative.
-        indices: (B,) position of each image in its split.
+        seed: Seed of the run, non-negative.
+        indices: Position of each of the B images in its split.
     """
 
     def __init__(self, seed: int, indices: Sequence[int]) -> None:
         self.generators = [np.random.default_rng((seed, index)) for index in indices]
 
     def uniform(self, shape: Sequence[int], like: Tensor) -> Tensor:
-        """Draws (B, *shape) from [0, 1); of the type, device and memory format of ``like``.
+        """Returns uniform numbers from [0, 1), (B, *shape).
 
         Args:
-            shape: Of the numbers of one image.
-            like: Any tensor, for type, device and memory format.
+            shape: Shape of the numbers of one image.
+            like: Any tensor; the result has its dtype, device and memory format.
         """
         rows = np.stack([rng.random(tuple(shape), np.float32) for rng in self.generators])
         return _as(torch.from_numpy(rows), like)
 
     def normal(self, shape: Sequence[int], like: Tensor) -> Tensor:
-        """Draws (B, *shape) from the standard normal distribution; see :meth:`uniform`.
+        """Returns numbers from the standard normal distribution, (B, *shape).
 
         Args:
-            shape: Of the numbers of one image.
-            like: Any tensor, for type, device and memory format.
+            shape: Shape of the numbers of one image.
+            like: Any tensor; the result has its dtype, device and memory format.
         """
         rows = np.stack([rng.standard_normal(tuple(shape), np.float32) for rng in self.generators])
         return _as(torch.from_numpy(rows), like)

@@ -1,1 +1,1 @@
-"""Arrays in, pictures out."""
+"""Draws arrays as pictures."""

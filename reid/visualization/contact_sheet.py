@@ -1,4 +1,4 @@
-"""Attacked queries beside what they retrieve, before and after."""
+"""Attacked queries and the images that they retrieve, before and after the attack."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,13 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from reid.utils.errors import InputError
+from reid.utils.errors import ArgumentError
 from reid.utils.logs import write_whole
 from reid.visualization.tiles import Tile, draw_tiles
 
 HITS = 5
 AMPLIFIED = 10
-BEFORE, AFTER = 3, 3 + HITS  # columns where the hits begin
+BEFORE = 3  # first column of the hits before the attack
+AFTER = 3 + HITS  # and of those after it
 TITLES = {
     0: "clean",
     1: f"change x{AMPLIFIED}",
@@ -31,7 +32,7 @@ class AttackedQuery(NamedTuple):
         hits_before: First gallery images for the clean query, at most five, (3, H, W) uint8 each.
         hits_after: The same for the attacked query.
         right_before: Whether each of ``hits_before`` shows the query's identity.
-        right_after: The same of ``hits_after``.
+        right_after: The same for ``hits_after``.
         caption: Text below the row.
     """
 
@@ -52,17 +53,17 @@ def contact_sheet(rows: Sequence[AttackedQuery], path: Path) -> None:
         path: The file, which must end in .png.
 
     Raises:
-        InputError: No rows, images of different sizes, or a path that is not .png.
+        ArgumentError: There are no rows, the images differ in size, or the path is not .png.
     """
     if path.suffix.lower() != ".png":
-        raise InputError(
-            f"{path}: a contact sheet is written as .png; JPEG destroys the perturbation it shows"
+        raise ArgumentError(
+            "path", f"must end in .png, because JPEG destroys the perturbation, got {path}"
         )
     if not rows:
-        raise InputError("a contact sheet needs at least one attacked query")
+        raise ArgumentError("rows", "must hold at least one attacked query, got none")
     sizes = {i.shape for r in rows for i in (r.clean, r.attacked, *r.hits_before, *r.hits_after)}
     if len(sizes) != 1:
-        raise InputError(f"images of a contact sheet have one size, got {sorted(sizes)}")
+        raise ArgumentError("rows", f"must hold images of one size, got {sorted(sizes)}")
     tiles = [_tiles(row) for row in rows]
     captions = [row.caption for row in rows]
     sheet = draw_tiles(tiles, titles=TITLES, captions=captions, wider_before=(BEFORE, AFTER))
@@ -76,7 +77,7 @@ def amplified(row: AttackedQuery) -> np.ndarray:
 
 
 def _tiles(row: AttackedQuery) -> list[Tile | None]:
-    """Returns the pictures of a row; a place without a hit stays empty."""
+    """Returns the pictures of a row; a column without a hit stays empty."""
     before = [_tile(i, r) for i, r in zip(row.hits_before, row.right_before, strict=True)]
     after = [_tile(i, r) for i, r in zip(row.hits_after, row.right_after, strict=True)]
     empty: list[Tile | None] = [None] * HITS

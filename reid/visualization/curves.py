@@ -6,22 +6,25 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure  # not pyplot: no global state, no display
 
-from reid.utils.errors import InputError
+from reid.utils.errors import ArgumentError
 from reid.utils.logs import write_whole
 
-# Okabe & Ito's palette, told apart with every kind of colour vision; markers tell the rest.
+# Okabe & Ito's palette: people with any kind of colour vision can tell its colours apart. Markers
+# and line styles distinguish lines of the same colour.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 MARKERS = "osD^vP*X"
-WIDTH, HEIGHT, DPI = 4.2, 3.2, 150  # inches a panel
+WIDTH = 4.2  # inches per panel
+HEIGHT = 3.2  # inches per panel
+DPI = 150
 
 
 class Panel(NamedTuple):
     """One chart.
 
     Attributes:
-        title: Above it.
-        x_label: Below it.
-        y_label: Beside it.
+        title: Title above the chart.
+        x_label: Label of the horizontal axis.
+        y_label: Label of the vertical axis.
         lines: Name -> (xs, ys), in the order of the legend.
     """
 
@@ -37,7 +40,7 @@ def plot_curves(
     columns: int = 2,
     y_range: tuple[float, float] = (0, 100),
 ) -> None:
-    """Draws charts in rows, one legend for all, and writes them as PNG.
+    """Draws charts in rows with one legend for all, and writes them as PNG.
 
     A name has the same colour and marker in every chart.
 
@@ -45,14 +48,14 @@ def plot_curves(
         panels: The charts.
         path: The PNG file.
         columns: Charts in a row.
-        y_range: Of every chart.
+        y_range: (lowest, highest) value on the vertical axis of every chart.
 
     Raises:
-        InputError: Nothing to draw.
+        ArgumentError: No panel has a line.
     """
     names = list(dict.fromkeys(name for panel in panels for name in panel.lines))
     if not names:
-        raise InputError("nothing to draw: no panel has a line")
+        raise ArgumentError("panels", "must hold at least one line, there is nothing to draw")
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
     legend_rows = -(-len(names) // (2 * columns))
@@ -62,13 +65,13 @@ def plot_curves(
     handles = {}
     for axis, panel in zip(axes, panels, strict=False):
         for name, (xs, ys) in panel.lines.items():
-            place = names.index(name)
+            index = names.index(name)
             (handles[name],) = axis.plot(
                 xs,
                 ys,
-                color=COLORS[place % len(COLORS)],
-                marker=MARKERS[place % len(MARKERS)],
-                linestyle=("-", "--", ":")[place // len(COLORS) % 3],
+                color=COLORS[index % len(COLORS)],
+                marker=MARKERS[index % len(MARKERS)],
+                linestyle=("-", "--", ":")[index // len(COLORS) % 3],
                 markersize=4,
                 linewidth=1.4,
                 clip_on=False,
@@ -86,5 +89,5 @@ def plot_curves(
         frameon=False,
         fontsize="small",
     )
-    # Without the version and date that matplotlib would write: equal charts are equal files.
+    # matplotlib would write its version into the file; without it, equal charts are equal files.
     write_whole(path, lambda file: figure.savefig(file, format="png", metadata={"Software": None}))

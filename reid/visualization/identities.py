@@ -1,4 +1,4 @@
-"""A data set at a glance: a row of pictures for each identity."""
+"""An overview of a data set: a row of pictures for each identity."""
 
 import itertools
 from pathlib import Path
@@ -13,12 +13,12 @@ GAP = 2
 
 
 def identity_sheet(folder: Path, num_ids: int, per_id: int) -> Image.Image:
-    """Returns a grid of test identities: one row each, images of different cameras side by side.
+    """Returns a grid with one row per test identity; neighbouring images show different cameras.
 
     Args:
         folder: A folder in Market-1501's layout, with images of one size.
-        num_ids: Rows; identities with the most cameras come first.
-        per_id: Columns.
+        num_ids: Number of identities, one row each; those with the most cameras come first.
+        per_id: Number of images of each, the columns.
 
     Raises:
         InputError: The folder holds no images of identities.
@@ -35,9 +35,11 @@ def _read(path: Path) -> Tile:
 
 
 def _rows(folder: Path, per_id: int) -> list[list[Path]]:
-    """Returns up to ``per_id`` paths of each identity, every camera once before any twice."""
+    """Returns up to ``per_id`` paths of each identity, all cameras once before one comes twice."""
     files = [
-        p for part in ("query", "bounding_box_test") for p in sorted((folder / part).glob("*.jpg"))
+        p
+        for split in ("query", "bounding_box_test")
+        for p in sorted((folder / split).glob("*.jpg"))
     ]
     people = sorted((p for p in files if p.name[:4].isdigit() and p.name[:4] != "0000"), key=_pid)
     rows = [_by_turns(list(group))[:per_id] for _, group in itertools.groupby(people, key=_pid)]

@@ -1,4 +1,4 @@
-"""Pictures of one size in rows and columns: the one drawing behind every sheet."""
+"""Draws pictures of one size in rows and columns; all sheets are drawn with it."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
@@ -9,9 +9,13 @@ from PIL import Image, ImageDraw
 from reid.utils.errors import ArgumentError
 
 FRAME = 3  # pixels
-TITLE_HEIGHT, CAPTION_HEIGHT = 18, 14
-RIGHT, WRONG, INK, PAPER = (0, 140, 70), (200, 40, 30), (30, 30, 30), (255, 255, 255)
-CROSS = 12  # pixels of the mark that tells a wrong hit without color
+TITLE_HEIGHT = 18  # pixels
+CAPTION_HEIGHT = 14  # pixels
+RIGHT = (0, 140, 70)
+WRONG = (200, 40, 30)
+TEXT = (30, 30, 30)
+BACKGROUND = (255, 255, 255)
+CROSS = 12  # pixels; the cross marks a wrong hit for readers who do not see the colour
 
 
 class Tile(NamedTuple):
@@ -19,7 +23,7 @@ class Tile(NamedTuple):
 
     Attributes:
         image: (H, W, 3) uint8.
-        right: True gives it a green frame, False a red one with a cross at its corner, None none.
+        right: True draws a green frame, False a red frame and a cross in a corner, None no frame.
     """
 
     image: np.ndarray
@@ -36,10 +40,10 @@ def draw_tiles(
     """Draws pictures in rows; rows may differ in length.
 
     Args:
-        rows: Pictures of one size; None leaves a place empty.
+        rows: Pictures of one size; None leaves an empty space.
         gap: Pixels between two pictures.
-        titles: Texts above the columns, by column.
-        captions: A text below each row; empty for none.
+        titles: Column -> text above it.
+        captions: A text below each row; an empty sequence draws none.
         wider_before: Columns before which the gap is three times as wide.
 
     Raises:
@@ -56,10 +60,10 @@ def draw_tiles(
     title_height = TITLE_HEIGHT if titles else 0
     step = height + 2 * frame + gap + (CAPTION_HEIGHT if captions else 0)
     size = (lefts[-1] + width + 2 * frame, title_height + step * len(rows) - gap)
-    sheet = Image.new("RGB", size, PAPER)
+    sheet = Image.new("RGB", size, BACKGROUND)
     pen = ImageDraw.Draw(sheet)
     for column, title in (titles or {}).items():
-        pen.text((lefts[column], 2), title, fill=INK)
+        pen.text((lefts[column], 2), title, fill=TEXT)
     for number, row in enumerate(rows):
         top = title_height + step * number
         for left, tile in zip(lefts, row, strict=False):
@@ -67,13 +71,14 @@ def draw_tiles(
                 _draw(sheet, pen, tile, left, top, frame)
         if captions:
             bottom = top + height + 2 * frame
-            pen.text((lefts[0], bottom), captions[number], fill=INK)
+            pen.text((lefts[0], bottom), captions[number], fill=TEXT)
     return sheet
 
 
 def _lefts(columns: int, step: int, gap: int, wider_before: Collection[int]) -> list[int]:
     """Returns the left edge of each column."""
-    lefts, left = [], 0
+    lefts = []
+    left = 0
     for column in range(columns):
         left += 2 * gap if column in wider_before else 0
         lefts.append(left)
@@ -86,7 +91,8 @@ def _draw(
 ) -> None:
     """Draws one picture, and its frame if it has one."""
     height, width, _ = tile.image.shape
-    x, y = left + frame, top + frame
+    x = left + frame
+    y = top + frame
     if tile.right is not None:
         box = (left, top, x + width + frame - 1, y + height + frame - 1)
         pen.rectangle(box, outline=RIGHT if tile.right else WRONG, width=frame)

@@ -15,7 +15,7 @@ from reid.robustness.attacks.bim import BIM
 from reid.robustness.attacks.fgsm import FGSM
 from reid.robustness.attacks.mi_fgsm import MIFGSM
 from reid.robustness.attacks.pgd import PGD
-from reid.robustness.attacks.square import Square, place, window
+from reid.robustness.attacks.square import Square, draw_window, window_size
 from reid.robustness.ball import Linf
 from reid.robustness.rngs import ImageRNGs
 from reid.utils.errors import InputError
@@ -209,12 +209,12 @@ def test_apgd_checkpoints_as_the_paper_lists_them() -> None:
 
 @pytest.mark.parametrize("share", [0.01, 0.1, 0.3, 0.4, 0.8, 1.0])
 def test_square_fits_a_person_and_keeps_its_area(share: float) -> None:
-    rows, columns = window(share, 256, 128)
+    rows, columns = window_size(share, 256, 128)
     assert 1 <= rows <= 256 and 1 <= columns <= 128
     assert rows * columns == pytest.approx(share * 256 * 128, rel=0.02)
     rng = rngs().generators[0]
     for _ in range(50):
-        y, x = place(rng, (rows, columns), (256, 128))
+        y, x = draw_window(rng, (rows, columns), (256, 128))
         assert y.start >= 0 and y.stop <= 256 and x.start >= 0 and x.stop <= 128
 
 

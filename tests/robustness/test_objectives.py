@@ -129,7 +129,7 @@ def test_attacks_lead_away_from_oneself(name: str) -> None:
     out = PGD(EPS)(bound(name, embed, clean, case(embed)), clean, ImageRNGs(0, range(6)))
     with torch.no_grad():
         assert (cosine(embed(out), embed(clean)) < 0.999).all()
-    own = case(embed).guides.own(case(embed).pids, case(embed).camids)
+    own = case(embed).guides.matches(case(embed).pids, case(embed).camids)
     if name in ("fna", "metric"):
         with torch.no_grad():
             assert (own.squared_distances(embed(out)) > own.squared_distances(embed(clean))).all()
@@ -143,7 +143,7 @@ def test_fna_leads_away_from_one_match_and_nearer_to_the_furthest_than_to_it() -
     with torch.no_grad():
         before, after = embed(clean), embed(out)
         far = about.guides.furthest_centroid(before, about.pids)
-        own = about.guides.own(about.pids, about.camids).total
+        own = about.guides.matches(about.pids, about.camids).total
     gain = [cosine(f, far) - cosine(f, own) for f in (before, after)]
     assert (gain[1] > gain[0]).all()
 
@@ -210,7 +210,7 @@ def test_guides_leave_out_distractors_and_junk() -> None:
     assert guides.identities.tolist() == [1, 2, 3]
     everybody = Guides(Features(feats, pids, camids))  # 0 is a person unless the data set says so
     assert everybody.identities.tolist() == [0, 1, 2, 3]
-    own = guides.own(torch.tensor([1]), torch.tensor([0]))
+    own = guides.matches(torch.tensor([1]), torch.tensor([0]))
     assert own.number.item() == 1 and torch.equal(own.total[0], feats[1])
     far = guides.furthest_centroid(feats[:1], torch.tensor([1]))
     assert any(torch.equal(far[0], feats[i]) for i in (2, 3))

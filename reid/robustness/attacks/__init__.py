@@ -1,4 +1,4 @@
-"""Attacks: how the loss is raised; a file dropped in here registers itself."""
+"""Attacks: methods that raise a loss. Every module of this package is imported and registered."""
 
 from reid.robustness.attacks.base import Attack, Loss
 from reid.robustness.attacks.registry import ATTACKS

@@ -1,4 +1,4 @@
-"""What several attacks share: a gradient per image, iterated steps, the better of two."""
+"""Functions that several attacks use: gradient per image, iterated steps, the better image."""
 
 from collections.abc import Callable
 
@@ -8,18 +8,19 @@ from torch import Tensor
 from reid.robustness.attacks.base import Loss
 from reid.robustness.ball import Ball
 
-# A power of two changes no bit of fp32; without it gradients of fp16 are too small for its range.
+# Without scaling, fp16 gradients underflow. A power of two does not change the bits of fp32.
 SCALE = 2.0**10
 
 
 def gradient(loss: Loss, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns the loss (B,) and its gradient (B, 3, H, W) to the pixels alone.
+    """Returns the loss, (B,), and its gradient with respect to the pixels, (B, 3, H, W).
 
-    Losses of one batch do not touch each other, so the gradient of their sum holds each one's own.
+    The loss of an image depends on no other image, so the gradient of the sum is the gradient of
+    each loss.
 
     Args:
-        loss: (B, 3, H, W) to (B,).
-        images: (B, 3, H, W).
+        loss: Maps (B, 3, H, W) to (B,).
+        images: (B, 3, H, W) in [0, 1].
     """
     with torch.enable_grad():
         images = images.detach().requires_grad_()
@@ -29,15 +30,15 @@ def gradient(loss: Loss, images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def ascend(loss: Loss, start: Tensor, clean: Tensor, ball: Ball, steps: int, size: float) -> Tensor:
-    """Makes projected steps up the gradient of the loss; returns (B, 3, H, W).
+    """Makes projected steps along the gradient of the loss; returns the last images, (B, 3, H, W).
 
     Args:
-        loss: (B, 3, H, W) to (B,).
-        start: (B, 3, H, W), where the steps begin.
-        clean: (B, 3, H, W), center of the ball.
-        ball: Where images may be.
+        loss: Maps (B, 3, H, W) to (B,).
+        start: (B, 3, H, W) in [0, 1], the first images.
+        clean: (B, 3, H, W) in [0, 1], the centers of the ball.
+        ball: The allowed images.
         steps: Number of steps.
-        size: Size of a step in radii.
+        size: Size of a step in units of the radius of the ball.
     """
     images = start
     for _ in range(steps):
@@ -47,14 +48,12 @@ def ascend(loss: Loss, start: Tensor, clean: Tensor, ball: Ball, steps: int, siz
 
 
 def best_of(loss: Loss, attempts: int, attempt: Callable[[], Tensor]) -> Tensor:
-    """Returns, image by image, the attempt with the greatest loss, (B, 3, H, W).
-
-    The first of equal ones.
+    """Returns for each image the attempt with the greatest loss, (B, 3, H, W); the first of equals.
 
     Args:
-        loss: (B, 3, H, W) to (B,).
-        attempts: How many.
-        attempt: Makes one, (B, 3, H, W).
+        loss: Maps (B, 3, H, W) to (B,).
+        attempts: Number of attempts, at least 1.
+        attempt: Returns the images of one attempt, (B, 3, H, W).
     """
     best = attempt()
     if attempts == 1:
@@ -68,7 +67,9 @@ def best_of(loss: Loss, attempts: int, attempt: Callable[[], Tensor]) -> Tensor:
 
 
 def better(a: Tensor, a_loss: Tensor, b: Tensor, b_loss: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns, image by image, that of greater loss, and the greater loss; ``a`` if equal.
+    """Returns for each image the one of greater loss, (B, 3, H, W), and that loss, (B,).
+
+    If the losses are equal, it is the image of ``a``.
 
     Args:
         a: (B, 3, H, W) images.

@@ -1,4 +1,4 @@
-"""What an attack is: a search, within a ball around an image, for a greater loss."""
+"""The base class of attacks: an attack searches a ball around an image for a greater loss."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -13,17 +13,17 @@ Loss: TypeAlias = Callable[[Tensor], Tensor]  # (B, 3, H, W) in [0, 1] -> (B,), 
 
 
 class Attack(ABC):
-    """Searches for images in a ball that raise a loss.
+    """Searches a ball for images with a greater loss.
 
-    ``__init__`` takes ``eps``, the radius in [0, 1] units of a pixel, which is filled in. Arguments
+    The builder passes ``eps`` to ``__init__``: the radius in [0, 1] units of a pixel. Arguments
     with a default are config keys: ``ATTACK.<NAME>.<ARGUMENT>``. An argument ``steps`` is the
-    number of gradient steps, and ``step`` the size of one in units of eps, in every attack.
+    number of gradient steps, and ``step`` the size of one step in units of ``eps``.
 
     Attributes:
-        ball: Where the images may be; set it in ``__init__``.
-        uses_gradient: False where the loss is only evaluated.
-        compares: Whether it chooses between images by the values of their losses.
-        leaves_start: Whether it moves away from the clean image before it takes a gradient.
+        ball: The allowed images; ``__init__`` sets it.
+        uses_gradient: Whether it takes gradients; False if it only evaluates the loss.
+        compares: Whether it chooses between images by their losses.
+        leaves_start: Whether it leaves the clean image before it takes the first gradient.
     """
 
     ball: Ball
@@ -36,7 +36,7 @@ class Attack(ABC):
         """Returns perturbed images, (B, 3, H, W), within the ball around ``clean`` and in [0, 1].
 
         Args:
-            loss: What to raise.
+            loss: The loss to raise; maps (B, 3, H, W) in [0, 1] to (B,).
             clean: (B, 3, H, W) in [0, 1].
-            rngs: A generator for each image, so that the result does not depend on the batch.
+            rngs: A generator for each image, so that the result does not depend on the batches.
         """

@@ -1,4 +1,4 @@
-"""Iterated steps from the clean image, with the historic rule for their number."""
+"""Iterated steps from the clean image; their number follows the rule of the paper."""
 
 from torch import Tensor
 
@@ -18,8 +18,8 @@ class BIM(Attack):
 
     Args:
         eps: Radius in [0, 1] units of a pixel.
-        steps: Their number; 0 is the rule of the paper, min(eps + 4, 1.25 eps) in levels, rounded
-            down, at least 1.
+        steps: Number of steps; 0 is the rule of the paper, min(eps + 4, 1.25 eps) in levels,
+            rounded down, at least 1.
         step: Size of a step in units of eps; 0 is that of the paper, one level of a pixel.
     """
 
@@ -32,7 +32,10 @@ class BIM(Attack):
         self.steps = steps or max(1, int(min(levels + 4, 1.25 * levels) + 1e-6))
 
     def __call__(self, loss: Loss, clean: Tensor, rngs: ImageRNGs) -> Tensor:
-        """Returns the perturbed images, (B, 3, H, W); draws nothing."""
+        """Returns the images after all steps, (B, 3, H, W); uses no random numbers.
+
+        The arguments are those of :class:`reid.robustness.attacks.base.Attack`.
+        """
         if self.ball.eps == 0:
             return clean
         return ascend(loss, clean, clean, self.ball, self.steps, self.step)

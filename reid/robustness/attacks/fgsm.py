@@ -1,4 +1,4 @@
-"""One step."""
+"""An attack of one step."""
 
 from torch import Tensor
 
@@ -17,9 +17,9 @@ class FGSM(Attack):
 
     Args:
         eps: Radius in [0, 1] units of a pixel.
-        random_start: Begin at a random point of the ball and step 1.25 eps, as Wong et al. do in
-            "Fast is better than free", arXiv:2001.03994; for objectives whose gradient at the clean
-            image is zero.
+        random_start: Whether to start at a random point of the ball and step by 1.25 eps, as Wong
+            et al. do in "Fast is better than free", arXiv:2001.03994. It is needed for objectives
+            whose gradient at the clean image is zero.
     """
 
     def __init__(self, eps: float, random_start: bool = False) -> None:
@@ -27,7 +27,10 @@ class FGSM(Attack):
         self.random_start = self.leaves_start = random_start
 
     def __call__(self, loss: Loss, clean: Tensor, rngs: ImageRNGs) -> Tensor:
-        """Returns the perturbed images, (B, 3, H, W), after one step."""
+        """Returns the images after one step, (B, 3, H, W).
+
+        The arguments are those of :class:`reid.robustness.attacks.base.Attack`.
+        """
         if self.random_start:
             return ascend(loss, self.ball.sample(clean, rngs), clean, self.ball, 1, 1.25)
         return ascend(loss, clean, clean, self.ball, 1, 1.0)

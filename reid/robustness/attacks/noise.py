@@ -1,4 +1,4 @@
-"""No search at all."""
+"""Random noise, without a search."""
 
 from torch import Tensor
 
@@ -10,11 +10,11 @@ from reid.robustness.rngs import ImageRNGs
 
 @ATTACKS.register("noise")
 class UniformNoise(Attack):
-    """Uniform noise in the ball: the floor that every attack has to beat.
+    """Uniform noise in the ball: a baseline that every attack must beat.
 
     Args:
         eps: Radius in [0, 1] units of a pixel.
-        norm: ``linf`` or ``l2``.
+        norm: ``linf``, or ``l2`` (root mean square over an image).
     """
 
     uses_gradient = False
@@ -24,5 +24,8 @@ class UniformNoise(Attack):
         self.ball = make_ball(norm, eps)
 
     def __call__(self, loss: Loss, clean: Tensor, rngs: ImageRNGs) -> Tensor:
-        """Returns a random point of each image's ball, (B, 3, H, W); does not ask for the loss."""
+        """Returns a random point of the ball of each image, (B, 3, H, W); does not use the loss.
+
+        The arguments are those of :class:`reid.robustness.attacks.base.Attack`.
+        """
         return self.ball.sample(clean, rngs)

@@ -12,18 +12,18 @@ from reid.utils.checks import check_count, check_range
 
 @ATTACKS.register("pgd")
 class PGD(Attack):
-    """Projected gradient descent on the negative loss, with random starts and restarts.
+    """Projected gradient descent on the negative loss, with random starts.
 
     Source: Madry et al., "Towards Deep Learning Models Resistant to Adversarial Attacks",
     arXiv:1706.06083.
 
     Args:
         eps: Radius in [0, 1] units of a pixel.
-        steps: Gradient steps of one start. ``steps * step`` should be 2 at least, or the far side
-            of the ball is out of reach.
+        steps: Gradient steps of one start. ``steps * step`` should be at least 2, so that the steps
+            can reach the other side of the ball.
         step: Size of a step in units of eps.
-        restarts: Starts, of whose ends the one with the greatest loss is kept.
-        random_start: Whether to begin at a random point instead of the clean image.
+        restarts: Number of starts, at least 1; the last image with the greatest loss is kept.
+        random_start: Whether to start at a random point instead of the clean image.
         norm: ``linf``, or ``l2`` (root mean square over an image, see ``reid.robustness.ball``).
     """
 
@@ -39,16 +39,24 @@ class PGD(Attack):
         check_count("steps", steps, least=0)
         check_count("restarts", restarts)
         check_range("step", step, 0, above=True)
-        self.ball, self.steps, self.step = make_ball(norm, eps), steps, step
-        self.restarts, self.random_start = restarts, random_start
-        self.leaves_start, self.compares = random_start, restarts > 1
+        self.ball = make_ball(norm, eps)
+        self.steps = steps
+        self.step = step
+        self.restarts = restarts
+        self.random_start = random_start
+        self.leaves_start = random_start
+        self.compares = restarts > 1
 
     def __call__(self, loss: Loss, clean: Tensor, rngs: ImageRNGs) -> Tensor:
-        """Returns (B, 3, H, W): of each image the end of that start whose loss is greatest."""
-        restarts = self.restarts if self.random_start else 1  # the same start has the same end
+        """Returns for each image the last image of the best start, (B, 3, H, W).
+
+        The arguments are those of :class:`reid.robustness.attacks.base.Attack`.
+        """
+        restarts = self.restarts if self.random_start else 1  # equal starts give equal results
         return best_of(loss, restarts, lambda: self._once(loss, clean, rngs))
 
     def _once(self, loss: Loss, clean: Tensor, rngs: ImageRNGs) -> Tensor:
-        walks = self.random_start and self.steps > 0  # no steps: the clean image, not noise
-        start = self.ball.sample(clean, rngs) if walks else clean
+        # Without steps the result is the clean image, not noise.
+        starts_at_random = self.random_start and self.steps > 0
+        start = self.ball.sample(clean, rngs) if starts_at_random else clean
         return ascend(loss, start, clean, self.ball, self.steps, self.step)

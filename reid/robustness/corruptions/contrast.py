@@ -1,4 +1,4 @@
-"""Fog, or a weak lens."""
+"""Low contrast, as in fog or through a weak lens."""
 
 from collections.abc import Sequence
 
@@ -9,12 +9,12 @@ from torch import Tensor
 from reid.robustness.corruptions.checks import begin, finish
 from reid.robustness.corruptions.registry import CORRUPTIONS
 
-LEFT = (0.4, 0.3, 0.2, 0.1, 0.05)  # share of each pixel's distance to the mean that is left
+KEPT = (0.4, 0.3, 0.2, 0.1, 0.05)  # fraction of the difference to the mean that is kept
 
 
 @CORRUPTIONS.register("contrast")
 def contrast(images: Tensor, severity: int, rngs: Sequence[np.random.Generator]) -> Tensor:
-    """Draws each colour of an image towards its mean over that image; no random draws.
+    """Moves each colour of an image towards its mean over the image; returns (B, 3, H, W).
 
     Source: "contrast" of ImageNet-C: Hendrycks & Dietterich, ICLR 2019; the same factors and the
     same means.
@@ -22,9 +22,10 @@ def contrast(images: Tensor, severity: int, rngs: Sequence[np.random.Generator])
     Args:
         images: (B, 3, H, W) in [0, 1].
         severity: 1 to 5.
-        rngs: A generator for each image; not used.
+        rngs: B generators; not used.
     """
-    work, left = begin(images, severity, rngs, LEFT)
-    # Image by image and in float64: how a sum is split, and so its bits, depends on the batch size.
+    work, kept = begin(images, severity, rngs, KEPT)
+    # The order of a sum depends on the batch size and changes its last bits. So the mean is
+    # computed image by image and in float64.
     mean = torch.stack([image.double().mean((1, 2), keepdim=True) for image in work]).to(work.dtype)
-    return finish(mean + left * (work - mean), images)
+    return finish(mean + kept * (work - mean), images)

@@ -1,4 +1,4 @@
-"""A lens out of focus."""
+"""Gaussian blur, as of a lens that is out of focus."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ TRUNCATE = 4.0  # standard deviations at which the kernel ends
 
 @CORRUPTIONS.register("gaussian_blur")
 def gaussian_blur(images: Tensor, severity: int, rngs: Sequence[np.random.Generator]) -> Tensor:
-    """Convolves with a Gaussian whose width is a share of the image's height; draws nothing.
+    """Convolves with a Gaussian whose width is proportional to H; returns (B, 3, H, W).
 
     Source: "gaussian_blur" of ImageNet-C (its extra corruptions): Hendrycks & Dietterich, ICLR
     2019; the same standard deviations, in pixels of 224.
@@ -26,7 +26,7 @@ def gaussian_blur(images: Tensor, severity: int, rngs: Sequence[np.random.Genera
     Args:
         images: (B, 3, H, W) in [0, 1].
         severity: 1 to 5.
-        rngs: A generator for each image; not used.
+        rngs: B generators; not used.
     """
     work, sigma = begin(images, severity, rngs, SIGMA)
     weights = _half_kernel(sigma * work.shape[2] / HEIGHT)
@@ -34,7 +34,7 @@ def gaussian_blur(images: Tensor, severity: int, rngs: Sequence[np.random.Genera
 
 
 def _half_kernel(sigma: float) -> list[float]:
-    """Returns the weights at offsets 0, 1, 2, ...; with the other side they sum to 1."""
+    """Returns the weights at offsets 0, 1, 2, ...; those of -2, -1, 0, 1, 2, ... sum to 1."""
     half = np.exp(-0.5 * (np.arange(int(TRUNCATE * sigma + 0.5) + 1) / sigma) ** 2)
     return (half / (2 * half.sum() - half[0])).tolist()
 
@@ -42,9 +42,11 @@ def _half_kernel(sigma: float) -> list[float]:
 def _along(dim: int, images: Tensor, weights: list[float]) -> Tensor:
     """Convolves along one dimension.
 
-    A sum of shifted images, since the bits of a library's convolution depend on the batch size.
+    It is a sum of shifted images, because the last bits of torch's convolution depend on the batch
+    size.
     """
-    size, radius = images.shape[dim], len(weights) - 1
+    size = images.shape[dim]
+    radius = len(weights) - 1
     padded = images.index_select(dim, _mirrored(size, radius).to(images.device))
     total = weights[0] * images
     for offset in range(1, radius + 1):
@@ -56,5 +58,5 @@ def _along(dim: int, images: Tensor, weights: list[float]) -> Tensor:
 
 def _mirrored(size: int, radius: int) -> Tensor:
     """Returns the indices of a padded line: ... 1 0 | 0 1 ... size-1 | size-1 size-2 ..."""
-    place = torch.arange(-radius, size + radius) % (2 * size)
-    return torch.minimum(place, 2 * size - 1 - place)
+    index = torch.arange(-radius, size + radius) % (2 * size)
+    return torch.minimum(index, 2 * size - 1 - index)

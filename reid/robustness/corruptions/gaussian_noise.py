@@ -1,4 +1,4 @@
-"""A sensor in the dark."""
+"""Gaussian noise, as of a sensor in the dark."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ STD = (0.08, 0.12, 0.18, 0.26, 0.38)  # for pixels in [0, 1]
 
 @CORRUPTIONS.register("gaussian_noise")
 def gaussian_noise(images: Tensor, severity: int, rngs: Sequence[np.random.Generator]) -> Tensor:
-    """Adds normal noise, independent for each pixel and colour, and cuts to [0, 1].
+    """Adds independent normal noise to all values and clips to [0, 1]; returns (B, 3, H, W).
 
     Source: "gaussian_noise" of ImageNet-C: Hendrycks & Dietterich, "Benchmarking Neural Network
     Robustness to Common Corruptions and Perturbations", ICLR 2019; the same standard deviations.
@@ -23,7 +23,7 @@ def gaussian_noise(images: Tensor, severity: int, rngs: Sequence[np.random.Gener
     Args:
         images: (B, 3, H, W) in [0, 1].
         severity: 1 to 5.
-        rngs: A generator for each image.
+        rngs: B generators, one for each image.
     """
     work, std = begin(images, severity, rngs, STD)
     noise = [rng.standard_normal(work.shape[1:], np.float32) for rng in rngs]

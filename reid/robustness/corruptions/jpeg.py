@@ -1,4 +1,4 @@
-"""A stream squeezed too hard."""
+"""Strong JPEG compression."""
 
 import io
 from collections.abc import Sequence
@@ -11,24 +11,24 @@ from torch import Tensor
 from reid.robustness.corruptions.checks import begin, finish
 from reid.robustness.corruptions.registry import CORRUPTIONS
 
-QUALITY = (25, 18, 15, 10, 7)  # as the JPEG library counts, 1 to 95
+QUALITY = (25, 18, 15, 10, 7)  # in the scale of the JPEG library, 1 to 95
 
 
 @CORRUPTIONS.register("jpeg")
 def jpeg(images: Tensor, severity: int, rngs: Sequence[np.random.Generator]) -> Tensor:
-    """Rounds to 8 bits, encodes as JPEG and decodes again, on the CPU; draws nothing.
+    """Encodes 8-bit images as JPEG and decodes them, on the CPU; returns (B, 3, H, W).
 
     Colours are stored at half the resolution (4:2:0), as Pillow does by default.
 
     Source: "jpeg_compression" of ImageNet-C: Hendrycks & Dietterich, ICLR 2019; the same qualities
     and the same library.
-    Differs: applied at the network's input size, not at 224 x 224; JPEG's blocks are 8 x 8 or
-    16 x 16 pixels of whatever it is given.
+    Differs: applied at the network's input size, not at 224 x 224; JPEG's blocks are always
+    8 x 8 or 16 x 16 pixels.
 
     Args:
         images: (B, 3, H, W) in [0, 1].
         severity: 1 to 5.
-        rngs: A generator for each image; not used.
+        rngs: B generators; not used.
     """
     work, quality = begin(images, severity, rngs, QUALITY)
     pixels = (work * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
@@ -37,7 +37,7 @@ def jpeg(images: Tensor, severity: int, rngs: Sequence[np.random.Generator]) -> 
 
 
 def _round_trip(pixels: np.ndarray, quality: int) -> np.ndarray:
-    """Maps (H, W, 3) uint8 to what is left of it."""
+    """Maps (H, W, 3) uint8 to the decoded image of the same shape."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=quality)
     with Image.open(file) as image:

@@ -1,4 +1,4 @@
-"""A person far away."""
+"""Low resolution, as of a person who is far away."""
 
 from collections.abc import Iterable, Sequence
 
@@ -11,24 +11,24 @@ from reid.robustness.corruptions.registry import CORRUPTIONS
 
 FACTOR = (1.5, 2.0, 3.0, 4.0, 6.0)  # of height and width
 
-Tap = tuple[np.ndarray, np.ndarray]  # for each line of the result: a line of the source, its share
+Tap = tuple[np.ndarray, np.ndarray]  # for each line of the result: a line of the source, its weight
 
 
 @CORRUPTIONS.register("low_resolution")
 def low_resolution(images: Tensor, severity: int, rngs: Sequence[np.random.Generator]) -> Tensor:
-    """Shrinks by averaging over areas and enlarges bilinearly to the old size; draws nothing.
+    """Shrinks by area averaging and enlarges bilinearly to the old size; returns (B, 3, H, W).
 
-    The small image is round(H / factor) x round(W / factor); each of its pixels is the mean of its
-    area, pixels that lie in it partly counted by their part.
+    The small image is round(H / factor) x round(W / factor); each of its pixels is the mean of an
+    area; a pixel that lies partly in the area has the weight of that fraction.
 
     Source: the factors are ours: at 256 x 128 the last leaves 43 x 21 pixels, a person at the far
     end of a square. ImageNet-C's "pixelate" (Hendrycks & Dietterich, ICLR 2019) shrinks by 1.7, 2,
-    2.5, 3.3 and 4, and repeats pixels to enlarge, whose hard edges no resize of a loader makes.
+    2.5, 3.3 and 4, and repeats pixels to enlarge. The resize of a loader makes no such hard edges.
 
     Args:
         images: (B, 3, H, W) in [0, 1].
         severity: 1 to 5.
-        rngs: A generator for each image; not used.
+        rngs: B generators; not used.
     """
     work, factor = begin(images, severity, rngs, FACTOR)
     for dim in (2, 3):
@@ -39,11 +39,14 @@ def low_resolution(images: Tensor, severity: int, rngs: Sequence[np.random.Gener
 
 
 def _mixed(images: Tensor, dim: int, taps: Iterable[Tap]) -> Tensor:
-    """Resamples one dimension; the last bits of torch's ``interpolate`` vary with its threads."""
+    """Resamples one dimension.
+
+    torch's ``interpolate`` is not used, because its last bits depend on the number of threads.
+    """
     total: Tensor | float = 0.0
-    for place, share in taps:
-        lines = images.index_select(dim, torch.from_numpy(place).to(images.device))
-        total = total + lines * torch.from_numpy(share).to(images).view(-1, *[1] * (3 - dim))
+    for source, weight in taps:
+        lines = images.index_select(dim, torch.from_numpy(source).to(images.device))
+        total = total + lines * torch.from_numpy(weight).to(images).view(-1, *[1] * (3 - dim))
     return torch.as_tensor(total)
 
 
@@ -52,12 +55,12 @@ def _area(size: int, count: int) -> Iterable[Tap]:
     edges = np.arange(count + 1) * (size / count)
     for index in np.floor(edges[:-1]) + np.arange(size // count + 2)[:, None]:
         inside = np.minimum(edges[1:], index + 1) - np.maximum(edges[:-1], index)
-        place = np.minimum(index, size - 1).astype(np.int64)
-        yield place, np.maximum(inside, 0) * count / size
+        source = np.minimum(index, size - 1).astype(np.int64)
+        yield source, np.maximum(inside, 0) * count / size
 
 
 def _bilinear(count: int, size: int) -> Iterable[Tap]:
-    """Mixes, of ``count`` lines, the two nearest to each of ``size`` in the same extent."""
+    """Interpolates ``count`` lines linearly to ``size`` lines."""
     center = ((np.arange(size) + 0.5) * count / size - 0.5).clip(0, count - 1)
     low = center.astype(np.int64)
     yield low, 1 - (center - low)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from reid.utils.registry import Registry
 
-# (images, severity, rngs) -> images; what each keeps to is said in reid/robustness/corruptions.
+# (images, severity, rngs) -> images; reid/robustness/corruptions/__init__.py has the contract.
 Corruption = Callable[[Tensor, int, Sequence[np.random.Generator]], Tensor]
 
 CORRUPTIONS: Registry[Corruption] = Registry("corruption", facts=("images", "severity", "rngs"))

@@ -1,6 +1,6 @@
-"""What an attack raises; a file dropped in here registers itself.
+"""Objectives: the losses that attacks raise. Every module here is imported and registered.
 
-An objective is a few lines of formula, so those that need the same knowledge share a file:
+An objective is a short formula, so objectives that need the same information are in one file:
 ``own_feature`` needs the model and the image, ``other_side`` the features of the other side,
 ``classifier`` the classifier.
 """

@@ -1,4 +1,4 @@
-"""Away from the training identity that the classifier sees."""
+"""An objective that moves images away from the identity that the classifier predicts."""
 
 import torch
 from torch import Tensor
@@ -16,14 +16,14 @@ from reid.robustness.rngs import ImageRNGs
 class Classification(Objective):
     """Cross-entropy to the training identity predicted for the clean image.
 
-    Test identities are no training identities, so this attacks a decision that retrieval never
-    takes: weak, and saturated logits hide its gradient. For comparison only.
+    It is weak and serves for comparison only: retrieval makes no such decision, because test
+    identities are not training identities, and saturated logits hide the gradient.
     """
 
     def __call__(self, embed: Embedding, clean: Tensor, case: Case, rngs: ImageRNGs) -> Loss:
-        """Returns the cross-entropy of (B, 3, H, W) images, to be maximised.
+        """Returns the cross-entropy (B,) of (B, 3, H, W) images, to be maximised.
 
-        See :class:`reid.robustness.objectives.base.Objective`.
+        The arguments are those of :class:`reid.robustness.objectives.base.Objective`.
         """
         with torch.no_grad():
             label = embed.logits(clean).argmax(1)

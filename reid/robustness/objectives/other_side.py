@@ -1,4 +1,4 @@
-"""Away from the right images of the other side, or towards wrong ones."""
+"""Objectives that move images away from right images of the other side, or towards wrong ones."""
 
 from torch import Tensor
 
@@ -20,27 +20,27 @@ class Metric(Objective):
     """
 
     def __call__(self, embed: Embedding, clean: Tensor, case: Case, rngs: ImageRNGs) -> Loss:
-        """Returns the loss of (B, 3, H, W) images, the sum over their true matches.
+        """Returns the sum (B,) over the true matches g of |f(x') - f(g)|^2; x' is (B, 3, H, W).
 
-        See :class:`reid.robustness.objectives.base.Objective`.
+        The arguments are those of :class:`reid.robustness.objectives.base.Objective`.
         """
-        own = case.guides.own(case.pids, case.camids)
-        return lambda images: own.squared_distances(embed(images))
+        matches = case.guides.matches(case.pids, case.camids)
+        return lambda images: matches.squared_distances(embed(images))
 
 
 @OBJECTIVES.register("metric_targeted")
 class TargetedMetric(Objective):
-    """Targeted metric attack: minus the sum over images t of a drawn identity of |f(x') - f(t)|^2.
+    """Targeted metric attack: minus the sum over images t of a random identity of |f(x') - f(t)|^2.
 
-    Source: as ``metric``.
+    Source: that of ``metric``.
     """
 
     targeted = True
 
     def __call__(self, embed: Embedding, clean: Tensor, case: Case, rngs: ImageRNGs) -> Loss:
-        """Returns the loss of (B, 3, H, W) images, each with an identity drawn for it.
+        """Returns minus the sum (B,) of the target distances of (B, 3, H, W) images.
 
-        See :class:`reid.robustness.objectives.base.Objective`.
+        The arguments are those of :class:`reid.robustness.objectives.base.Objective`.
         """
         target = case.guides.of_identity(case.guides.targets(case.pids, case.indices))
         return lambda images: -target.squared_distances(embed(images))
@@ -56,29 +56,30 @@ class FurthestNegative(Objective):
     """
 
     def __call__(self, embed: Embedding, clean: Tensor, case: Case, rngs: ImageRNGs) -> Loss:
-        """Returns the loss of (B, 3, H, W) images, with the identity that is furthest now.
+        """Returns the loss (B,) of (B, 3, H, W) images; c depends on the clean images only.
 
-        See :class:`reid.robustness.objectives.base.Objective`.
+        The arguments are those of :class:`reid.robustness.objectives.base.Objective`.
         """
         far = case.guides.furthest_centroid(case.clean_feats(embed, clean), case.pids)
-        own = case.guides.own(case.pids, case.camids)
+        matches = case.guides.matches(case.pids, case.camids)
 
         def loss(images: Tensor) -> Tensor:
             feats = embed(images)
-            return own.squared_distances(feats) - (feats - far).square().sum(1)
+            return matches.squared_distances(feats) - (feats - far).square().sum(1)
 
         return loss
 
 
 @OBJECTIVES.register("neighbors")
 class Neighborhood(Objective):
-    """The attack that knows of re-ranking: out of the query's neighbourhood, into a far one.
+    """Attack on re-ranking: moves a query away from its neighbours and towards another identity.
 
-    The sum over the k nearest g, right or wrong, of |f(x') - f(g)|^2, minus |f(x') - c|^2: what
-    k-reciprocal re-ranking encodes a query by are its neighbours, so these are what to leave.
+    It is the sum over the k nearest g, right or wrong, of |f(x') - f(g)|^2, minus |f(x') - c|^2,
+    with c as in ``fna``. k-reciprocal re-ranking describes a query by its neighbours, so the attack
+    leaves them.
 
     Args:
-        k: Neighbours, as k1 of the re-ranking.
+        k: Number of neighbours; it corresponds to k1 of the re-ranking.
     """
 
     def __init__(self, k: int = 20) -> None:
@@ -86,9 +87,9 @@ class Neighborhood(Objective):
         self.k = k
 
     def __call__(self, embed: Embedding, clean: Tensor, case: Case, rngs: ImageRNGs) -> Loss:
-        """Returns the loss of (B, 3, H, W) images, with the neighbours that they have now.
+        """Returns the loss (B,) of (B, 3, H, W) images; g and c depend on the clean images only.
 
-        See :class:`reid.robustness.objectives.base.Objective`.
+        The arguments are those of :class:`reid.robustness.objectives.base.Objective`.
         """
         before = case.clean_feats(embed, clean)
         far = case.guides.furthest_centroid(before, case.pids)

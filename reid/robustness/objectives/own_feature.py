@@ -1,4 +1,4 @@
-"""Away from the image's own feature: the attacker needs the model and the image, nothing else."""
+"""Objectives that move an image away from its clean feature; they need only model and image."""
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ from reid.robustness.rngs import ImageRNGs
 
 @OBJECTIVES.register("sma")
 class SelfMetric(Objective):
-    """Self metric attack: |f(x') - f(x)|^2. Knows nothing of the other side.
+    """Self metric attack: |f(x') - f(x)|^2. It uses nothing of the other side.
 
     Source: Bouniot et al., "Vulnerability of Person Re-Identification Models to Metric Adversarial
     Attacks", CVPR workshops 2020.
@@ -25,9 +25,9 @@ class SelfMetric(Objective):
     flat_at_clean = True
 
     def __call__(self, embed: Embedding, clean: Tensor, case: Case, rngs: ImageRNGs) -> Loss:
-        """Returns the squared distance (B,) to the clean feature, to be maximised.
+        """Returns the squared distance (B,) of (B, 3, H, W) images to the clean feature.
 
-        See :class:`reid.robustness.objectives.base.Objective`.
+        The arguments are those of :class:`reid.robustness.objectives.base.Objective`.
         """
         before = case.clean_feats(embed, clean)
         return lambda images: (embed(images) - before).square().sum(1)
@@ -37,7 +37,7 @@ class SelfMetric(Objective):
 class OppositeDirection(Objective):
     """Opposite-direction feature attack on unit features: -|f(x') + f(x)|^2.
 
-    Of unit vectors |u + v|^2 + |u - v|^2 = 4, so this is ``sma`` less 4: the same attack.
+    For unit vectors |u + v|^2 + |u - v|^2 = 4, so it is ``sma`` minus 4, which is the same attack.
 
     Source: Zheng et al., "U-turn: Crafting Adversarial Queries with Opposite-direction Features",
     arXiv:1809.02681.
@@ -46,9 +46,9 @@ class OppositeDirection(Objective):
     flat_at_clean = True
 
     def __call__(self, embed: Embedding, clean: Tensor, case: Case, rngs: ImageRNGs) -> Loss:
-        """Returns the loss of (B, 3, H, W) images on unit features.
+        """Returns -|f(x') + f(x)|^2, (B,), of (B, 3, H, W) images, on unit features.
 
-        See :class:`reid.robustness.objectives.base.Objective`.
+        The arguments are those of :class:`reid.robustness.objectives.base.Objective`.
         """
         with torch.no_grad():
             before = normalize(embed(clean))
@@ -57,18 +57,18 @@ class OppositeDirection(Objective):
 
 @OBJECTIVES.register("odfa_raw")
 class RawOppositeDirection(Objective):
-    """Opposite-direction feature attack on features of their own length: -|z(x') + z(x)|^2.
+    """Opposite-direction feature attack on features that are not normalised: -|z(x') + z(x)|^2.
 
-    It has a gradient at the clean image, but mostly shortens z, which a ranking by unit features
-    does not see: a weak attack, here because the literature reports it.
+    It has a gradient at the clean image, but mostly shortens z, which does not change a ranking by
+    unit features. It is a weak attack, included because the literature reports it.
 
     Source: Zheng et al., arXiv:1809.02681, see ``odfa``.
     """
 
     def __call__(self, embed: Embedding, clean: Tensor, case: Case, rngs: ImageRNGs) -> Loss:
-        """Returns the loss of (B, 3, H, W) images on features of any length.
+        """Returns -|z(x') + z(x)|^2, (B,), of (B, 3, H, W) images, on raw features.
 
-        See :class:`reid.robustness.objectives.base.Objective`.
+        The arguments are those of :class:`reid.robustness.objectives.base.Objective`.
         """
         with torch.no_grad():
             before = embed.raw(clean)
@@ -77,7 +77,7 @@ class RawOppositeDirection(Objective):
 
 @OBJECTIVES.register("lta")
 class LocalTransformation(Objective):
-    """Local transformation attack: |f(x') - f(T(x))|^2, T a gray patch drawn anew at each call.
+    """Local transformation attack: |f(x') - f(T(x))|^2, where T makes a random patch gray.
 
     Source: Gong et al., "Person Re-identification Method Based on Color Attack and Joint Defence",
     arXiv:2111.09571; patches as in local grayscale patch replacement.
@@ -86,9 +86,9 @@ class LocalTransformation(Objective):
     redrawn = True
 
     def __call__(self, embed: Embedding, clean: Tensor, case: Case, rngs: ImageRNGs) -> Loss:
-        """Returns a loss of (B, 3, H, W) images that draws new patches at each call.
+        """Returns the loss (B,) of (B, 3, H, W) images; each call draws new patches.
 
-        See :class:`reid.robustness.objectives.base.Objective`.
+        The arguments are those of :class:`reid.robustness.objectives.base.Objective`.
         """
 
         def loss(images: Tensor) -> Tensor:
@@ -100,7 +100,7 @@ class LocalTransformation(Objective):
 
 
 def gray_patches(images: Tensor, rngs: ImageRNGs) -> Tensor:
-    """Returns copies, (B, 3, H, W), with one random rectangle gray.
+    """Returns copies of the images, (B, 3, H, W), each with one random rectangle in gray.
 
     Args:
         images: (B, 3, H, W) in [0, 1].
