@@ -31,7 +31,7 @@ SETTINGS = [
 class HeapFacts(ctypes.Structure):
     """What glibc's mallinfo2() returns."""
 
-    _fields_ = [  # noqa: RUF012 - ctypes reads them so
+    _fields_ = [
         (name, ctypes.c_size_t)
         for name in (
             "arena", "ordblks", "smblks", "hblks", "hblkhd",
