@@ -1,15 +1,22 @@
 """What every component of a table keeps; a file dropped into a package is tested at once."""
 
 import inspect
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from reid.config.imports import load_parts, resolved
 from reid.losses import LOSSES
 from reid.modeling import BACKBONES, HEADS, REGULARIZERS
 from reid.utils.errors import InputError
+
+# REID_IMPORTS=parts/a.py,parts/b.py has parts from outside tested as well.
+ENTRIES = [entry for entry in os.environ.get("REID_IMPORTS", "").split(",") if entry]
+load_parts(tuple(resolved(entry, Path.cwd()) for entry in ENTRIES), "REID_IMPORTS")
 
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
 TABLES = [REGULARIZERS, LOSSES, BACKBONES, HEADS]
@@ -32,7 +39,8 @@ def test_defaults_are_plain_values_so_that_they_can_be_config_keys(component: An
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_facts_are_among_those_the_wiring_knows(component: Any) -> None:
     parameters = inspect.signature(component).parameters.values()
-    facts = {p.name for p in parameters if p.default is p.empty}
+    named = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    facts = {p.name for p in named if p.default is p.empty}
     assert facts <= {"num_classes", "feat_dim"}
 
 

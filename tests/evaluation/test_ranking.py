@@ -17,6 +17,8 @@ from reid.utils.errors import InputError
 def way(request, monkeypatch):
     """Every test of this file runs both ways: as a small evaluation does, and as a large one."""
     monkeypatch.setattr(loops, "COMPILED_FROM", 0 if request.param == "counted" else 2**60)
+    # Both share rows out among as many threads, also where tests/conftest.py gives torch one.
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     return request.param
 
 

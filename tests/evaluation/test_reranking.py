@@ -13,6 +13,8 @@ from reid.utils.errors import InputError
 def way(request, monkeypatch):
     """Every test of this file runs both ways: as on a GPU, and as on a CPU with many images."""
     monkeypatch.setattr(loops, "COMPILED_FROM", 0 if request.param == "compiled" else 2**60)
+    # Both share rows out among as many threads, also where tests/conftest.py gives torch one.
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
 
 
 def clusters(seed, num_query, num_gallery, num_ids=12, dim=16, spread=0.7):

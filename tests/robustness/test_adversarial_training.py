@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import narrow
 import pytest
 import torch
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from reid.evaluation.features import Embedding
-from reid.modeling import BACKBONES, HEADS, REGULARIZERS, ReIDModel
+from reid.modeling import HEADS, REGULARIZERS, ReIDModel
 from reid.robustness.adversarial_training import AdversarialTraining, spread
 from reid.utils.errors import InputError
 
@@ -25,10 +26,11 @@ def images() -> Tensor:
 
 
 def network(dtype: torch.dtype | None = None) -> Embedding:
-    """A resnet18 with regularizers, in training mode."""
+    """A narrow resnet18 with regularizers, in training mode."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        backbone, head = BACKBONES["resnet18"](), HEADS["bnneck"](feat_dim=512, num_classes=4)
+        backbone = narrow.backbone()
+        head = HEADS["bnneck"](feat_dim=narrow.FEAT_DIM, num_classes=4)
     parts = {"conv1": REGULARIZERS["lfm"](p=1.0), "pool": REGULARIZERS["dropout"]()}
     model = ReIDModel(backbone, head, parts, (0.5,) * 3, (0.25,) * 3)
     model.reseed(1)

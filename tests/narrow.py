@@ -1,0 +1,35 @@
+"""A ResNet-18 for tests of what hangs on no width: the same layers, an eighth of the channels."""
+
+import pytest
+import torchvision
+from torch import nn
+from torchvision.models.resnet import BasicBlock, ResNet
+
+from reid.modeling import BACKBONES
+
+FEAT_DIM = 64
+
+
+class Narrow(ResNet):
+    """All behind the stem is narrow, and what it costs is a fiftieth."""
+
+    def _make_layer(
+        self, block: type[BasicBlock], planes: int, *more: int, **settings: int
+    ) -> nn.Sequential:
+        made: nn.Sequential = super()._make_layer(block, planes // 8, *more, **settings)
+        return made
+
+
+def resnet18(weights: None = None) -> ResNet:
+    """What stands in for ``torchvision.models.resnet18``."""
+    net = Narrow(BasicBlock, [2, 2, 2, 2])
+    net.fc = nn.Linear(FEAT_DIM, 1)
+    return net
+
+
+def backbone(**settings: int) -> nn.Module:
+    """The backbone "resnet18" of the table, but narrow."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torchvision.models, "resnet18", resnet18)
+        made: nn.Module = BACKBONES["resnet18"](**settings)
+    return made
