@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from torch import nn
 from yacs.config import CfgNode
 
@@ -41,6 +42,21 @@ def test_a_key_younger_than_the_checkpoint_is_at_its_default(tmp_path: Path) -> 
     changed = load_cfg(CONFIG, ["SOLVER.ACCUMULATE", "2"])
     with pytest.raises(InputError, match=r"SOLVER.ACCUMULATE None, this config says 2"):
         builders.check_resumable(changed, path, LOGGER)
+
+
+def test_a_checkpoint_older_than_the_poolings_is_one_of_the_average(tmp_path: Path) -> None:
+    small = ["MODEL.BACKBONE.NAME", "resnet18", "MODEL.DEVICE", "cpu"]
+    cfg = load_cfg(CONFIG, small)
+    model = builders.build_model(cfg, 2, pretrained=False)
+    tree = yaml.safe_load(dump(cfg))
+    del tree["MODEL"]["POOLING"], tree["INPUT"]["TRANSFORMS"], tree["IMPORTS"]
+    tree["ATTACK"]["BIM"] = {"STEPS": 0, "STEP_255": 1.0}  # a key that is gone
+    path = tmp_path / "last.pth"
+    checkpoint.save(path, model, 3, yaml.safe_dump(tree), [1, 2], {})
+    builders.load_trained(cfg, path, LOGGER)
+    builders.check_resumable(cfg, path, LOGGER)
+    with pytest.raises(InputError, match=r"MODEL.POOLING.NAME None, this config says max"):
+        builders.load_trained(load_cfg(CONFIG, [*small, "MODEL.POOLING.NAME", "max"]), path, LOGGER)
 
 
 def test_another_setting_is_another_run_and_a_free_one_is_not(tmp_path: Path) -> None:

@@ -5,43 +5,44 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from reid.config.defaults import TABLES
 from reid.config.imports import load_parts, resolved
+from reid.data.augmentation import AUGMENTATIONS, Augmentation
+from reid.data.samplers import SAMPLERS, PlanSampler
 from reid.losses import LOSSES
-from reid.modeling import BACKBONES, HEADS, REGULARIZERS
+from reid.modeling import BACKBONES, HEADS, POOLINGS, REGULARIZERS
+from reid.robustness.objectives import OBJECTIVES
 from reid.utils.errors import InputError
+from reid.utils.registry import Registry
 
 # REID_IMPORTS=parts/a.py,parts/b.py has parts from outside tested as well.
 ENTRIES = [entry for entry in os.environ.get("REID_IMPORTS", "").split(",") if entry]
 load_parts(tuple(resolved(entry, Path.cwd()) for entry in ENTRIES), "REID_IMPORTS")
 
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
-TABLES = [REGULARIZERS, LOSSES, BACKBONES, HEADS]
 COMPONENTS = [
-    pytest.param(table[name], id=f"{table.kind}-{name}")
+    pytest.param(table, name, id=f"{table.kind}-{name}")
     for table in TABLES
     for name in table.names()
 ]
 
 
-@pytest.mark.parametrize("component", COMPONENTS)
-def test_defaults_are_plain_values_so_that_they_can_be_config_keys(component: Any) -> None:
-    for parameter in inspect.signature(component).parameters.values():
-        default = parameter.default
-        if default is not parameter.empty:
-            items = default if isinstance(default, tuple) else (default,)
-            assert all(type(item) in (bool, int, float, str) for item in items), parameter
+@pytest.mark.parametrize(("table", "name"), COMPONENTS)
+def test_a_default_is_a_value_of_its_setting(table: Registry, name: str) -> None:
+    for argument, setting in table.settings(name).items():
+        assert setting.fit(setting.default) == setting.default, argument
 
 
-@pytest.mark.parametrize("component", COMPONENTS)
-def test_facts_are_among_those_the_wiring_knows(component: Any) -> None:
-    parameters = inspect.signature(component).parameters.values()
-    named = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-    facts = {p.name for p in named if p.default is p.empty}
-    assert facts <= {"num_classes", "feat_dim"}
+@pytest.mark.parametrize(("table", "name"), COMPONENTS)
+def test_arguments_are_facts_or_settings(table: Registry, name: str) -> None:
+    parameters = inspect.signature(table[name]).parameters.values()
+    named = {p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+    assert named <= {*table.facts, *table.settings(name)}
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.kind)
@@ -244,3 +245,144 @@ def test_head_returns_features_and_logits(name: str, training: bool) -> None:
     assert head.num_classes == 5
     assert [tuple(t.shape) for t in (out.feat, out.feat_bn, out.logits)] == [(4, 6), (4, 6), (4, 5)]
     assert all(t.isfinite().all() for t in out)
+
+
+poolings = pytest.mark.parametrize("name", POOLINGS.names())
+
+
+@poolings
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("size", [(1, 1), (4, 2)])
+def test_pooling_gives_one_finite_float32_vector(
+    name: str, dtype: torch.dtype, size: tuple[int, int]
+) -> None:
+    out = POOLINGS[name]()(torch.randn(3, 6, *size).to(dtype))
+    assert (out.shape, out.dtype) == ((3, 6, 1, 1), torch.float32)
+    assert out.isfinite().all()
+
+
+@poolings
+def test_pooling_has_a_gradient_to_its_input_and_to_what_it_learns(name: str) -> None:
+    pooling, x = POOLINGS[name](), torch.rand(3, 6, 4, 2, requires_grad=True)
+    pooling(x).square().sum().backward()
+    for tensor in (x, *pooling.parameters()):
+        assert tensor.grad is not None and tensor.grad.isfinite().all() and tensor.grad.any()
+
+
+def build_augmentation(name: str, **settings: float) -> Augmentation:
+    facts = facts_for(AUGMENTATIONS[name], size=(12, 8))
+    built: Augmentation = AUGMENTATIONS[name](**facts, **settings)  # type: ignore[arg-type]
+    return built
+
+
+def drawn_rows(augmentation: Augmentation, count: int = 60) -> list[tuple[int, ...] | None]:
+    return [augmentation.draw(np.random.default_rng(seed)) for seed in range(count)]
+
+
+def often(name: str) -> Augmentation:
+    """The augmentation, done to half of the images where that is a setting."""
+    settings = AUGMENTATIONS.settings(name)
+    return build_augmentation(name, **({"prob": 0.5} if "prob" in settings else {}))
+
+
+augmentations = pytest.mark.parametrize("name", AUGMENTATIONS.names())
+
+
+@augmentations
+def test_augmentation_draws_whole_numbers_from_the_generator_alone(name: str) -> None:
+    augmentation = often(name)
+    rows = [row for row in drawn_rows(augmentation) if row is not None]
+    assert rows and all(len(row) == augmentation.width for row in rows)
+    assert all(type(number) is int for row in rows for number in row)
+    assert drawn_rows(augmentation) == drawn_rows(often(name))
+    assert len(augmentation.neutral) == augmentation.width
+
+
+@augmentations
+def test_augmentation_makes_the_same_pixels_on_every_path(name: str) -> None:
+    augmentation, rng = often(name), np.random.default_rng(7)
+    images = rng.integers(0, 256, (60, 12, 8, 3), dtype=np.uint8)
+    before = images.copy()
+    drawn = drawn_rows(augmentation)
+    rows = np.array([row or augmentation.neutral for row in drawn], np.int32)
+    expected = augmentation.apply(images, rows)
+    assert (expected.dtype, expected.shape) == (np.uint8, images.shape)
+    tensors = augmentation.apply(torch.from_numpy(images), torch.from_numpy(rows))
+    assert np.array_equal(tensors.numpy(), expected)
+    for image, row, whole in zip(images, drawn, expected, strict=True):
+        if row is None:
+            assert np.array_equal(whole, image)
+            continue
+        out = image.copy()
+        augmentation.on_cpu(image if augmentation.moves else out, row, out)
+        assert np.array_equal(out, whole)
+    assert np.array_equal(images, before)
+
+
+PEOPLE, EACH = 12, 5
+LABELS = [index // EACH for index in range(PEOPLE * EACH)]
+
+
+def build_sampler(name: str, rank: int = 0, world_size: int = 1, seed: int = 3) -> PlanSampler:
+    """Batches of 8 images for all processes together: 4 identities with 2 images."""
+    facts = {
+        "labels": LABELS,
+        "camids": [index % 3 for index in range(len(LABELS))],
+        "num_images": len(LABELS),
+        "batch_size": 8 // world_size,
+        "num_ids": 4 // world_size,
+        "num_instances": 2,
+        "seed": seed,
+        "rank": rank,
+        "world_size": world_size,
+    }
+    wanted = inspect.signature(SAMPLERS[name]).parameters
+    built: PlanSampler = SAMPLERS[name](**{k: v for k, v in facts.items() if k in wanted})
+    return built
+
+
+def epochs_of(sampler: PlanSampler) -> list[list[list[tuple[int, int]]]]:
+    found = []
+    for epoch in (1, 2):
+        sampler.set_epoch(epoch)
+        found.append(list(sampler))
+    return found
+
+
+samplers = pytest.mark.parametrize("name", SAMPLERS.names())
+
+
+@samplers
+def test_sampler_plans_an_epoch_by_seed_and_epoch_alone(name: str) -> None:
+    first, second = epochs_of(build_sampler(name))
+    assert [first, second] == epochs_of(build_sampler(name))
+    assert first != second and first != epochs_of(build_sampler(name, seed=4))[0]
+    assert len(first) == len(build_sampler(name)) > 0
+    for batch in (*first, *second):
+        assert len(batch) == 8
+        assert all(0 <= index < len(LABELS) for index, _ in batch)
+
+
+@samplers
+def test_sampler_deals_one_plan_to_all_processes(name: str) -> None:
+    whole = epochs_of(build_sampler(name))
+    parts = [epochs_of(build_sampler(name, rank, 2)) for rank in (0, 1)]
+    for epoch, (left, right) in zip(whole, zip(*parts, strict=True), strict=True):
+        assert epoch == [a + b for a, b in zip(left, right, strict=True)]
+
+
+@samplers
+def test_sampler_serves_pairs_if_it_says_so(name: str) -> None:
+    sampler = build_sampler(name)
+    if not sampler.serves_pairs:
+        pytest.skip("does not say so")
+    for batch in sampler:
+        counts = np.bincount([LABELS[index] for index, _ in batch])
+        assert (counts[counts > 0] >= 2).all()
+
+
+@pytest.mark.parametrize("name", OBJECTIVES.names())
+def test_objective_says_what_an_attack_has_to_know(name: str) -> None:
+    objective = OBJECTIVES[name]()
+    for attribute in ("flat_at_clean", "targeted", "redrawn"):
+        assert isinstance(getattr(objective, attribute), bool)

@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 from yacs.config import CfgNode
 
@@ -45,7 +46,7 @@ _OWN_TO_A_MACHINE = (
 
 
 # Keys without which the weights of a checkpoint mean nothing.
-_FIXED_AT_TEST = ("MODEL.BACKBONE.", "MODEL.HEAD.", "INPUT.PIXEL_")
+_FIXED_AT_TEST = ("MODEL.BACKBONE.", "MODEL.POOLING.", "MODEL.HEAD.", "INPUT.PIXEL_")
 
 
 def check_alike(cfg: CfgNode) -> None:
@@ -65,10 +66,10 @@ def check_resumable(cfg: CfgNode, path: Path, logger: logging.Logger) -> None:
         logger: Logger that is told what differs and may differ.
     """
     saved = parse_dump(ckpt.load(path)["config"])
-    unset = dict(leaves(parse_dump(dump(default_cfg()))))
+    defaults = _plain_defaults()
     longer = "SOLVER.MAX_EPOCHS" if cfg.SOLVER.SCHEDULE == "multistep" else ()
     for key, now, then in difference(parse_dump(dump(cfg)), saved):
-        if then is None and now == unset[key]:
+        if then is None and now == defaults.get(key):
             continue  # a key younger than the checkpoint, at the default that does what was done
         if key.startswith(_FREE_ON_RESUME) or key == longer:
             logger.info(f"resuming with {key} {now}; the run began with {then}")
@@ -77,6 +78,11 @@ def check_resumable(cfg: CfgNode, path: Path, logger: logging.Logger) -> None:
                 f"{path} was trained with {key} {then}, this config says {now}: that is another"
                 " run; set it back, or give it an OUTPUT_DIR of its own"
             )
+
+
+def _plain_defaults() -> dict[str, Any]:
+    """Returns the default of every key as a saved config has it."""
+    return dict(leaves(parse_dump(dump(default_cfg()))))
 
 
 def load_trained(cfg: CfgNode, path: Path, logger: logging.Logger) -> ReIDModel:
@@ -91,9 +97,13 @@ def load_trained(cfg: CfgNode, path: Path, logger: logging.Logger) -> ReIDModel:
         InputError: If the checkpoint's network is not the one that the config describes.
     """
     checkpoint = ckpt.load(path)
-    names = (cfg.MODEL.BACKBONE.NAME.upper(), cfg.MODEL.HEAD.NAME.upper())
+    m = cfg.MODEL
+    names = {section.NAME.upper() for section in (m.BACKBONE, m.POOLING, m.HEAD)}
+    defaults = _plain_defaults()
     for key, now, then in difference(parse_dump(dump(cfg)), parse_dump(checkpoint["config"])):
         parts = key.split(".")
+        if then is None and now == defaults.get(key):
+            continue  # a key younger than the checkpoint, at the default that does what was done
         if key.startswith(_FIXED_AT_TEST) and (len(parts) < 4 or parts[2] in names):
             raise InputError(
                 f"{path} was trained with {key} {then}, this config says {now}; use the config"

@@ -119,7 +119,7 @@ def test_a_regularizer_at_input_sees_the_normalized_pixels(images: Tensor) -> No
 
 @pytest.mark.parametrize("name", REGULARIZERS.names())
 def test_any_regularizer_may_sit_at_input(images: Tensor, name: str) -> None:
-    few = {"num_channels": 3} if name.startswith("lfm") else {}
+    few = {"num_channels": 3} if "num_channels" in REGULARIZERS.settings(name) else {}
     model = build({"input": REGULARIZERS[name](**few)})
     kept = images.clone()
     assert model(images).feat.isfinite().all()
@@ -131,7 +131,9 @@ def test_masking_more_channels_than_a_picture_has_is_refused(images: Tensor) -> 
         build({"input": LocalFeatureMasking(p=1.0)})(images)
 
 
-@pytest.mark.parametrize("name", ["cutout", "dropblock", "lfm", "lfm_released"])
+@pytest.mark.parametrize(
+    "name", [name for name in REGULARIZERS.names() if getattr(REGULARIZERS[name], "spatial", False)]
+)
 def test_rectangles_on_the_pooled_feature_are_refused(name: str) -> None:
     with pytest.raises(InputError, match="needs a feature map and cannot sit at stage 'pool'"):
         build({"pool": REGULARIZERS[name]()})

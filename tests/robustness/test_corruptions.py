@@ -35,7 +35,7 @@ def corrupt(name: str, images: Tensor, severity: int, seed: int = 0) -> Tensor:
 
 
 def test_all_are_there() -> None:
-    assert CORRUPTIONS.names() == sorted(NAMES)
+    assert set(NAMES) <= set(CORRUPTIONS.names())
 
 
 @every

@@ -73,7 +73,7 @@ def test_the_model_is_left_as_it_was(name: str) -> None:
     next(t.embed.parameters()).requires_grad_(False)
     asked = [p.requires_grad for p in t.embed.parameters()]
     before, rng = state(t.embed), torch.get_rng_state()
-    few = {"steps": 3} if name in ("pgd", "apgd", "mi_fgsm") else {}
+    few = {"steps": 3} if "steps" in ATTACKS.settings(name) else {}
     run(t, attack(name, "" if name == "noise" else "fna", **few))
     assert all(torch.equal(a, b) for a, b in zip(before, state(t.embed), strict=True))
     assert [m.training for m in t.embed.modules()] == modes
@@ -272,7 +272,7 @@ def test_cuda_starts_where_the_cpu_starts_and_keeps_to_the_ball(name: str) -> No
         t = RobustEvaluator(
             t.embed.to(device), t.query, t.gallery, torch.device(device), t.protocol, seed=1
         )
-        few = {"steps": 2} if name in ("pgd", "apgd", "mi_fgsm") else {}
+        few = {"steps": 2} if "steps" in ATTACKS.settings(name) else {}
         run(t, attack(name, "" if name == "noise" else "fna", **few))
         found.append(t.last["query"].feats.cpu())
     torch.testing.assert_close(*found, atol=0.05, rtol=0)
