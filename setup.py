@@ -82,6 +82,7 @@ setup(
     extras_require={
         "dev": [
             "pytest>=8,<10",
+            "pytest-xdist>=3.5",  # the suite on all cores
             "jsonschema>=4.20",  # checks the schema of the configs
             "hypothesis>=6.100",  # draws the sizes and ties that nobody thinks of
             "torchattacks>=3.5",  # a second opinion on FGSM, BIM, MI-FGSM and PGD

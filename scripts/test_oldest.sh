@@ -6,4 +6,4 @@ export PYTHON="${PYTHON:-python3.10}" REID_VENV="${REID_VENV:-$root/.venv-oldest
 export PIP_CONSTRAINT="$root/scripts/oldest.txt"
 . "$root/scripts/environment.sh"
 
-python -m pytest -m "not slow and not gpu and not data" "$@"
+python -m pytest -n auto --dist loadfile -m "not slow and not gpu and not data" "$@"

@@ -175,8 +175,8 @@ def test_saved_features_give_the_same_without_model_images_or_config(
 @pytest.mark.parametrize(
     ("change", "more", "part"),
     [
-        ({}, ["TEST.RE_RANKING", True], "TEST.RERANK: k1 is 20, but re-ranking 8 query and"),
-        ({}, ["TEST.AQE.ENABLED", True, "TEST.AQE.K", 6], "TEST.AQE: k must be in 0..5"),
+        ({}, ["TEST.RE_RANKING", True], "TEST.RERANK.K1 is 20, but re-ranking 8 query and"),
+        ({}, ["TEST.AQE.ENABLED", True, "TEST.AQE.K", 6], "TEST.AQE.K must be in 0..5"),
         ({"query_feats": np.full((3, 4), np.nan)}, [], "query features hold NaN or infinite"),
         ({"query_pids": None}, [], "has no array 'query_pids'; did you mean 'query_pidz'?"),
     ],

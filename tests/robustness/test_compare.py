@@ -47,7 +47,7 @@ def test_reports_are_found_in_the_run_or_in_its_attack_folder(tmp_path) -> None:
     for folder in (tmp_path, tmp_path / "a" / "attack"):
         (folder / "robustness.json").write_text(json.dumps(report(0.5, 0.1)))
     assert read_report(tmp_path)["rows"] == read_report(tmp_path / "a")["rows"]
-    with pytest.raises(InputError, match=r"tools/attack\.py"):
+    with pytest.raises(InputError, match=r"attack the run first \(reid attack\)"):
         read_report(tmp_path / "nowhere")
     for text in ("{}", "nothing", '{"rows": []}'):
         (tmp_path / "robustness.json").write_text(text)
