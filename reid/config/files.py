@@ -29,8 +29,8 @@ def find_config(path: str | Path) -> Path:
             return folder / given
     known = [str(p.relative_to(f)) for f in SHIPPED for p in sorted(f.rglob("*.yml"))]
     raise InputError(
-        f"config file {path} cannot be read: No such file{suggest(given.name, known) or '; a'}"
-        f" path, or the name of a shipped one, is expected"
+        f"config file {path} cannot be read: No such file, and no shipped config of that name"
+        f"{suggest(given.name, known)}"
     )
 
 
