@@ -21,7 +21,7 @@ def test_maps_are_torchvisions_bit_for_bit(name: str) -> None:
         assert torch.equal(ours(images, {}).flatten(1), theirs(images))
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"])
+@pytest.mark.parametrize("name", [n for n in BACKBONES.names() if n.startswith("resnet")])
 def test_state_dict_keys_and_shapes_are_torchvisions_without_fc(name: str) -> None:
     with torch.device("meta"):
         theirs = getattr(torchvision.models, name)(weights=None)

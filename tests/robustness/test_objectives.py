@@ -52,6 +52,11 @@ def by_hand(name: str, embed: Embedding, clean: Tensor, about: Case, x: Tensor) 
             target = int(g.targets(about.pids[i : i + 1], about.indices[i : i + 1]))
             theirs = [feat for feat, p in zip(g.feats, g.pids, strict=True) if p == target]
             near = sorted(g.feats, key=lambda feat: float((feat - f0).norm()))[:3]
+            logits, label = (
+                embed.logits(x[i : i + 1])[0],
+                embed.logits(clean[i : i + 1])[0].argmax(),
+            )
+            patched = gray_patches(clean[i : i + 1], ImageRNGs(0, [int(about.indices[i])]))
             values.append(
                 {
                     "sma": (f - f0).square().sum(),
@@ -62,15 +67,14 @@ def by_hand(name: str, embed: Embedding, clean: Tensor, about: Case, x: Tensor) 
                     - (f - far).square().sum(),
                     "odfa": -(u + u0).square().sum(),
                     "odfa_raw": -(z + z0).square().sum(),
+                    "ce": logits.exp().sum().log() - logits[label],
+                    "lta": (f - embed(patched)[0]).square().sum(),
                 }[name]
             )
     return torch.stack(values)
 
 
-FORMULAS = ["sma", "metric", "metric_targeted", "fna", "neighbors", "odfa", "odfa_raw"]
-
-
-@pytest.mark.parametrize("name", FORMULAS)
+@every
 @pytest.mark.parametrize("normalize", [False, True])
 def test_formula(name: str, normalize: bool) -> None:
     embed, clean = linear(normalize), images()

@@ -57,6 +57,10 @@ class Exact(Embedding):
         feats: Tensor = self._output(images).feat_bn
         return feats
 
+    def logits(self, images: Tensor) -> Tensor:
+        logits: Tensor = self._output(images).logits
+        return logits
+
 
 def images(count: int = 6, seed: int = 1, dtype: torch.dtype = torch.float64) -> Tensor:
     """Images on the 8-bit grid, away from 0 and 1 so that no bound but the ball's is met."""
