@@ -12,7 +12,7 @@ from yacs.config import CfgNode
 
 from reid import builders
 from reid.builders.common import build_device, output_dir
-from reid.builders.data import build_sampler
+from reid.builders.data import build_sampler, load_splits
 from reid.config import dump, load_cfg
 from reid.data.records import ImageRecord
 from reid.data.samplers import PKSampler, ShuffleSampler
@@ -144,3 +144,9 @@ def test_samplers_are_given_the_facts_that_they_ask_for() -> None:
     )
     with pytest.raises(InputError, match=r"^SOLVER.IMS_PER_BATCH must be 1 to 32.* got 64$"):
         build_sampler(many, records, labels)
+
+
+def test_missing_folders_name_the_key_that_mends_it(tmp_path: Path) -> None:
+    cfg = load_cfg(None, ["DATASETS.NAMES", "[market1501]", "DATASETS.ROOT_DIR", str(tmp_path)])
+    with pytest.raises(InputError, match=r" Set DATASETS\.ROOT_DIR to the folder that holds it$"):
+        load_splits(cfg, False, logging.getLogger("reid"))
