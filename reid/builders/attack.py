@@ -61,7 +61,7 @@ def build_attacks(cfg: CfgNode) -> list[RetrievalAttack]:
     Raises:
         InputError: No attack, one named twice, or one that is not known.
     """
-    found = [spec for name in cfg.ATTACK.NAMES for spec in _attack_specs(name)]
+    found = _attack_specs(cfg)
     names = [spec.name for spec in found]
     if not names and not cfg.ATTACK.CORRUPTIONS:
         raise InputError("ATTACK.NAMES and ATTACK.CORRUPTIONS are empty: nothing to do")
@@ -97,7 +97,7 @@ def build_step_curve(
         attacks: Those of :func:`build_attacks`, which know the largest budget of each.
     """
     curve = []
-    for spec in (spec for name in cfg.ATTACK.NAMES for spec in _attack_specs(name)):
+    for spec in _attack_specs(cfg):
         top = max((a.eps_255 for a in attacks if a.name == spec.name), default=0.0)
         settings = cfg.ATTACK.get(spec.method.upper(), {})
         for steps in cfg.ATTACK.STEP_CURVE if "STEPS" in settings else ():
@@ -184,7 +184,7 @@ def build_sanity_checks(
         attacks: Those of the report.
     """
     spec = AttackSpec("pgd-sma", "pgd", "sma", {}, ())
-    for found in (spec for name in cfg.ATTACK.NAMES for spec in _attack_specs(name)):
+    for found in _attack_specs(cfg):
         # The battery compares losses, which one that is drawn anew at each call does not allow.
         if found.objective and not build_objective(cfg, found.objective).redrawn:
             spec = found
@@ -223,8 +223,8 @@ def spaced(records: Records, number: int) -> Records:
     return tuple(records[place] for place in places)
 
 
-def _attack_specs(name: str) -> list[AttackSpec]:
+def _attack_specs(cfg: CfgNode) -> list[AttackSpec]:
     try:
-        return parse_attack(name)
+        return [spec for name in cfg.ATTACK.NAMES for spec in parse_attack(name)]
     except InputError as error:
         raise InputError(f"ATTACK.NAMES: {error}") from error

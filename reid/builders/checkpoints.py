@@ -1,6 +1,7 @@
 """Whether a checkpoint is of this config, and a model filled from one."""
 
 import logging
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,12 +66,8 @@ def check_resumable(cfg: CfgNode, path: Path, logger: logging.Logger) -> None:
         path: Its last checkpoint.
         logger: Logger that is told what differs and may differ.
     """
-    saved = parse_dump(ckpt.load(path)["config"])
-    defaults = _plain_defaults()
     longer = "SOLVER.MAX_EPOCHS" if cfg.SOLVER.SCHEDULE == "multistep" else ()
-    for key, now, then in difference(parse_dump(dump(cfg)), saved):
-        if then is None and now == defaults.get(key):
-            continue  # a key younger than the checkpoint, at the default that does what was done
+    for key, now, then in _changed(cfg, ckpt.load(path)):
         if key.startswith(_FREE_ON_RESUME) or key == longer:
             logger.info(f"resuming with {key} {now}; the run began with {then}")
         else:
@@ -80,9 +77,13 @@ def check_resumable(cfg: CfgNode, path: Path, logger: logging.Logger) -> None:
             )
 
 
-def _plain_defaults() -> dict[str, Any]:
-    """Returns the default of every key as a saved config has it."""
-    return dict(leaves(parse_dump(dump(default_cfg()))))
+def _changed(cfg: CfgNode, checkpoint: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """Yields (key, value now, value in the checkpoint) where they mean different things."""
+    defaults = dict(leaves(parse_dump(dump(default_cfg()))))
+    for key, now, then in difference(parse_dump(dump(cfg)), parse_dump(checkpoint["config"])):
+        # A key younger than the checkpoint, at the default, does what was done.
+        if then is not None or now != defaults.get(key):
+            yield key, now, then
 
 
 def load_trained(cfg: CfgNode, path: Path, logger: logging.Logger) -> ReIDModel:
@@ -99,11 +100,8 @@ def load_trained(cfg: CfgNode, path: Path, logger: logging.Logger) -> ReIDModel:
     checkpoint = ckpt.load(path)
     m = cfg.MODEL
     names = {section.NAME.upper() for section in (m.BACKBONE, m.POOLING, m.HEAD)}
-    defaults = _plain_defaults()
-    for key, now, then in difference(parse_dump(dump(cfg)), parse_dump(checkpoint["config"])):
+    for key, now, then in _changed(cfg, checkpoint):
         parts = key.split(".")
-        if then is None and now == defaults.get(key):
-            continue  # a key younger than the checkpoint, at the default that does what was done
         if key.startswith(_FIXED_AT_TEST) and (len(parts) < 4 or parts[2] in names):
             raise InputError(
                 f"{path} was trained with {key} {then}, this config says {now}; use the config"

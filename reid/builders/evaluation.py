@@ -8,9 +8,7 @@ from yacs.config import CfgNode
 from reid.builders.common import build_device
 from reid.builders.data import build_eval_loaders
 from reid.config import config_errors, part_settings
-from reid.data.records import (
-    Splits,
-)
+from reid.data.records import Splits
 from reid.evaluation.evaluator import TestResult, evaluate_retrieval
 from reid.evaluation.retrieval import Expansion, ReRanking, Retrieval
 
