@@ -70,7 +70,8 @@ def load(path: Path) -> dict[str, Any]:
             " values, and loading it could run code"
         ) from error
     except (RuntimeError, OSError, EOFError, ValueError) as error:
-        raise InputError(f"checkpoint {path} is damaged or no checkpoint: {error}") from error
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"checkpoint {path} is damaged or no checkpoint: {reason}") from error
     if not isinstance(checkpoint, dict) or checkpoint.get("format") != FORMAT:
         raise InputError(
             f"checkpoint {path} was not written by this version of reid (format {FORMAT});"

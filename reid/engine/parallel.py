@@ -96,19 +96,20 @@ def average_bn_stats(model: nn.Module) -> None:
 
 
 def sync_batch_norm(model: nn.Module, device: torch.device) -> None:
-    """Makes batch normalization use the batch of all processes; in one process it does already.
+    """Makes batch normalization use the batch of all processes; in one process it changes nothing.
 
     Args:
-        model: Is changed in place; parameters and keys of the state dict stay.
+        model: The model, changed in place; its parameters and the keys of its state dict stay.
         device: Device of the model.
 
     Raises:
-        InputError: Several processes on the CPU, for which torch has none.
+        InputError: There are several processes, and the device is not CUDA.
     """
     if not distributed.active():
         return
     if device.type != "cuda":
         raise InputError(
-            "torch synchronizes batch normalization on CUDA only; leave it off, or use CUDA devices"
+            "torch synchronizes batch normalization on CUDA only, and the model is on"
+            f" {device.type}"
         )
     nn.SyncBatchNorm.convert_sync_batchnorm(model)
