@@ -17,17 +17,17 @@ from reid.utils.seeding import derive_seed
 
 
 class ReIDModel(nn.Module):
-    """Normalize, run the backbone with regularizers by stage, pool, run the head.
+    """Normalizes images, and runs backbone with regularizers, pooling and head.
 
     Pixels are normalized inside, so that attacks and augmentations work in [0, 1]. Mean and std
     are no part of the state dict, and a regularizer adds no key to it either: checkpoints trained
     with and without one are interchangeable.
 
     Args:
-        backbone: A :class:`Backbone`.
-        head: A :class:`Head`.
-        regularizers: By stage: one of ``backbone.stages``, ``input`` for the normalized pixels, or
-            ``pool`` for the pooled feature as a (B, D, 1, 1) tensor.
+        backbone: Module that is a :class:`Backbone`.
+        head: Module that is a :class:`Head`.
+        regularizers: Regularizers by stage. A stage is one of ``backbone.stages``, ``input`` for
+            the normalized pixels, or ``pool`` for the pooled feature as a (B, D, 1, 1) tensor.
         pixel_mean: Mean of each channel of RGB, for pixels in [0, 1].
         pixel_std: Standard deviation of each channel of RGB, for pixels in [0, 1].
         pooling: Module that maps (B, C, h, w) to (B, C, 1, 1) float32; None is the mean.

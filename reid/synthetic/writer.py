@@ -1,4 +1,4 @@
-"""Writes a synthetic set once, whole or not at all, and finds it again."""
+"""Writes a synthetic set once, completely or not at all, and finds it again."""
 
 import functools
 import hashlib
@@ -23,7 +23,7 @@ from reid.synthetic.render import render
 from reid.utils.checks import check_choice, check_count
 from reid.utils.errors import InputError
 
-VERSION = 1  # of the pictures: raise it when the same seed gives other bytes
+VERSION = 1  # version of the pictures: raise it when the same seed gives other bytes
 CHUNK = 32
 MANIFEST = "manifest.json"
 
@@ -37,10 +37,11 @@ def ensure_synthetic(root: Path, preset: str, seed: int, workers: int = 0) -> Pa
     and the other takes over its folder.
 
     Args:
-        root: Folder of the data sets; made if need be.
+        root: Folder of the data sets; it is made if it is missing.
         preset: Key of PRESETS.
         seed: Seed of the people, cameras and images, at least 0.
-        workers: Processes that draw; 0 takes one for each core, and this one if the set is small.
+        workers: Number of processes that draw; 0 takes one for each core, and only this process if
+            the set is small.
 
     Raises:
         ArgumentError: The preset is unknown, or the seed or ``workers`` is negative.

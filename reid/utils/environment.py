@@ -80,7 +80,11 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype | None:
 
 
 def check_compiler(device: torch.device) -> None:
-    """Raises InputError if torch.compile has no compiler for code on this device."""
+    """Checks that torch.compile finds a compiler for code on this device.
+
+    Raises:
+        InputError: There is none.
+    """
     names = [os.environ.get("CXX", ""), "g++", "clang++", "c++", "cl"]
     if device.type == "cpu" and not any(shutil.which(name) for name in names if name):
         raise InputError(

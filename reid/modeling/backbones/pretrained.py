@@ -20,7 +20,7 @@ def load_pretrained(backbone: nn.Module, name: str, choice: str, path: str) -> N
 
     Args:
         backbone: A backbone of the table BACKBONES; its weights are overwritten.
-        name: Its name in that table, which is torchvision's.
+        name: Name of the backbone in that table, which is torchvision's.
         choice: ``imagenet`` loads torchvision's IMAGENET1K_V1 weights, which are fetched once and
             kept in torch's hub cache; ``path`` loads a file; ``none`` loads nothing.
         path: For ``path``: a state dict of torchvision (its ``fc`` is left out) or of this
@@ -35,7 +35,8 @@ def load_pretrained(backbone: nn.Module, name: str, choice: str, path: str) -> N
     if choice == "imagenet":
         source, state = _imagenet(name)
     elif choice == "path":
-        source, state = path, _read(path)
+        source = path
+        state = _read(path)
     elif choice == "none":
         return
     else:
