@@ -13,11 +13,12 @@ from yacs.config import CfgNode
 from reid import builders
 from reid.builders.common import build_device, output_dir
 from reid.builders.data import build_sampler, load_splits
-from reid.config import dump, load_cfg
+from reid.builders.model import build_criterion
+from reid.config import config_errors, dump, load_cfg
 from reid.data.records import ImageRecord
 from reid.data.samplers import PKSampler, ShuffleSampler
 from reid.engine import checkpoint
-from reid.utils.errors import InputError
+from reid.utils.errors import ArgumentError, InputError
 
 CONFIG = Path(__file__).parents[1] / "configs/market_lfm.yml"
 LOGGER = logging.getLogger("test")
@@ -105,7 +106,7 @@ def test_errors_of_parts_get_the_key_that_they_came_from(tmp_path: Path) -> None
         return str(caught.value)
 
     assert says(build_device, "MODEL.DEVICE", "tpu") == (
-        "MODEL.DEVICE 'tpu' is no device; known: auto, cpu, cuda"
+        "MODEL.DEVICE must be auto, cpu, cuda, or one CUDA device such as cuda:1, got 'tpu'"
     )
     (tmp_path / "file").write_text("")
     below = str(tmp_path / "file" / "run")
@@ -123,6 +124,63 @@ def test_errors_of_parts_get_the_key_that_they_came_from(tmp_path: Path) -> None
     assert says(model, *resnet, *stride) == (
         "MODEL.BACKBONE.RESNET18.LAST_STRIDE must be 1 or 2, got 3"
     )
+    (tmp_path / "w.pth").write_bytes(b"not weights")
+    foreign = ["MODEL.PRETRAIN_CHOICE", "path", "MODEL.PRETRAIN_PATH", str(tmp_path / "w.pth")]
+    assert says(model, *resnet, *foreign).startswith(
+        f"MODEL.PRETRAIN_PATH: cannot read '{tmp_path / 'w.pth'}' as weights saved by torch: "
+    )
+    resnet += ["MODEL.PRETRAIN_CHOICE", "none"]
+    assert says(model, *resnet, "INPUT.PIXEL_STD", "[0.2, 0, 0.2]") == (
+        "INPUT.PIXEL_STD must be one positive number for each of R, G, B, got (0.2, 0.0, 0.2)"
+    )
+    assert says(model, *resnet, "MODEL.REGULARIZER.STAGES", "[layer5]").startswith(
+        "MODEL.REGULARIZER.STAGES has the unknown value 'layer5'; did you mean 'layer4'?"
+    )
+    assert says(model, *resnet, "MODEL.REGULARIZER.STAGES", "['pool:cutout']").startswith(
+        "MODEL.REGULARIZER.STAGES must not have Cutout at stage 'pool': it needs a feature map"
+    )
+
+    def criterion(cfg: CfgNode) -> object:
+        return build_criterion(cfg, 3, 4)
+
+    assert says(criterion, "LOSS.NAMES", "[ce]", "LOSS.WEIGHTS", "[-1]") == (
+        "LOSS.WEIGHTS must be finite and at least 0, got -1.0 for loss 'ce'"
+    )
+
+    def splits(cfg: CfgNode) -> object:
+        return builders.load_splits(cfg, False, LOGGER)
+
+    synthetic = ["DATASETS.NAMES", "[synthetic]", "DATASETS.ROOT_DIR", str(tmp_path)]
+    assert says(splits, *synthetic, "DATASETS.SYNTHETIC.PRESET", "quik") == (
+        "DATASETS.SYNTHETIC.PRESET has the unknown value 'quik'; did you mean 'quick'?"
+        " Known: market-scale, quick, tiny"
+    )
+    assert says(splits, *synthetic, "DATASETS.SYNTHETIC.SEED", "-1") == (
+        "DATASETS.SYNTHETIC.SEED must be a whole number of at least 0, got -1"
+    )
+    missing = says(splits, "DATASETS.NAMES", "[market1501]", "DATASETS.ROOT_DIR", str(tmp_path))
+    assert missing.startswith("Market-1501: no folder with {query, bounding_box_test} or ")
+    assert missing.endswith(" Set DATASETS.ROOT_DIR to the folder that holds it")
+
+
+def test_the_mend_that_names_other_keys_ends_the_message() -> None:
+    with (
+        pytest.raises(
+            InputError, match=r"^SOLVER\.COMPILE: no compiler; set SOLVER\.COMPILE False$"
+        ),
+        config_errors("SOLVER.COMPILE", mend="set SOLVER.COMPILE False"),
+    ):
+        raise InputError("no compiler")
+    with (
+        pytest.raises(InputError, match=r"^MODEL\.DEVICE must be cuda, got cpu; leave X off$"),
+        config_errors("MODEL", mend="leave X off"),
+    ):
+        raise ArgumentError("device", "must be cuda, got cpu")
+    with (
+        pytest.raises(InputError, match=r"^no compiler; install one$"),
+        config_errors("", mend="install one"),
+    ):
+        raise InputError("no compiler")
 
 
 def test_a_part_in_a_notebook_never_speaks_of_keys() -> None:

@@ -19,6 +19,13 @@ from reid.utils import distributed
 from reid.utils.environment import choose_precision
 from reid.utils.seeding import derive_seed, fixed_torch_rng
 
+# Arguments of the model that come from keys.
+_MODEL_KEYS = {
+    "pixel_mean": "INPUT.PIXEL_MEAN",
+    "pixel_std": "INPUT.PIXEL_STD",
+    "regularizers": "MODEL.REGULARIZER.STAGES",
+}
+
 
 def build_model(cfg: CfgNode, num_classes: int, pretrained: bool) -> ReIDModel:
     """Builds the model on its device.
@@ -34,7 +41,8 @@ def build_model(cfg: CfgNode, num_classes: int, pretrained: bool) -> ReIDModel:
         backbone = make(BACKBONES, m.BACKBONE.NAME, cfg)
         if pretrained:
             source = (m.BACKBONE.NAME, m.PRETRAIN_CHOICE, m.PRETRAIN_PATH)
-            with config_errors("", lambda argument: f"MODEL.PRETRAIN_{argument.upper()}"):
+            of_file = "MODEL.PRETRAIN_PATH" if m.PRETRAIN_CHOICE == "path" else ""
+            with config_errors(of_file, lambda argument: f"MODEL.PRETRAIN_{argument.upper()}"):
                 distributed.main_first(lambda: load_pretrained(backbone, *source))
         facts = {"feat_dim": backbone.feat_dim, "num_classes": num_classes}
         head = make(HEADS, m.HEAD.NAME, cfg, **facts)
@@ -44,7 +52,8 @@ def build_model(cfg: CfgNode, num_classes: int, pretrained: bool) -> ReIDModel:
         }
         pooling = make(POOLINGS, m.POOLING.NAME, cfg)
         pixels = (cfg.INPUT.PIXEL_MEAN, cfg.INPUT.PIXEL_STD)
-        model = ReIDModel(backbone, head, regularizers, *pixels, pooling)
+        with config_errors("MODEL", _MODEL_KEYS.__getitem__):
+            model = ReIDModel(backbone, head, regularizers, *pixels, pooling)
     device = build_device(cfg)
     return model.to(device).to(memory_format=torch.channels_last)
 
@@ -60,7 +69,9 @@ def build_criterion(cfg: CfgNode, num_classes: int, feat_dim: int) -> Criterion:
     facts: dict[str, Any] = {"num_classes": num_classes, "feat_dim": feat_dim}
     with fixed_torch_rng(derive_seed(cfg.SEED, INIT, 1)):
         losses = {name: make(LOSSES, name, cfg, **facts) for name in cfg.LOSS.NAMES}
-    return Criterion(losses, cfg.LOSS.WEIGHTS).to(build_device(cfg))
+    with config_errors("LOSS", {"losses": "LOSS.NAMES", "weights": "LOSS.WEIGHTS"}.__getitem__):
+        criterion = Criterion(losses, cfg.LOSS.WEIGHTS)
+    return criterion.to(build_device(cfg))
 
 
 def build_embedding(cfg: CfgNode, model: nn.Module) -> Embedding:

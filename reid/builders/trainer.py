@@ -34,11 +34,11 @@ def build_trainer(cfg: CfgNode, logger: logging.Logger) -> Trainer:
     pids = sorted(label_of_pid(data.train))
     model = build_model(cfg, len(pids), pretrained=True)
     if cfg.MODEL.SYNC_BN:
-        with config_errors("MODEL.SYNC_BN"):
+        with config_errors("MODEL.SYNC_BN", mend="set MODEL.SYNC_BN False, or MODEL.DEVICE cuda"):
             parallel.sync_batch_norm(model, device)
     s = cfg.SOLVER
     if s.COMPILE:
-        with config_errors("SOLVER.COMPILE"):
+        with config_errors("SOLVER.COMPILE", mend="or set SOLVER.COMPILE False"):
             check_compiler(device)
         model.compile()
     criterion = build_criterion(cfg, len(pids), model.feat_dim)

@@ -18,21 +18,29 @@ from reid.utils.settings import plain, settings_of
 
 
 @contextlib.contextmanager
-def config_errors(section: str, key_of: Callable[[str], str] | None = None) -> Iterator[None]:
+def config_errors(
+    section: str, key_of: Callable[[str], str] | None = None, mend: str = ""
+) -> Iterator[None]:
     """Gives errors of the block the config key, or the section, that they are about.
 
     Args:
-        section: Of the part that is built; "" adds none.
+        section: Section, or key, of the part that is built; "" adds none.
         key_of: Argument -> dotted key; None puts the argument below ``section``.
+        mend: What to do about it, where the part cannot know the keys that do it; it ends the
+            message.
+
+    Raises:
+        InputError: The block raised one.
     """
+    end = f"; {mend}" if mend else ""
     try:
         yield
     except ArgumentError as error:
         name = error.argument
         key = key_of(name) if key_of is not None else f"{section}.{name.upper()}"
-        raise InputError(f"{key} {error.problem}") from error
+        raise InputError(f"{key} {error.problem}{end}") from error
     except InputError as error:
-        raise InputError(f"{section}: {error}" if section else str(error)) from error
+        raise InputError(f"{section}: {error}{end}" if section else f"{error}{end}") from error
 
 
 def part_settings(node: CfgNode, component: Callable[..., Any]) -> dict[str, Any]:

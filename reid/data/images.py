@@ -24,7 +24,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
 
 
 def resize(image: Image.Image, size: tuple[int, int]) -> UInt8Image:
-    """Returns an image in another size, bilinear with antialiasing, as PIL does.
+    """Resizes an image by PIL's bilinear filter with antialiasing.
 
     Args:
         image: An image of any mode; it becomes RGB.
@@ -41,14 +41,17 @@ def resize(image: Image.Image, size: tuple[int, int]) -> UInt8Image:
 
 
 def decode(path: Path, size: tuple[int, int]) -> UInt8Image:
-    """Reads an image file; raises InputError that names a broken one.
+    """Reads an image file.
 
     Args:
-        path: Path of the file.
-        size: (height, width) in pixels that it is brought to.
+        path: The file.
+        size: (height, width) in pixels to which the image is resized.
 
     Returns:
         (height, width, 3) uint8.
+
+    Raises:
+        InputError: The file is missing or broken; the message names it.
     """
     with opened(path) as image:
         return resize(image, size)

@@ -1,4 +1,4 @@
-"""Finds data-set folders, and reads identity and camera from file names."""
+"""Finds the folders of data sets, and reads identity and camera from file names."""
 
 import re
 from collections import Counter
@@ -9,12 +9,12 @@ from reid.data.records import JUNK_PID, ImageRecord, Records, Splits, check_spli
 from reid.utils.errors import InputError
 
 # Market: 0002_c1s1_000451_03.jpg and -1_c1s1_000401_03.jpg; Duke: 0002_c1_f0044158.jpg.
-# Anchored and matched against the base name alone: a folder called run1_c2 must not count, and
-# camera 12 is not camera 1.
+# The pattern is matched against the whole base name, and not against the path: a folder called
+# run1_c2 says nothing, and camera 12 is not camera 1.
 NAME = re.compile(r"^(-1|\d+)_c(\d+)(?:s\d+)?_[\w.]+$")
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 LEFTOVERS = {"thumbs.db", "desktop.ini"}
-# (train, query, gallery) below a data set's home: as published, and as layumi's baseline sorts it.
+# (train, query, gallery) below a data set's folder: as published, and as layumi's baseline has it.
 LAYOUTS = (
     ("bounding_box_train", "query", "bounding_box_test"),
     ("pytorch/train_all", "pytorch/query", "pytorch/gallery"),
@@ -23,7 +23,7 @@ LAYOUTS = (
 
 
 class FoldersNotFoundError(InputError):
-    """The folders of a data set are not where they were looked for."""
+    """The folders of a data set were not found."""
 
 
 def parse_name(path: Path) -> tuple[int, int]:
@@ -31,7 +31,7 @@ def parse_name(path: Path) -> tuple[int, int]:
     match = NAME.match(path.stem)
     if match is None or int(match[2]) < 1:
         raise InputError(
-            f"{path}: the name tells no identity and camera; expected such as"
+            f"{path}: the name tells no identity and camera; expected one such as"
             " 0002_c1s1_000451_03.jpg (Market-1501) or 0002_c1_f0044158.jpg (DukeMTMC-reID)"
         )
     return int(match[1]), int(match[2]) - 1
@@ -44,11 +44,12 @@ def scan(folder: Path, num_cameras: int | None = None) -> Records:
     ignored.
 
     Args:
-        folder: The split's folder; one subfolder per identity is allowed.
-        num_cameras: If given, a higher camera number is an error.
+        folder: Folder of the split; one subfolder per identity is allowed.
+        num_cameras: Number of cameras; a higher camera number is an error. None checks nothing.
 
     Raises:
-        InputError: If the folder holds no image, or a name cannot be parsed.
+        InputError: The folder holds no image, a name cannot be parsed, or a camera number is too
+            high.
     """
     images = [
         path
@@ -81,17 +82,19 @@ def load_folders(
     """Reads a data set in Market-1501's layout; pid -1 is dropped.
 
     Args:
-        root: What the user names as the folder of data sets, or the data set's own folder.
+        root: Folder of the data sets, or of this data set.
         train: Whether the training folder is needed; without it ``train`` is empty.
-        homes: Folders relative to ``root`` that the field's frameworks use, most usual first.
-        num_cameras: Cameras are numbered 1 to this in file names.
-        name: The data set's name, for messages.
+        homes: Folders relative to ``root`` that other frameworks use, most usual first.
+        num_cameras: Number of cameras; file names number them from 1.
+        name: Name of the data set, for messages.
         source: One sentence on where the data comes from, for messages.
-        distractor_pid: The pid of gallery images that show nobody who is searched for.
+        distractor_pid: Pid of gallery images that show nobody who is searched for; None if there
+            is none.
 
     Raises:
-        InputError: If no folder fits (says what was looked for where, and how it should look),
-            one has no images, or an identity is in both train and query.
+        FoldersNotFoundError: No folder fits; the message says which ones were looked for.
+        InputError: A folder has no images, a name cannot be parsed, or an identity is in both train
+            and query.
     """
     needed = slice(0 if train else 1, None)
     for home in homes:
@@ -121,10 +124,10 @@ def _not_found(
 def passed_over(records: Records) -> Counter[str]:
     """Counts the files that lie beside the images of a split and are not read, by their ending.
 
-    Hidden files and those that systems leave in folders (``Thumbs.db``) are not counted.
+    Hidden files and those that operating systems make (``Thumbs.db``) are not counted.
 
     Args:
-        records: Of the split.
+        records: Records of the split.
     """
     folders = {record.path.parent for record in records}
     files = (file for folder in folders for file in folder.iterdir() if file.is_file())

@@ -31,9 +31,9 @@ class ImageDataset(Dataset[Batch]):
     """Decodes and transforms one record for each sample, an (index, seed) pair.
 
     Args:
-        records: What to read.
-        transform: (image, generator) -> (3, H, W) uint8.
-        label_of: pid -> label; a pid that is not in it gets -1.
+        records: Images to read.
+        transform: Function (image, generator) -> (3, H, W) uint8.
+        label_of: Label of each pid; a pid that is not in it gets -1.
     """
 
     def __init__(
@@ -76,8 +76,8 @@ def train_loader(
 
     Args:
         dataset: The training images.
-        sampler: Plans each epoch.
-        num_workers: Processes that decode, at most one a core.
+        sampler: Sampler that plans each epoch.
+        num_workers: Number of processes that decode; more than one for each core are not started.
         pin_memory: Whether batches go to a CUDA device.
     """
     return DataLoader(
@@ -85,7 +85,9 @@ def train_loader(
         batch_sampler=sampler,
         num_workers=usable_workers(num_workers),
         pin_memory=pin_memory,
-        generator=torch.Generator().manual_seed(0),  # else each pass changes torch's global state
+        generator=torch.Generator().manual_seed(
+            0
+        ),  # without it each pass moves torch's global state
     )
 
 
@@ -95,6 +97,9 @@ def in_order(count: int, batch_size: int) -> list[list[SeededIndex]]:
     Args:
         count: Number of images.
         batch_size: Images in a batch; the last one may have fewer.
+
+    Raises:
+        ArgumentError: The batch size is no whole number of at least 1.
     """
     check_count("batch_size", batch_size)
     samples = [(index, 0) for index in range(count)]
@@ -109,7 +114,7 @@ def eval_loader(
     Args:
         dataset: Images of one split.
         plan: Batches of (index, seed) pairs.
-        num_workers: Processes that decode, at most one a core.
+        num_workers: Number of processes that decode; more than one for each core are not started.
         pin_memory: Whether batches go to a CUDA device.
     """
     return DataLoader(

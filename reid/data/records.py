@@ -32,9 +32,9 @@ class Splits(NamedTuple):
     """A data set.
 
     Attributes:
-        train: Is empty where only testing was asked for.
-        query: What is searched for.
-        gallery: Where it is searched.
+        train: Training images; empty if only testing was asked for.
+        query: Images that are searched for.
+        gallery: Images that are searched.
         distractor_pid: The pid of gallery images that show nobody who is searched for: 0 in
             Market-1501; None where each pid is a person.
     """
@@ -64,8 +64,8 @@ def count(records: Records) -> Counts:
 def label_of_pid(records: Records) -> dict[int, int]:
     """Maps each train pid to its rank among the sorted train pids, 0..num_classes-1.
 
-    A rank depends on nothing but the set of identities, so that a classifier fits again on any
-    other machine; the order of a folder's listing does not enter.
+    A rank depends only on the set of identities, and not on the order in which a folder is listed.
+    So the labels of a classifier are the same on every machine.
     """
     return {pid: label for label, pid in enumerate(sorted({r.pid for r in records}))}
 
@@ -75,7 +75,10 @@ def check_splits(splits: Splits, name: str) -> Splits:
 
     Args:
         splits: A data set.
-        name: Its name, for the message.
+        name: Name of the data set, for the message.
+
+    Raises:
+        InputError: An identity is in both train and query.
     """
     shared = sorted({r.pid for r in splits.train} & {r.pid for r in splits.query})
     if shared:
@@ -106,11 +109,12 @@ def describe_counts(
         if not records:
             continue
         found = count(records)
-        told = published.get(split) if published else None
-        for field, have, want in zip(Counts._fields, found, told or (), strict=False):
+        expected = published.get(split) if published else None
+        for field, have, want in zip(Counts._fields, found, expected or (), strict=False):
             if want is not None and have != want:
                 warnings.append(f"{split}: {have} {field} found, {want} published")
-        rows.append([split, *found, "/".join("-" if n is None else str(n) for n in told or ())])
+        shown = "/".join("-" if n is None else str(n) for n in expected or ())
+        rows.append([split, *found, shown])
     return rows, warnings
 
 
@@ -124,10 +128,10 @@ def cut_validation(train: Records, fraction: float, seed: int) -> Splits:
     Args:
         train: All training records.
         fraction: Fraction of the train identities to hold out, in (0, 1).
-        seed: Chooses the identities and the query images.
+        seed: Seed by which identities and query images are chosen.
 
     Raises:
-        ArgumentError: If fewer than two identities would remain on either side.
+        ArgumentError: Fewer than two identities would remain on either side.
     """
     rng = np.random.default_rng(seed)
     by_pid: dict[int, dict[int, list[ImageRecord]]] = {}

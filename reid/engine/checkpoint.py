@@ -1,4 +1,4 @@
-"""Checkpoints: written whole or not at all, and read without running what is in them."""
+"""Checkpoints: they are written completely or not at all, and reading them runs no code."""
 
 import pickle
 import warnings
@@ -30,12 +30,13 @@ def save(
 
     Args:
         path: The file; it is replaced in one step.
-        model: Its state dict is stored under "model".
-        epoch: Number of epochs completed.
+        model: The model, whose state dict is stored under "model".
+        epoch: Number of completed epochs.
         config: The resolved config as YAML text.
-        pids: Sorted train pids: pid of label i is pids[i].
+        pids: Sorted train pids; the pid of label i is pids[i].
         state: State dicts and plain values that resuming needs.
-        code: From :func:`reid.utils.code_state.code_state`; None asks for it, without imports.
+        code: State of the code, from :func:`reid.utils.code_state.code_state`; None determines it
+            for this package alone.
     """
     code = dict(code_state() if code is None else code)
     checkpoint = {
@@ -56,12 +57,15 @@ def load(path: Path) -> dict[str, Any]:
     """Reads a checkpoint onto the CPU.
 
     Raises:
-        InputError: If the file is missing, damaged, not ours, or would need code to be run.
+        InputError: The file is missing, damaged, or no checkpoint of this format, or reading it
+            would run code.
     """
     if not path.is_file():
         raise InputError(f"checkpoint {path} does not exist")
     try:
-        with warnings.catch_warnings():  # torch muses about pickle protocols; we say what matters
+        with (
+            warnings.catch_warnings()
+        ):  # torch warns about pickle protocols; the errors below suffice
             warnings.simplefilter("ignore", UserWarning)
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -70,7 +74,8 @@ def load(path: Path) -> dict[str, Any]:
             " values, and loading it could run code"
         ) from error
     except (RuntimeError, OSError, EOFError, ValueError) as error:
-        raise InputError(f"checkpoint {path} is damaged or no checkpoint: {error}") from error
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"checkpoint {path} is damaged or no checkpoint: {reason}") from error
     if not isinstance(checkpoint, dict) or checkpoint.get("format") != FORMAT:
         raise InputError(
             f"checkpoint {path} was not written by this version of reid (format {FORMAT});"
@@ -84,10 +89,14 @@ def load_model(model: nn.Module, checkpoint: dict[str, Any], path: Path) -> None
 
     Args:
         model: The model of the config; it is changed.
-        checkpoint: From :func:`load`.
-        path: Where it was read from, for the message.
+        checkpoint: Content of a file, from :func:`load`.
+        path: The file, for the message.
+
+    Raises:
+        InputError: A key is missing on one side, or has another shape.
     """
-    have, want = checkpoint["model"], model.state_dict()
+    have = checkpoint["model"]
+    want = model.state_dict()
     for key in sorted(have.keys() | want.keys()):
         if key not in want or key not in have:
             where = "checkpoint" if key not in have else "model of this config"

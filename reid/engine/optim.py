@@ -33,13 +33,14 @@ def parameter_groups(
     """Sorts the trainable parameters into weights, biases, and those of the losses.
 
     Args:
-        model: Parameters with ``requires_grad`` False are left out.
+        model: The model; its parameters with ``requires_grad`` False are left out.
         base_lr: Learning rate of the weights.
         weight_decay: Weight decay of the weights.
-        bias_lr_factor: Learning rate of the biases / ``base_lr``.
+        bias_lr_factor: Learning rate of the biases, divided by ``base_lr``.
         weight_decay_bias: Weight decay of the biases; None is ``weight_decay``.
         criterion: The losses, where some have parameters of their own.
-        loss_lr_factor: Learning rate of these / ``base_lr``; their decay is ``weight_decay``.
+        loss_lr_factor: Learning rate of these parameters, divided by ``base_lr``; their decay is
+            ``weight_decay``.
 
     Returns:
         At most three groups, each with the keys params, lr, weight_decay.
@@ -62,8 +63,11 @@ def build_optimizer(name: str, groups: Groups, momentum: float = 0.9) -> Optimiz
 
     Args:
         name: ``adam``, ``adamw`` or ``sgd``.
-        groups: From :func:`parameter_groups`.
+        groups: Groups of parameters, from :func:`parameter_groups`.
         momentum: Momentum of sgd; the others do not use it.
+
+    Raises:
+        InputError: The name is unknown.
     """
     if name not in OPTIMIZERS:
         raise unknown("optimizer", name, OPTIMIZERS)
@@ -83,12 +87,15 @@ class Schedule:
 
     Args:
         name: "multistep" or "cosine".
-        max_epochs: Length of the run.
-        warmup_epochs: W.
-        warmup_factor: f.
-        steps: Multistep: first epoch of each lowered rate.
-        gamma: Multistep: factor at each step.
-        min_factor: Cosine: factor of the last epoch.
+        max_epochs: Length of the run in epochs.
+        warmup_epochs: Length W of the warm-up in epochs; 0 is none.
+        warmup_factor: Factor f from which the warm-up rises.
+        steps: First epochs of each lowered rate, for "multistep".
+        gamma: Factor at each of these steps, for "multistep".
+        min_factor: Factor of the last epoch, for "cosine".
+
+    Raises:
+        InputError: The name is unknown.
     """
 
     def __init__(
@@ -120,8 +127,8 @@ class Schedule:
         """Sets every group's rate for ``epoch``; returns that of the first group.
 
         Args:
-            optimizer: Its groups have ``initial_lr``; their ``lr`` is set.
-            epoch: 1-based.
+            optimizer: Optimizer whose groups have ``initial_lr``; their ``lr`` is set.
+            epoch: Number of the epoch, 1-based.
         """
         for group in optimizer.param_groups:
             group["lr"] = group["initial_lr"] * self.factor(epoch)

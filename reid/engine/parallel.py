@@ -19,8 +19,8 @@ class _DetachUnread(nn.Module):
     Their parameters then get no gradient, and DDP need not wait for one.
 
     Args:
-        model: Gives a named tuple of tensors.
-        read: Fields that losses read.
+        model: Module that returns a named tuple of tensors.
+        read: Fields of that tuple that losses read.
     """
 
     def __init__(self, model: nn.Module, read: Collection[str]) -> None:
@@ -37,22 +37,22 @@ class _DetachUnread(nn.Module):
 def wrap(model: nn.Module, read: Collection[str]) -> nn.Module:
     """Returns what to call in training: in one process ``model`` itself.
 
-    Afterwards all processes have the weights of the first, and every backward pass leaves the mean
-    of their gradients. ``model`` stays the one to save, to reseed and to evaluate. Wrap it anew for
-    each epoch: DDP regroups the gradients after its first step. Otherwise a resumed run would add
-    them up in another order than a run that never stopped.
+    Afterwards all processes have the weights of the first, and after every backward pass they have
+    the mean of their gradients. ``model`` stays the one to save, to reseed and to evaluate. Wrap it
+    anew for each epoch: DDP regroups the gradients after its first step. Otherwise a resumed run
+    would add them up in another order than a run that never stopped.
 
     Args:
-        model: Gives a named tuple of tensors.
-        read: Fields of it that losses read.
+        model: Module that returns a named tuple of tensors.
+        read: Fields of that tuple that losses read.
     """
     if not distributed.active():
         return model
     # Newer versions of torch have another name for this argument.
     known = inspect.signature(DistributedDataParallel).parameters
-    new, old = "forward_sync_buffers", "broadcast_buffers"
-    settings: dict[str, Any] = {new if new in known else old: False}
-    # Every parameter takes part in the logits. To look for unused ones would cost time.
+    name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+    settings: dict[str, Any] = {name: False}
+    # Every parameter takes part in the logits. A search for unused ones would cost time.
     settings["find_unused_parameters"] = "logits" not in read
     return DistributedDataParallel(_DetachUnread(model, read), **settings)
 
@@ -61,7 +61,7 @@ def no_sync(network: nn.Module, wanted: bool = True) -> AbstractContextManager[o
     """Averages no gradients in the block; the next backward pass after it averages their sum.
 
     Args:
-        network: From :func:`wrap`.
+        network: The wrapped model, from :func:`wrap`.
         wanted: False changes nothing.
     """
     if wanted and isinstance(network, DistributedDataParallel):
@@ -72,13 +72,13 @@ def no_sync(network: nn.Module, wanted: bool = True) -> AbstractContextManager[o
 def average_gradients(module: nn.Module) -> None:
     """Sets the gradients of a module that is not wrapped to their mean over all processes.
 
-    For the parameters that losses have of their own; call it once for each update.
+    It is meant for the parameters of losses; call it once for each update.
     """
     trained = [p for p in module.parameters() if p.requires_grad]
     if not distributed.active() or not trained:
         return
     for parameter in trained:
-        if parameter.grad is None:  # a process whose batch did not ask for it
+        if parameter.grad is None:  # the batch of this process did not use it
             parameter.grad = torch.zeros_like(parameter)
     distributed.average(*(p.grad for p in trained if p.grad is not None))
 
@@ -96,19 +96,20 @@ def average_bn_stats(model: nn.Module) -> None:
 
 
 def sync_batch_norm(model: nn.Module, device: torch.device) -> None:
-    """Makes batch normalization use the batch of all processes; in one process it does already.
+    """Makes batch normalization use the batch of all processes; in one process it changes nothing.
 
     Args:
-        model: Is changed in place; parameters and keys of the state dict stay.
+        model: The model, changed in place; its parameters and the keys of its state dict stay.
         device: Device of the model.
 
     Raises:
-        InputError: Several processes on the CPU, for which torch has none.
+        InputError: There are several processes, and the device is not CUDA.
     """
     if not distributed.active():
         return
     if device.type != "cuda":
         raise InputError(
-            "torch synchronizes batch normalization on CUDA only; leave it off, or use CUDA devices"
+            "torch synchronizes batch normalization on CUDA only, and the model is on"
+            f" {device.type}"
         )
     nn.SyncBatchNorm.convert_sync_batchnorm(model)

@@ -1,4 +1,4 @@
-"""What the network is shown: the first batch, and where a regularizer overwrites it."""
+"""Pictures for TensorBoard: the first batch, and the cells that a regularizer overwrites."""
 
 from collections.abc import Iterable, Iterator
 
@@ -36,12 +36,12 @@ def first_batch_pictures(
 ) -> Iterator[tuple[str, Tensor]]:
     """Yields (name, (3, H, W) picture in [0, 1]) of the first batch and of each masked stage.
 
-    Only the regularizers are in training mode meanwhile, so that no running statistic moves. The
+    Meanwhile only the regularizers are in training mode, so that no running statistic changes. The
     mask pictures show, for each image, the fraction of channels changed at each cell (white: all).
 
     Args:
-        model: With the attribute ``regularizers``, modules by stage; all modes are put back.
-        loader: Its first batch is shown, at most 16 images of it.
+        model: Model with the attribute ``regularizers``, modules by stage; all modes are restored.
+        loader: Loader whose first batch is shown, at most 16 images of it.
         device: Device of the model.
     """
     images = to_unit(next(iter(loader)).images[:SHOWN]).to(device)

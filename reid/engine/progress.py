@@ -1,4 +1,4 @@
-"""How far an epoch is: a bar on a terminal, plain lines elsewhere."""
+"""The progress of an epoch: a bar on a terminal, plain lines elsewhere."""
 
 import logging
 import sys
@@ -9,15 +9,15 @@ from tqdm import tqdm
 
 
 class Progress:
-    """Shows loss, accuracy, images/s and the remaining time.
+    """Shows loss, accuracy, images per second and the remaining time.
 
     Args:
-        logger: Gets the plain lines.
-        epoch: 1-based.
+        logger: Logger that gets the plain lines.
+        epoch: Number of the epoch, 1-based.
         max_epochs: Number of epochs of the run.
         steps: Batches in this epoch.
-        period: Batches between readings; the engine reads loss values (and so waits for the device)
-            only then.
+        period: Number of batches between two readings; only then the engine reads the losses, for
+            which it waits for the device.
     """
 
     def __init__(
@@ -38,8 +38,8 @@ class Progress:
         """Counts steps; returns True where a reading is due.
 
         Args:
-            steps: Batches since the last call.
-            images: Images of these batches, of all processes.
+            steps: Number of batches since the last call.
+            images: Number of images of these batches in all processes.
         """
         due = self.step // self.period < (self.step + steps) // self.period
         self.step += steps
@@ -70,6 +70,6 @@ class Progress:
         )
 
     def close(self) -> None:
-        """Takes the bar off the terminal."""
+        """Removes the bar from the terminal."""
         if self.bar is not None:
             self.bar.close()

@@ -26,9 +26,12 @@ from reid.utils.batch import Batch, BatchLoader, to_unit
 from reid.utils.errors import InputError
 from reid.utils.seeding import derive_seed
 
-LAST, BEST = "last.pth", "best.pth"
-PICTURED_EPOCHS = 3  # whose first batches TensorBoard shows
-_RESEED, _PERTURB = 2, 3  # other random numbers than the sampler's, which uses 0 and 1
+LAST = "last.pth"
+BEST = "best.pth"
+PICTURED_EPOCHS = 3  # TensorBoard shows the first batch of this many epochs
+# What a seed is derived for. The numbers must differ from those of the sampler, which are 0 and 1.
+_RESEED = 2
+_PERTURB = 3
 
 
 class DivergedError(InputError):
@@ -37,34 +40,37 @@ class DivergedError(InputError):
 
 @dataclass
 class Trainer:
-    """One run: model, data, optimizer and where it writes.
+    """One run: model, data, optimizer, and the folder that it writes to.
 
-    Of several processes each has one, with its own part of every batch; the first one writes.
+    If there are several processes, each has a trainer with a part of every batch; the first process
+    writes.
 
     Attributes:
-        model: With ``reseed(seed)``; already on ``device``.
-        criterion: (output, labels) -> named parts and "total".
-        optimizer: Its groups carry ``initial_lr``.
+        model: Model with the method ``reseed(seed)``, already on ``device``.
+        criterion: Losses, (output, labels) -> named parts and "total".
+        optimizer: Optimizer whose groups have ``initial_lr``.
         schedule: Learning rate of each epoch.
-        loader: Yields Batch; follows ``sampler``.
-        sampler: Told the epoch before each pass.
-        evaluate: () -> metrics as fractions, with "mAP"; the same in all processes.
-        logger: Gets the run's lines.
-        output_dir: Gets last.pth, best.pth, metrics.jsonl and TensorBoard's events.
+        loader: Loader of the batches that ``sampler`` plans.
+        sampler: Sampler; it is told the epoch before each pass.
+        evaluate: Function () -> metrics as fractions, with "mAP"; the same in all processes.
+        logger: Logger of the run.
+        output_dir: Folder for last.pth, best.pth, metrics.jsonl and TensorBoard's events.
         config: The resolved config as YAML text, stored in each checkpoint.
         pids: Sorted train pids, stored in each checkpoint.
-        code: State of the code, stored in each checkpoint.
         device: Device of the model.
         seed: Seed of the run.
-        max_epochs: Length of the run.
-        precision: Autocast dtype; None is fp32.
-        clip_norm: Largest norm of the whole gradient; 0 is off.
-        accumulate: Batches whose mean gradient makes one update; the last update of an epoch takes
-            those that remain.
-        eval_period: Epochs between evaluations; 0 is after the last only.
-        checkpoint_period: Epochs between saves of last.pth.
-        log_period: Steps between readings of the loss.
-        perturb: (images, seed) -> images to train on instead, both (B, 3, H, W) in [0, 1].
+        max_epochs: Length of the run in epochs.
+        precision: Dtype of autocast; None is fp32.
+        clip_norm: Largest norm of the whole gradient; 0 does not clip.
+        accumulate: Number of batches whose mean gradient makes one update; the last update of an
+            epoch takes the batches that remain.
+        eval_period: Number of epochs between evaluations; 0 evaluates only after the last epoch.
+        checkpoint_period: Number of epochs between saves of last.pth.
+        log_period: Number of steps between readings of the loss.
+        perturb: Function (images, seed) -> images to train on instead, both (B, 3, H, W) in [0, 1].
+        code: State of the code, stored in each checkpoint.
+        epoch: Number of completed epochs.
+        best: The best mAP so far and its epoch; empty before the first evaluation.
     """
 
     model: Any
@@ -89,7 +95,7 @@ class Trainer:
     log_period: int = 20
     perturb: Callable[[Tensor, int], Tensor] | None = None
     code: Mapping[str, Any] | None = None
-    epoch: int = field(default=0, init=False)  # epochs completed
+    epoch: int = field(default=0, init=False)
     best: dict[str, float] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -154,12 +160,13 @@ class Trainer:
         It does not wait for the device: values stay tensors until the meter reads them.
 
         Args:
-            batch: Batch of this process.
-            weight: 1 / number of batches of the update.
-            seed: Seed of ``perturb``.
+            batch: Batch of this process, images (B, 3, H, W) uint8.
+            weight: Factor of the gradient, 1 / number of batches of the update.
+            seed: Seed for ``perturb``.
 
         Returns:
-            (loss parts, number of right labels, batch size), unread.
+            Losses by name, each a scalar () tensor; the number of right labels, () int64; and the
+            number B of images. The tensors are on the device.
         """
         images = to_unit(batch.images.to(self.device, non_blocking=True))
         images = images.contiguous(memory_format=torch.channels_last)
@@ -184,7 +191,11 @@ class Trainer:
         self.scaler.update()
 
     def save(self, improved: bool) -> None:
-        """Writes last.pth, and best.pth (weights without optimizer state) where it is one."""
+        """Writes last.pth and, if the model has improved, best.pth, which has no optimizer state.
+
+        Args:
+            improved: Whether this is the model with the best mAP so far.
+        """
         if not distributed.is_main():
             return
         state = {
@@ -197,25 +208,25 @@ class Trainer:
         common = (self.model, self.epoch, self.config, self.pids)
         if improved:
             ckpt.save(self.output_dir / BEST, *common, {}, self.code)
-        ckpt.save(
-            self.output_dir / LAST, *common, state, self.code
-        )  # last: where it is there, best.pth is too
+        # last.pth comes second: if it is there, best.pth is there, too.
+        ckpt.save(self.output_dir / LAST, *common, state, self.code)
 
     def resume(self, path: Path) -> None:
-        """Takes up the state of last.pth: the run goes on as if it had not stopped.
+        """Loads the state of last.pth, so that the run goes on as if it had not stopped.
 
         Random numbers need no state: they are derived from (seed, epoch).
 
         Raises:
-            InputError: Weights only, other identities, or another number of processes: their
-                batches, statistics and masks would be others.
+            InputError: The file has weights only, or other identities, or was written by another
+                number of processes, whose batches, statistics and masks differ.
         """
         state = ckpt.load(path)
         if "optimizer" not in state:
             raise InputError(f"{path} holds weights only; resume from {LAST}")
         if state["pids"] != self.pids:
             raise InputError(f"{path} was trained on other identities than this data set holds")
-        then, now = state.get("world_size", 1), distributed.world_size()
+        then = state.get("world_size", 1)
+        now = distributed.world_size()
         if then != now:
             raise InputError(
                 f"{path} was trained by {then} processes, this is a run of {now}, and so another"
@@ -250,7 +261,7 @@ def grouped(loader: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
 
     Args:
         loader: The batches of an epoch.
-        size: Batches whose mean gradient makes one update.
+        size: Number of batches whose mean gradient makes one update.
     """
     batches = iter(loader)
     while group := list(itertools.islice(batches, size)):
@@ -258,9 +269,9 @@ def grouped(loader: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
 
 
 class Meter:
-    """Sums losses and hits on the device; reading them is the only wait.
+    """Sums losses and hits on the device; only reading them waits for the device.
 
-    What is read is the mean over all processes, which therefore read at the same steps.
+    A reading is the mean over all processes, which therefore have to read at the same steps.
 
     Args:
         device: Device of the sums.
@@ -275,9 +286,9 @@ class Meter:
         """Adds one step.
 
         Args:
-            losses: Scalars () by name; they are not read yet.
+            losses: Losses by name, each a scalar () tensor on the device.
             right: () int64, number of images whose label was predicted.
-            images: Images of the batch.
+            images: Number of images in the batch.
         """
         for name, loss in losses.items():
             self.sums[name] = self.sums[name] + loss if name in self.sums else loss
@@ -286,7 +297,11 @@ class Meter:
         self.images += images
 
     def read(self, epoch: int) -> dict[str, float]:
-        """Returns the means since the epoch began; raises InputError that names one not finite."""
+        """Returns the means since the epoch began.
+
+        Raises:
+            DivergedError: A mean is not finite; the message names the first one.
+        """
         sums = torch.stack([value.double() for value in (*self.sums.values(), self.right)])
         *losses, right = (distributed.total(sums) / distributed.world_size()).tolist()
         means = {f"loss_{k}": loss / self.steps for k, loss in zip(self.sums, losses, strict=True)}

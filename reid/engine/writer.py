@@ -1,4 +1,4 @@
-"""What a run leaves behind besides its weights: metrics.jsonl and TensorBoard's events."""
+"""What a run writes besides its weights: metrics.jsonl and TensorBoard's events."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,11 +12,11 @@ from reid.utils.logs import MetricsLog, make_dir
 
 
 class RunWriter:
-    """Takes rows and pictures; without files it drops them.
+    """Writes rows and pictures; without files it drops them.
 
     Args:
-        metrics: Gets the rows.
-        board: Gets rows and pictures.
+        metrics: File that gets the rows; None drops them.
+        board: TensorBoard's writer, which gets rows and pictures; None drops them.
     """
 
     def __init__(
@@ -37,9 +37,9 @@ class RunWriter:
         """Shows a (3, H, W) picture in [0, 1].
 
         Args:
-            name: What TensorBoard calls it.
+            name: Name of the picture in TensorBoard.
             picture: (3, H, W) float in [0, 1].
-            epoch: 1-based.
+            epoch: Number of the epoch, 1-based.
         """
         if self.board is not None:
             self.board.add_image(name, picture, epoch)
@@ -50,7 +50,7 @@ def open_writer(folder: Path, last_epoch: int) -> Iterator[RunWriter]:
     """Opens the files of a run in ``folder``; of several processes only the first one has files.
 
     Args:
-        folder: Is made if need be.
+        folder: Folder of the run; it is made if it is missing.
         last_epoch: Rows and pictures of later epochs are dropped; a resumed run writes them anew.
     """
     if not distributed.is_main():

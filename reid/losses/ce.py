@@ -17,6 +17,9 @@ class CrossEntropy(Loss):
 
     Args:
         label_smoothing: Fraction of the target that is spread over all classes, in [0, 1].
+
+    Raises:
+        ArgumentError: The fraction is outside [0, 1].
     """
 
     consumes = "logits"

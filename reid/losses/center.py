@@ -13,9 +13,9 @@ class CenterLoss(Loss):
     """Mean squared distance of each feature to the center of its class.
 
     The centers are buffers. Each forward pass in training mode moves them by one SGD step on the
-    unweighted loss, which equals a second optimizer whose gradient is divided by the loss's
-    weight, without the optimizer. With several processes the step is that of the global batch, so
-    all hold the same centers if they started with the same.
+    unweighted loss. This equals a second optimizer whose gradient is divided by the weight of the
+    loss, as other implementations have it. With several processes the step is that of the global
+    batch, so that all processes hold the same centers if they started with the same.
 
     Source: Wen et al., "A Discriminative Feature Learning Approach for Deep Face Recognition",
     ECCV 2016.
@@ -23,9 +23,12 @@ class CenterLoss(Loss):
     al., arXiv:1903.07071.
 
     Args:
-        num_classes: C.
-        feat_dim: D.
+        num_classes: Number C of classes.
+        feat_dim: Length D of the feature.
         lr: Learning rate of the centers.
+
+    Raises:
+        ArgumentError: The learning rate is negative.
     """
 
     consumes = "feat"

@@ -7,7 +7,7 @@ from typing import Protocol
 from torch import Tensor, nn
 
 from reid.losses.registry import SOURCES
-from reid.utils.errors import InputError, unknown
+from reid.utils.errors import ArgumentError, suggest
 
 
 class Output(Protocol):
@@ -26,24 +26,30 @@ class Criterion(nn.Module):
     """Adds up losses.
 
     Args:
-        losses: By name; a loss has ``consumes``, "logits" or "feat", and maps (x, labels) to a
+        losses: Losses by name. Each has ``consumes``, "logits" or "feat", and maps (x, labels) to a
             scalar.
-        weights: One factor per loss, in the same order.
+        weights: Factor of each loss, finite and not negative, in the same order.
 
     Raises:
-        InputError: No loss, another number of weights, a weight that is negative or not finite.
+        ArgumentError: There is no loss, a loss is named "total" or consumes something else; the
+            number of weights differs, or a weight is negative or not finite.
     """
 
     def __init__(self, losses: Mapping[str, nn.Module], weights: Sequence[float]) -> None:
         super().__init__()
-        if not losses or len(losses) != len(weights):
-            raise InputError(
-                f"every loss needs one weight: {len(losses)} losses ({', '.join(losses)}), "
-                f"{len(weights)} weights"
+        if not losses:
+            raise ArgumentError("losses", "must have at least one loss, got none")
+        if len(losses) != len(weights):
+            raise ArgumentError(
+                "weights",
+                f"must have one number for each of the {len(losses)} losses"
+                f" ({', '.join(losses)}), got {len(weights)}",
             )
         for name, weight in zip(losses, weights, strict=True):
             if not (math.isfinite(weight) and weight >= 0):
-                raise InputError(f"the weight of loss '{name}' is finite and >= 0, not {weight}")
+                raise ArgumentError(
+                    "weights", f"must be finite and at least 0, got {weight} for loss '{name}'"
+                )
         self.weights = tuple(weights)
         self.consumes = {name: _source(name, loss) for name, loss in losses.items()}
         self.losses = nn.ModuleDict(losses)
@@ -67,7 +73,12 @@ class Criterion(nn.Module):
 def _source(name: str, loss: nn.Module) -> str:
     source = getattr(loss, "consumes", None)
     if source not in SOURCES:
-        raise unknown(f"input ('consumes') of loss '{name}'", str(source), SOURCES)
+        mend = suggest(str(source), SOURCES) or "."
+        raise ArgumentError(
+            "losses",
+            f"must consume a known part of the output, got '{source}' of loss '{name}'{mend}"
+            f" Known: {', '.join(SOURCES)}",
+        )
     if name == "total":
-        raise InputError("a loss cannot be named 'total'; that is the name of the sum")
+        raise ArgumentError("losses", "must not be named 'total', which is the name of the sum")
     return str(source)

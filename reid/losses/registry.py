@@ -32,6 +32,9 @@ class Loss(nn.Module):
         Args:
             x: (B, D) or (B, C), what the loss ``consumes``; also half precision.
             labels: (B,) int64, 0..C - 1.
+
+        Raises:
+            TypeError: The subclass has no forward of its own.
         """
         raise TypeError(f"{type(self).__name__} has no forward(x, labels)")
 

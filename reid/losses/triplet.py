@@ -18,10 +18,15 @@ class BatchHardTriplet(Loss):
     (the PK sampler makes neither), is left out of the mean; a batch of only such anchors costs 0.
 
     Args:
-        margin: Gap in units of Euclidean distance; the soft margin has none and ignores it.
-        soft_margin: log(1 + exp(d_pos - d_neg)) instead of max(0, d_pos - d_neg + margin).
-        gather: Search for the pairs among the features of all processes, not only of this one; the
-            mean over processes is then the loss of their batches taken as one.
+        margin: Gap between the two distances, in units of Euclidean distance, at least 0; the soft
+            margin does not use it.
+        soft_margin: Whether the cost of an anchor is log(1 + exp(d_pos - d_neg)) instead of
+            max(0, d_pos - d_neg + margin).
+        gather: Whether the pairs are searched among the features of all processes, not only of this
+            one; the mean over processes is then the loss of all their batches taken as one.
+
+    Raises:
+        ArgumentError: The margin is negative.
     """
 
     consumes = "feat"
@@ -48,9 +53,9 @@ class BatchHardTriplet(Loss):
         if self.gather:
             others, ids = (distributed.all_gather_with_grad(x) for x in (feat, labels))
         positive, negative, valid = hardest_pairs(feat.detach(), labels, others.detach(), ids)
-        # index_select, not feat[positive]: the gradient of the latter adds repeated rows up in the
-        # order in which threads come, and no two runs are alike.
-        # vector_norm has gradient 0 at 0, where the square root's would be infinite.
+        # index_select, not feat[positive]: the gradient of feat[positive] adds repeated rows up in
+        # an order that differs from run to run.
+        # vector_norm has gradient 0 at 0, where the gradient of the square root is infinite.
         d_pos = torch.linalg.vector_norm(feat - others.index_select(0, positive), dim=1)
         d_neg = torch.linalg.vector_norm(feat - others.index_select(0, negative), dim=1)
         gap = d_pos - d_neg
@@ -71,14 +76,15 @@ def hardest_pairs(
     Args:
         feat: (B, D).
         labels: (B,) int64.
-        others: (N, D), where to look; the rows of ``feat`` are among them.
+        others: (N, D), the features to search; the rows of ``feat`` are among them.
         ids: (N,) int64, their labels.
 
     Returns:
         positive, negative: (B,) int64 positions in ``others``.
         valid: (B,) bool, whether the anchor has both; otherwise the positions mean nothing.
     """
-    # Differences, not the expanded square: near pairs decide, and there the latter cancels.
+    # Distances are computed from differences. The expanded square would lose the digits of small
+    # distances, and the nearest negatives are at small distances.
     dist = torch.cdist(feat, others, compute_mode="donot_use_mm_for_euclid_dist")  # (B, N)
     same = labels.unsqueeze(1) == ids.unsqueeze(0)
     # The anchor itself, at distance 0, is the farthest only where all positives are equal to it.

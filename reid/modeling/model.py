@@ -11,28 +11,30 @@ from reid.modeling.heads.registry import Head
 from reid.modeling.output import ReIDOutput
 from reid.modeling.pooling.avg import AvgPool
 from reid.modeling.regularizers.base import Regularizer
-from reid.utils.errors import InputError, unknown
+from reid.utils.checks import check_choice
+from reid.utils.errors import ArgumentError
 from reid.utils.seeding import derive_seed
 
 
 class ReIDModel(nn.Module):
-    """Normalize, run the backbone with regularizers by stage, pool, run the head.
+    """Normalizes images, and runs backbone with regularizers, pooling and head.
 
     Pixels are normalized inside, so that attacks and augmentations work in [0, 1]. Mean and std
     are no part of the state dict, and a regularizer adds no key to it either: checkpoints trained
     with and without one are interchangeable.
 
     Args:
-        backbone: A :class:`Backbone`.
-        head: A :class:`Head`.
-        regularizers: By stage: one of ``backbone.stages``, ``input`` for the normalized pixels, or
-            ``pool`` for the pooled feature as a (B, D, 1, 1) tensor.
-        pixel_mean: Per channel of RGB, in [0, 1] units.
-        pixel_std: Per channel of RGB, in [0, 1] units.
-        pooling: (B, C, h, w) to (B, C, 1, 1) float32; None is the mean.
+        backbone: Module that is a :class:`Backbone`.
+        head: Module that is a :class:`Head`.
+        regularizers: Regularizers by stage. A stage is one of ``backbone.stages``, ``input`` for
+            the normalized pixels, or ``pool`` for the pooled feature as a (B, D, 1, 1) tensor.
+        pixel_mean: Mean of each channel of RGB, for pixels in [0, 1].
+        pixel_std: Standard deviation of each channel of RGB, for pixels in [0, 1].
+        pooling: Module that maps (B, C, h, w) to (B, C, 1, 1) float32; None is the mean.
 
     Raises:
-        InputError: Unknown stage, or a regularizer of rectangles on the pooled feature.
+        ArgumentError: The mean or the std is not three numbers, or a std is not positive; a stage
+            is unknown, or has no feature map and its regularizer needs one.
     """
 
     pixel_mean: Tensor
@@ -48,11 +50,12 @@ class ReIDModel(nn.Module):
         pooling: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        if not (len(pixel_mean) == len(pixel_std) == 3 and all(std > 0 for std in pixel_std)):
-            raise InputError(
-                "pixel mean and std take one number for each of R, G, B, and std is positive; "
-                f"got {tuple(pixel_mean)} and {tuple(pixel_std)}"
-            )
+        if len(pixel_mean) != 3:
+            problem = f"must be one number for each of R, G, B, got {tuple(pixel_mean)}"
+            raise ArgumentError("pixel_mean", problem)
+        if len(pixel_std) != 3 or not all(std > 0 for std in pixel_std):
+            problem = f"must be one positive number for each of R, G, B, got {tuple(pixel_std)}"
+            raise ArgumentError("pixel_std", problem)
         self.backbone = backbone
         self.head = head
         self.pooling = AvgPool() if pooling is None else pooling
@@ -82,13 +85,15 @@ class ReIDModel(nn.Module):
     def forward(self, images: Tensor) -> ReIDOutput:
         """Returns features and logits of (B, 3, H, W) images in [0, 1], RGB, floating point.
 
-        Pooling and head run in fp32 also under autocast: they cost next to nothing, and distances
-        between features rounded to 8 bits would not be worth mining.
+        Pooling and head run in fp32 also under autocast: they cost little, and features rounded to
+        8 bits are too coarse to find the hardest pairs by their distances.
+
+        Raises:
+            ArgumentError: The images are not floating point.
         """
         if not images.is_floating_point():
-            raise InputError(
-                f"images are {images.dtype}, not floats in [0, 1]; use reid.utils.batch.to_unit"
-            )
+            problem = f"must be floats in [0, 1], got {images.dtype}; use reid.utils.batch.to_unit"
+            raise ArgumentError("images", problem)
         x = (images - self.pixel_mean) / self.pixel_std
         if "input" in self.regularizers:
             x = self.regularizers["input"](x)
@@ -103,10 +108,10 @@ class ReIDModel(nn.Module):
 def _check_stages(regularizers: Mapping[str, nn.Module], stages: tuple[str, ...]) -> None:
     maps = ("input", *stages)
     for stage, regularizer in regularizers.items():
-        if stage not in (*maps, "pool"):
-            raise unknown("stage", stage, (*maps, "pool"))
+        check_choice("regularizers", stage, (*maps, "pool"))
         if stage == "pool" and getattr(regularizer, "spatial", False):
-            raise InputError(
-                f"{type(regularizer).__name__} needs a feature map and cannot sit at stage 'pool'; "
-                f"stages with one: {', '.join(maps)}"
+            raise ArgumentError(
+                "regularizers",
+                f"must not have {type(regularizer).__name__} at stage 'pool': it needs a feature"
+                f" map, and the stages with one are {', '.join(maps)}",
             )

@@ -16,7 +16,7 @@ def body_strips(person: Person, pose: Pose, view: View) -> list[Strip]:
     Args:
         person: Build and clothes.
         pose: Angles of the limbs.
-        view: Where the camera stands.
+        view: Position, scale and pitch of the body in the image.
     """
     build = Builder(person, pose, view)
     leg = person.legs * person.height

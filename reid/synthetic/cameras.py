@@ -14,14 +14,14 @@ class Camera(NamedTuple):
         horizon: Row at which the ground begins, as a fraction of the crop.
         yaw: Usual direction of walking, radians; 0 towards the camera.
         spread: Standard deviation of the direction; both ways along it are walked.
-        pitch: How steeply the camera looks down, radians.
+        pitch: Angle by which the camera looks down, radians.
         gains: Factors of red, green and blue.
         gamma: Exponent on [0, 1]; above 1 is darker.
         contrast: Factor about mid gray.
         saturation: Factor about the gray of the same brightness.
         blur: Standard deviation in pixels of the final image.
         noise: Standard deviation of the sensor's noise in [0, 1].
-        light: From the right (negative: from the left), and from the front.
+        light: Strength from the right (negative: from the left), and from the front.
         quality: Lowest and highest JPEG quality.
     """
 
@@ -61,8 +61,8 @@ def get_camera(rng: np.random.Generator, camid: int) -> Camera:
     """Returns one of six types of camera, varied a little by ``rng``.
 
     Args:
-        rng: Where the variation comes from.
-        camid: 0-based camera.
+        rng: Generator of the variation.
+        camid: Number of the camera, 0-based.
     """
     camera = CAMERAS[camid % len(CAMERAS)]
     red, green, blue = (g * rng.uniform(0.97, 1.03) for g in camera.gains)

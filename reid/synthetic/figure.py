@@ -38,7 +38,7 @@ class View(NamedTuple):
         x: Pixel column of the point between the feet.
         y: Pixel row of it.
         scale: Pixels per metre.
-        pitch: How steeply the camera looks down.
+        pitch: Angle by which the camera looks down, radians.
     """
 
     x: float
@@ -48,7 +48,13 @@ class View(NamedTuple):
 
 
 class Builder:
-    """Collects the strips of one body."""
+    """Collects the strips of one body.
+
+    Args:
+        person: Build and clothes.
+        pose: Angles of the limbs.
+        view: Position, scale and pitch of the body in the image.
+    """
 
     def __init__(self, person: Person, pose: Pose, view: View) -> None:
         self.person = person
@@ -72,9 +78,9 @@ class Builder:
         Args:
             a: (3,) metres.
             b: (3,) metres.
-            widths: Half-widths in metres, at equal steps from a to b.
+            widths: (N,) half-widths in metres, at equal steps from a to b.
             texture: Texture of the strip.
-            lift: Metres that it is moved towards the viewer.
+            lift: Distance in metres by which it is moved towards the viewer.
         """
         (ax, ay, az), (bx, by, bz) = self.project(a), self.project(b)
         depth = 0.5 * (az + bz) + lift
@@ -84,14 +90,14 @@ class Builder:
     def limb(
         self, a: Point, b: Point, radii: tuple[float, ...], texture: Texture, lift: float = 0.0
     ) -> None:
-        """Adds a strip with round ends; ``radii`` in metres at equal steps from a to b.
+        """Adds a strip with round ends from (x, y, z) point a to point b.
 
         Args:
             a: (3,) metres.
             b: (3,) metres.
-            radii: In metres.
+            radii: Half-widths in metres, at equal steps from a to b.
             texture: Texture of the strip.
-            lift: Metres that it is moved towards the viewer.
+            lift: Distance in metres by which it is moved towards the viewer.
         """
         (ax, ay, az), (bx, by, bz) = self.project(a), self.project(b)
         scaled = [r * self.view.scale for r in radii]

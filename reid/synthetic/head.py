@@ -11,8 +11,8 @@ def add_head(build: Builder, neck: Point) -> None:
     """Adds neck, head and hair to a figure whose neck starts at ``neck``.
 
     Args:
-        build: Gets the strips.
-        neck: (3,) metres, where the neck starts.
+        build: Builder that gets the strips.
+        neck: (3,) metres, the point where the neck starts.
     """
     person = build.person
     size = 0.068 * person.height

@@ -17,10 +17,10 @@ def develop(rng: Rng, canvas: Floats, camera: Camera, sunlight: float) -> bytes:
     """Returns the JPEG file of a drawing.
 
     Args:
-        rng: Gives what differs from image to image.
+        rng: Generator of what differs from image to image.
         canvas: (ROWS, COLS, 3), RGB in [0, 1].
-        camera: Its colour cast, exposure, blur, noise and quality.
-        sunlight: Factor on the light.
+        camera: Camera with its colour cast, exposure, blur, noise and quality.
+        sunlight: Factor of the light.
     """
     light = np.float32(sunlight * np.exp(rng.normal(0, 0.05))) * _illumination(rng)
     sharp = _to_picture(_expose(_shrink(canvas) * light, camera))

@@ -33,7 +33,7 @@ class Person(NamedTuple):
     """All that stays the same in every image of one identity. Lengths in metres.
 
     Attributes:
-        height: From the soles to the crown.
+        height: Height from the soles to the crown.
         girth: Thickness of body and limbs; 1 is average.
         shoulders: Factor of the shoulder width.
         hips: Factor of the hip width.
@@ -44,7 +44,7 @@ class Person(NamedTuple):
         upper: Cloth of the torso.
         sleeve: Cloth of the sleeves.
         sleeve_length: 0 none, 0.5 to the elbow, 1 to the wrist.
-        coat: How far the upper garment falls below the hips, as a fraction of the thigh; 0 is none.
+        coat: Length of a coat below the hips, as a fraction of the thigh; 0 is no coat.
         lower: Cloth of the legs.
         cut: trousers, shorts, skirt or long_skirt.
         leg_width: Factor of the width of trousers.

@@ -2,8 +2,6 @@
 
 from typing import NamedTuple
 
-from reid.utils.errors import unknown
-
 
 class Preset(NamedTuple):
     """Numbers of cameras, identities and images of one set.
@@ -67,10 +65,3 @@ PRESETS = {
         junk=3819,
     ),
 }
-
-
-def get_preset(name: str) -> Preset:
-    """Returns the preset; raises InputError that lists the known ones."""
-    if name not in PRESETS:
-        raise unknown("synthetic preset", name, PRESETS)
-    return PRESETS[name]

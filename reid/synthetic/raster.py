@@ -1,7 +1,7 @@
 """Draws shaded strips: the only primitive that people and occluders are made of.
 
-A strip follows an axis from ``a`` to ``b`` and is the picture of a round thing: the position across
-it gives the angle around the thing's own axis, so a texture sees where on the body it is.
+A strip follows an axis from ``a`` to ``b`` and is the picture of a round thing. The position across
+the strip gives the angle around this axis, so that a texture knows where on the body it is.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ class Strip(NamedTuple):
         texture: Colour of each point.
         depth: Distance towards the viewer; the nearest strip is drawn last.
         yaw: Angle by which the thing's front is turned from the viewer, to the right.
-        flat: A thing without roundness: no shading across.
+        flat: Whether the thing is flat, so that it is not shaded across.
     """
 
     a: Pixel
@@ -42,7 +42,7 @@ class Strip(NamedTuple):
 
 
 def plain(color: Sequence[float] | Floats) -> Texture:
-    """Returns the texture of one RGB colour in [0, 1]."""
+    """Returns the texture that is one colour everywhere, (3,) RGB in [0, 1]."""
     rgb = np.asarray(color, np.float32)
     return lambda t, angle: np.broadcast_to(rgb, (t.size, 3))
 
@@ -59,9 +59,9 @@ def capsule(a: Pixel, b: Pixel, *radii: float) -> tuple[Pixel, Pixel, Floats]:
     Two limbs that meet in a joint with the same radius then join without a gap.
 
     Args:
-        a: Begin of the limb.
-        b: End of the limb.
-        radii: Half-widths at equal steps from a to b.
+        a: (2,) column and row of the begin of the limb, pixels.
+        b: (2,) column and row of its end.
+        radii: Half-widths in pixels, at equal steps from a to b.
     """
     (ax, ay), (bx, by) = a, b
     length = max(float(np.hypot(bx - ax, by - ay)), 1e-3)
@@ -77,7 +77,7 @@ def capsule(a: Pixel, b: Pixel, *radii: float) -> tuple[Pixel, Pixel, Floats]:
 
 
 def ellipse(width: float) -> Floats:
-    """Returns half-widths of an ellipse."""
+    """Returns the half-widths, (TABLE,), of an ellipse whose largest one is ``width``."""
     s = np.linspace(-1, 1, TABLE)
     return np.asarray(width * np.sqrt(1 - s * s), np.float32)
 
@@ -87,7 +87,7 @@ def paint(canvas: Floats, strip: Strip, light: tuple[float, float]) -> None:
 
     Args:
         canvas: RGB in [0, 1].
-        strip: What to draw.
+        strip: The strip to draw.
         light: Strength of the light from the right (negative: from the left) and from the viewer.
     """
     (ax, ay), (bx, by) = strip.a, strip.b

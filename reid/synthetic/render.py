@@ -1,4 +1,4 @@
-"""Makes the JPEG of one planned shot. Every random number comes from seeds of the shot's own."""
+"""Makes the JPEG of one planned shot. All random numbers are derived from (seed, shot)."""
 
 import functools
 from typing import NamedTuple
@@ -42,7 +42,7 @@ def render(seed: int, shot: Shot) -> bytes:
 
     Args:
         seed: Seed of the set.
-        shot: The image to be made.
+        shot: Image to make.
     """
     rng = _rng(seed, 1, FOLDERS.index(shot.folder), shot.pid + 1, shot.camid, shot.seq, shot.frame)
     camera, scene = _site(seed, shot.camid)

@@ -9,17 +9,21 @@ from PIL import Image
 from reid.synthetic.cameras import Camera
 from reid.synthetic.raster import Floats
 
-HEIGHT, WIDTH, SUPER = 128, 64, 2
-ROWS, COLS = HEIGHT * SUPER, WIDTH * SUPER
-SCENE_ROWS, SCENE_COLS = ROWS + 64, 6 * COLS
+HEIGHT = 128
+WIDTH = 64
+SUPER = 2
+ROWS = HEIGHT * SUPER
+COLS = WIDTH * SUPER
+SCENE_ROWS = ROWS + 64
+SCENE_COLS = 6 * COLS
 
 
 def draw_scene(rng: np.random.Generator, camera: Camera) -> Floats:
     """Draws all that a camera sees when nobody is there, (SCENE_ROWS, SCENE_COLS, 3) in [0, 1].
 
     Args:
-        rng: Where the numbers come from.
-        camera: Its horizon and colors.
+        rng: Generator of the numbers.
+        camera: Camera whose ground, wall and horizon are drawn.
     """
     scene = np.empty((SCENE_ROWS, SCENE_COLS, 3), np.float32)
     edge = int(camera.horizon * ROWS) + 32

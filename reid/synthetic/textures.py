@@ -1,4 +1,4 @@
-"""Colours and patterns of clothes, as functions of the place on the body."""
+"""Colours and patterns of clothes, as functions of the position on the body."""
 
 from dataclasses import dataclass
 
@@ -60,11 +60,11 @@ class Cloth:
     fold: float
 
     def __call__(self, t: Floats, angle: Floats) -> Floats:
-        """Returns the colours (N, 3) at the places (t, angle) of a strip.
+        """Returns the colours (N, 3), RGB, at positions (t, angle) of a strip.
 
         Args:
             t: (N,) positions along the strip, in [0, 1].
-            angle: (N,) angles around it.
+            angle: (N,) angles around it, radians.
         """
         weight = _second_weight(self.pattern, self.pitch, t, angle)[:, None]
         folds = 1 + 0.05 * np.sin(11 * t + 4 * angle + self.fold) * np.sin(5 * t - 3 * angle)

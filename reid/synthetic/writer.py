@@ -1,4 +1,4 @@
-"""Writes a synthetic set once, whole or not at all, and finds it again."""
+"""Writes a synthetic set once, completely or not at all, and finds it again."""
 
 import functools
 import hashlib
@@ -18,11 +18,12 @@ import PIL
 from tqdm import tqdm
 
 from reid.synthetic.plan import FOLDERS, Shot, plan_shots
-from reid.synthetic.presets import get_preset
+from reid.synthetic.presets import PRESETS
 from reid.synthetic.render import render
+from reid.utils.checks import check_choice, check_count
 from reid.utils.errors import InputError
 
-VERSION = 1  # of the pictures: raise it when the same seed gives other bytes
+VERSION = 1  # version of the pictures: raise it when the same seed gives other bytes
 CHUNK = 32
 MANIFEST = "manifest.json"
 
@@ -36,20 +37,22 @@ def ensure_synthetic(root: Path, preset: str, seed: int, workers: int = 0) -> Pa
     and the other takes over its folder.
 
     Args:
-        root: Folder of the data sets; made if need be.
+        root: Folder of the data sets; it is made if it is missing.
         preset: Key of PRESETS.
-        seed: Not negative.
-        workers: Processes that draw; 0 takes one for each core, and this one if the set is small.
+        seed: Seed of the people, cameras and images, at least 0.
+        workers: Number of processes that draw; 0 takes one for each core, and only this process if
+            the set is small.
 
     Raises:
-        InputError: The preset is unknown, the seed or ``workers`` is negative, ``root`` cannot be
-            made, or a folder of that name is there and is not what this version makes.
+        ArgumentError: The preset is unknown, or the seed or ``workers`` is negative.
+        InputError: ``root`` cannot be made, or a folder of that name is there and is not what this
+            version makes.
     """
-    size = get_preset(preset)
-    if seed < 0 or workers < 0:
-        raise InputError(f"seed and workers must not be negative, got {seed} and {workers}")
+    check_choice("preset", preset, sorted(PRESETS))
+    check_count("seed", seed, least=0)
+    check_count("workers", workers, least=0)
     final = Path(root) / f"synthetic-{preset}-seed{seed}"
-    shots = plan_shots(size, seed)
+    shots = plan_shots(PRESETS[preset], seed)
     if not final.exists():
         _make(final, shots, {"preset": preset, "seed": seed}, workers)
     _check(final, shots)

@@ -10,8 +10,8 @@ class Batch(NamedTuple):
     """A batch of crops, plain tensors only.
 
     Attributes:
-        images: (B, 3, H, W) uint8 RGB. Bytes travel four times as fast as floats; ``to_unit`` turns
-            them into [0, 1] on the device.
+        images: (B, 3, H, W) uint8 RGB. They are copied to the device as bytes, a quarter of the
+            size of floats; ``to_unit`` turns them into [0, 1] there.
         labels: (B,) int64, rank of the pid among the sorted train pids; -1 where there is none
             (query, gallery).
         pids: (B,) int64, identity as in the file name.
@@ -27,7 +27,7 @@ class Batch(NamedTuple):
 
 
 class BatchLoader(Protocol):
-    """What a pass over a split is made from; each ``iter`` begins a new pass."""
+    """Yields the batches of a split; each ``iter`` begins a new pass."""
 
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[Batch]: ...

@@ -62,7 +62,11 @@ def local_part(items: Sequence[T]) -> Sequence[T]:
 
 
 def average(*tensors: Tensor) -> None:
-    """Sets each tensor to its mean over the processes; floating point, the same shapes in all."""
+    """Sets each tensor to its mean over the processes.
+
+    Args:
+        tensors: Floating point, of any shape; the shapes are the same in every process.
+    """
     if not active() or not tensors:
         return
     flat = torch.cat([tensor.detach().flatten() for tensor in tensors])
@@ -73,7 +77,7 @@ def average(*tensors: Tensor) -> None:
 
 
 def total(tensor: Tensor) -> Tensor:
-    """Returns the sum over the processes, () or any other shape."""
+    """Returns the sum of a tensor, () or any other shape, over the processes."""
     if not active():
         return tensor
     tensor = tensor.detach().clone()
@@ -85,12 +89,13 @@ def gather_rows(rows: Tensor) -> Tensor:
     """Puts the rows of all processes below each other, in the order of their ranks.
 
     Args:
-        rows: (n_r, ...), another n_r in each process, 0 too; a process without rows need not know
-            the other sizes.
+        rows: (n_r, ...). Each process r may have another number n_r of rows, also 0; a process
+            without rows need not know the other sizes.
     """
     if not active():
         return rows
-    # Shapes first: all_gather takes equal ones, so short parts travel padded and are cut again.
+    # all_gather needs equal shapes. So the shapes are sent first, and short parts are padded and
+    # cut again.
     shapes = [torch.zeros(rows.dim(), dtype=torch.int64) for _ in range(world_size())]
     dist.all_gather(shapes, torch.tensor(rows.shape))
     sizes = torch.stack(shapes)
@@ -123,14 +128,18 @@ def all_gather_with_grad(rows: Tensor) -> Tensor:
     DistributedDataParallel does, it becomes that of their mean.
 
     Args:
-        rows: The same shape in every process.
+        rows: (B, ...), the same shape in every process.
     """
     gathered: Tensor = _Gather.apply(rows) if active() else rows
     return gathered
 
 
 def from_main(values: Sequence[float]) -> list[float]:
-    """Returns the numbers of process 0 in every process; the others may hand in any as many."""
+    """Returns the numbers of process 0 in every process.
+
+    Args:
+        values: Numbers; the other processes hand in as many, whose values are not used.
+    """
     numbers = torch.tensor(list(values), dtype=torch.float64)
     if active():
         dist.broadcast(numbers, 0)
@@ -141,8 +150,11 @@ def check_same(what: str, text: str) -> None:
     """Raises InputError in every process if ``text`` is not the same in all.
 
     Args:
-        what: What is compared, for the message.
+        what: Name of what is compared, for the message.
         text: The text of this process.
+
+    Raises:
+        InputError: The texts differ.
     """
     code = torch.tensor([zlib.crc32(text.encode())])
     codes = gather_rows(code).tolist()

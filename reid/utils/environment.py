@@ -14,32 +14,38 @@ import reid
 from reid.utils import distributed
 from reid.utils.errors import ArgumentError, InputError
 
+_DEVICES = "auto, cpu, cuda, or one CUDA device such as cuda:1"
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def choose_device(name: str) -> torch.device:
+def choose_device(device: str) -> torch.device:
     """Turns "auto" (CUDA if there is one), "cpu", "cuda" or "cuda:1" into a device.
 
-    Of several processes on a machine each gets the CUDA device of its own number.
+    If several processes run on a machine, each of them gets the CUDA device of its number.
+
+    Raises:
+        ArgumentError: The text names no device, a device that is not supported, or one that is not
+            there.
     """
+    name = device
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if distributed.active() and name.startswith("cuda"):
         name = _process_device(name)
     try:
-        device = torch.device(name)
+        chosen = torch.device(name)
     except RuntimeError as error:
-        problem = f"'{name}' is no device; known: auto, cpu, cuda"
-        raise ArgumentError("device", problem) from error
-    if device.type not in ("cpu", "cuda"):
-        raise ArgumentError("device", f"'{name}' is not supported; known: auto, cpu, cuda, cuda:1")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ArgumentError("device", f"must be {_DEVICES}, got '{name}'") from error
+    if chosen.type not in ("cpu", "cuda"):
+        raise ArgumentError("device", f"must be {_DEVICES}, got '{name}'")
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
         raise ArgumentError(
             "device",
-            f"'{name}' is not there: torch sees {torch.cuda.device_count()} CUDA devices; set it"
-            " to cpu or auto, and start no more processes than devices",
+            f"must be a device that is there, got '{name}': torch sees"
+            f" {torch.cuda.device_count()} CUDA devices; set it to cpu or auto, and start no more"
+            " processes than devices",
         )
-    return device
+    return chosen
 
 
 def _process_device(name: str) -> str:
@@ -47,8 +53,8 @@ def _process_device(name: str) -> str:
     if name not in ("cuda", expected):
         raise ArgumentError(
             "device",
-            f"'{name}' is one device, and there are {distributed.world_size()} processes; set it to"
-            " cuda or auto",
+            f"must be cuda or auto, since each of the {distributed.world_size()} processes takes"
+            f" the device of its number, got '{name}'",
         )
     return expected
 
@@ -74,12 +80,16 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype | None:
 
 
 def check_compiler(device: torch.device) -> None:
-    """Raises InputError if torch.compile has no compiler for code on this device."""
+    """Checks that torch.compile finds a compiler for code on this device.
+
+    Raises:
+        InputError: There is none.
+    """
     names = [os.environ.get("CXX", ""), "g++", "clang++", "c++", "cl"]
     if device.type == "cpu" and not any(shutil.which(name) for name in names if name):
         raise InputError(
-            "compiling for a CPU needs a C++ compiler, and none is found; install g++, name one in"
-            " CXX, or do not compile"
+            "compiling for a CPU needs a C++ compiler, and none is found; install g++, or name one"
+            " in CXX"
         )
 
 

@@ -1,4 +1,4 @@
-"""The run's log, its metrics.jsonl, and files that are whole or not there."""
+"""The run's log, its metrics.jsonl, and files that are complete or absent."""
 
 import json
 import logging
@@ -29,7 +29,7 @@ def get_logger(output_dir: Path, name: str) -> logging.Logger:
     Of several processes only the first one writes.
 
     Args:
-        output_dir: Gets the log file.
+        output_dir: Folder that gets the log file.
         name: Name of the logger and of its file.
     """
     logger = logging.getLogger(f"reid.{name}")
@@ -55,7 +55,7 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
     Args:
         path: The file; it is replaced in one step.
-        write: Writes the content to an open binary file.
+        write: Function that writes the content to an open binary file.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -73,13 +73,13 @@ def write_text(path: Path, text: str) -> None:
 
     Args:
         path: The file.
-        text: Its content.
+        text: Content of the file.
     """
     write_whole(path, lambda file: file.write(text.encode()))
 
 
 class MetricsLog:
-    """One JSON object a line, appended and flushed at once.
+    """A file with one JSON object on each line; lines are appended and flushed at once.
 
     Args:
         path: The file.

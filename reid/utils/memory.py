@@ -11,12 +11,12 @@ CGROUP = Path("/sys/fs/cgroup")
 def free_memory(meminfo: Path = MEMINFO, cgroup: Path = CGROUP) -> int:
     """Returns the bytes of memory that this process may still take.
 
-    This is what Linux calls available; file caches count, as they can be dropped. It is less where
-    the process runs in a control group, as containers do, with a lower limit.
+    This is what Linux calls available; file caches count as available, since they can be dropped.
+    It is less if the process runs in a control group with a lower limit, as in a container.
 
     Args:
-        meminfo: The file in which Linux tells it.
-        cgroup: The folder in which a control group (version 2) tells its limit and use.
+        meminfo: File in which Linux reports its memory.
+        cgroup: Folder in which a control group (version 2) reports its limit and its use.
     """
     return min(_available(meminfo), _free_in_group(cgroup))
 
@@ -27,7 +27,7 @@ def free_disk(folder: Path) -> int:
 
 
 def as_gib(count: int) -> str:
-    """Writes a number of bytes for a reader: ``1.18 GiB``, ``3.2 MiB``."""
+    """Returns a number of bytes as text for a reader: ``1.18 GiB``, ``3.2 MiB``."""
     return f"{count / 2**30:.2f} GiB" if count >= 2**29 else f"{count / 2**20:.1f} MiB"
 
 

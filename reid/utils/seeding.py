@@ -12,7 +12,7 @@ import torch
 
 
 def derive_seed(*parts: int) -> int:
-    """Mixes non-negative integers into one 63-bit seed; other parts give an unrelated seed."""
+    """Mixes non-negative integers into one 63-bit seed; other integers give an unrelated seed."""
     return int(derive_seeds(*parts, count=1)[0])
 
 
@@ -21,7 +21,7 @@ def derive_seeds(*parts: int, count: int) -> np.ndarray:
 
     Args:
         parts: Non-negative integers.
-        count: How many seeds.
+        count: Number of seeds.
     """
     words = np.random.SeedSequence(parts).generate_state(count, np.uint64)
     return (words >> np.uint64(1)).astype(np.int64)
@@ -31,8 +31,8 @@ def derive_seeds(*parts: int, count: int) -> np.ndarray:
 def fixed_torch_rng(seed: int) -> Iterator[None]:
     """Runs a block under a seeded CPU generator of torch and puts the old state back.
 
-    It is meant for other projects' code that draws from the global generator, such as
-    torchvision's initialization.
+    It is meant for code of other projects that draws from the global generator, such as the
+    initialization in torchvision.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -1,4 +1,4 @@
-"""The start and the end of many processes: joined by torchrun, and when one fails all end."""
+"""Starts and ends many processes: torchrun joins them, and if one of them fails, all end."""
 
 import os
 import sys
@@ -17,20 +17,23 @@ from reid.utils.errors import InputError
 
 # Process 0 ranks and re-ranks alone while the others wait, so this must be long.
 _PATIENCE = timedelta(hours=4)
-_FAILED, _CULPRIT = "reid/failed", "reid/culprit"  # keys of the processes' common store
-_GLANCE = 2.0  # seconds between looks at it
+# Keys of the store that the processes have in common.
+_FAILED = "reid/failed"
+_CULPRIT = "reid/culprit"
+_GLANCE = 2.0  # seconds between two looks at the store
 
 
 @contextmanager
 def session() -> Iterator[None]:
     """Joins the processes that torchrun started; alone, it does nothing.
 
-    If a process fails, its own error goes on its way, and what the others then raise, because it no
-    longer answers, is not shown: they say who failed and end with exit code 1, also where they wait
-    for it on another machine, out of torchrun's reach. If several fail, the first one speaks.
+    If a process fails, its error is raised as usual. The other processes then raise errors of their
+    own, because the failed one no longer answers. These errors are not shown: the processes say
+    which one failed, and end with exit code 1. They do so on other machines, too, whose processes
+    this machine's torchrun cannot end. If several processes fail, only the first error is shown.
 
     Raises:
-        InputError: If the environment announces several processes and was not set by torchrun.
+        InputError: The environment announces several processes, but torchrun did not set it.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
@@ -62,7 +65,7 @@ def _join() -> tuple[Store, int]:
             f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but {error}; start several processes with"
             " torchrun, see README.md"
         ) from error
-    # Both, whatever MODEL.DEVICE is: it is not known yet, and a backend not used costs nothing.
+    # Both backends: the device of the model is not known yet, and an unused backend costs nothing.
     backend = "gloo"
     local = int(os.environ.get("LOCAL_RANK", "0"))
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
@@ -74,7 +77,7 @@ def _join() -> tuple[Store, int]:
 
 
 def _tell_torchrun(error: BaseException) -> None:
-    """Leaves the error where torchrun looks for the message of its last words."""
+    """Writes the error where torchrun looks for the message that it prints at the end."""
     if not isinstance(error, SystemExit):
         get_error_handler().record_exception(error)
 
@@ -84,7 +87,7 @@ def _who_failed_first(store: Store, rank: int) -> int:
         if store.add(_FAILED, 1) == 1:
             store.set(_CULPRIT, str(rank))
         return int(store.get(_CULPRIT))
-    except RuntimeError:  # the store went with process 0
+    except RuntimeError:  # the store ended with process 0
         return 0
 
 
@@ -93,7 +96,7 @@ def _watch(store: Store, rank: int, over: threading.Event) -> None:
     while not over.wait(_GLANCE):
         try:
             culprit = int(store.get(_CULPRIT)) if store.check([_CULPRIT]) else rank
-        except RuntimeError:  # the store is gone, and what needs it will say so
+        except RuntimeError:  # the store has ended; the next call that needs it raises an error
             return
         if culprit != rank and not over.is_set():
             _say(rank, culprit)

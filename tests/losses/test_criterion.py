@@ -63,13 +63,21 @@ def test_parts_are_scalars() -> None:
 @pytest.mark.parametrize(
     ("losses", "weights", "message"),
     [
-        ({}, [], "every loss needs one weight: 0 losses"),
-        ({"a": Sum("feat")}, [1.0, 2.0], r"1 losses \(a\), 2 weights"),
-        ({"a": Sum("feat")}, [-1.0], "weight of loss 'a' is finite and >= 0, not -1"),
-        ({"a": Sum("feat")}, [math.nan], "weight of loss 'a' is finite"),
-        ({"a": Sum("logit")}, [1.0], "of loss 'a' 'logit'; did you mean 'logits'"),
-        ({"a": nn.Identity()}, [1.0], "of loss 'a' 'None'.* Known: feat, logits"),
-        ({"total": Sum("feat")}, [1.0], "cannot be named 'total'"),
+        ({}, [], "^losses must have at least one loss, got none$"),
+        ({"a": Sum("feat")}, [1.0, 2.0], r"^weights must have .* the 1 losses \(a\), got 2$"),
+        (
+            {"a": Sum("feat")},
+            [-1.0],
+            "^weights must be finite and at least 0, got -1.0 for loss 'a'",
+        ),
+        (
+            {"a": Sum("feat")},
+            [math.nan],
+            "^weights must be finite and at least 0, got nan for loss 'a'",
+        ),
+        ({"a": Sum("logit")}, [1.0], "got 'logit' of loss 'a'; did you mean 'logits'"),
+        ({"a": nn.Identity()}, [1.0], "got 'None' of loss 'a'. Known: feat, logits"),
+        ({"total": Sum("feat")}, [1.0], "^losses must not be named 'total'"),
     ],
 )
 def test_bad_losses_and_weights_are_refused(

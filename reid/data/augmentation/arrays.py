@@ -14,8 +14,8 @@ def arange(count: int, like: Pixels) -> Pixels:
     """Returns (count,) int64: 0, 1, 2, ...
 
     Args:
-        count: How many.
-        like: An array of the kind and on the device that is wanted.
+        count: Number of elements.
+        like: An array of any shape, of the kind and on the device that is wanted.
     """
     if isinstance(like, Tensor):
         return torch.arange(count, device=like.device)
@@ -26,9 +26,9 @@ def where(condition: Pixels, one: Pixels, other: Pixels) -> Pixels:
     """Returns elements of ``one`` where the condition holds, and of ``other`` elsewhere.
 
     Args:
-        condition: Bool; the three shapes broadcast.
-        one: Any type.
-        other: The same type.
+        condition: Bool of any shape; the three shapes broadcast.
+        one: Values of any type.
+        other: Values of the same type.
     """
     if isinstance(condition, Tensor):
         return torch.where(condition, one, other)
@@ -49,8 +49,8 @@ def constant(values: np.ndarray, like: Pixels) -> Pixels:
     """Returns ``values`` as the kind, and on the device, of another array.
 
     Args:
-        values: Any shape and type, which stay.
-        like: The other array.
+        values: Array whose shape and type stay.
+        like: The other array, of any shape.
     """
     return torch.from_numpy(values).to(like.device) if isinstance(like, Tensor) else values
 
@@ -83,8 +83,8 @@ def blend(pixels: Pixels, other: Pixels | int, factor: Pixels) -> Pixels:
     """Returns factor * pixels + (1 - factor) * other, cut to 0..255.
 
     Args:
-        pixels: int32 in 0..255; the shapes broadcast.
-        other: int32 in 0..255.
-        factor: int32 in 1/65536.
+        pixels: (B, H, W, 3) or another shape, int32 in 0..255; the three shapes broadcast.
+        other: Values of the same kind, or one number, int32 in 0..255.
+        factor: Weights of ``pixels``, int32 in 1/65536.
     """
     return ((factor * pixels + (ONE - factor) * other) >> 16).clip(0, 255)

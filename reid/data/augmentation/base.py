@@ -41,7 +41,7 @@ class Augmentation(ABC):
         """Draws what is done to one image; None leaves it as it is.
 
         Args:
-            rng: The image's own generator.
+            rng: Generator of this image.
         """
 
     @abstractmethod
@@ -65,7 +65,7 @@ class Augmentation(ABC):
 
         Args:
             image: (H, W, 3) uint8; changed only where it is ``out``.
-            row: From :meth:`draw`.
+            row: Row of the image, from :meth:`draw`.
             out: (H, W, 3) uint8, overwritten. It is ``image`` itself unless the class ``moves``.
         """
         out[...] = self.apply(image[None], np.array([row], np.int32))[0]

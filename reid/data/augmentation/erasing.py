@@ -22,6 +22,10 @@ class RandomErasing(Augmentation):
         area: Range of the rectangle's area / area of the image.
         aspect: Range of height / width.
         fill: The colour, RGB in [0, 1]; base.yml sets the value that the bag-of-tricks code writes.
+
+    Raises:
+        ArgumentError: A value is outside its range: ``prob`` and ``fill`` [0, 1]; ``area``
+            0 < low <= high <= 1; ``aspect`` 0 < low <= high.
     """
 
     width = 4
@@ -60,7 +64,7 @@ class RandomErasing(Augmentation):
         return where(inside(rows, images), constant(self.fill, images), images)
 
     def on_cpu(self, image: UInt8Image, row: Row, out: UInt8Image) -> None:
-        """Overwrites one image's rectangle and touches nothing else of it."""
+        """Overwrites the rectangle of one (H, W, 3) image and touches nothing else of it."""
         top, left, height, width = row
         box = slice(top, top + height), slice(left, left + width)
         out[box] = self._filled[box]

@@ -1,4 +1,4 @@
-"""The compiled loops, where they are to be had."""
+"""The compiled loops, if numba is installed."""
 
 from functools import cache
 from importlib import import_module

@@ -18,6 +18,9 @@ class Flip(Augmentation):
 
     Args:
         prob: Probability that an image is mirrored.
+
+    Raises:
+        ArgumentError: The probability is outside [0, 1].
     """
 
     width = 1
@@ -39,7 +42,7 @@ class Flip(Augmentation):
         return where(rows[:, :, None, None] > 0, images[:, :, backwards], images)
 
     def on_cpu(self, image: UInt8Image, row: Row, out: UInt8Image) -> None:
-        """Mirrors one image by torch's loop, which takes a fraction of the time of numpy's.
+        """Mirrors one (H, W, 3) image by torch's loop, which is faster than numpy's.
 
         It flips a few rows at a time, so few that torch does not start threads for them. Such
         threads would keep cores busy after their work, and so slow the training step down.

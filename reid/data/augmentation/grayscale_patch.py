@@ -23,6 +23,10 @@ class GrayscalePatch(Augmentation):
         prob: Probability that an image is changed; 0 is off.
         area: Range of the rectangle's area / area of the image.
         aspect: Range of height / width.
+
+    Raises:
+        ArgumentError: A value is outside its range: ``prob`` [0, 1]; ``area`` 0 < low <= high <= 1;
+            ``aspect`` 0 < low <= high.
     """
 
     width = 4
@@ -56,7 +60,7 @@ class GrayscalePatch(Augmentation):
         return where(inside(rows, images), gray, images)
 
     def on_cpu(self, image: UInt8Image, row: Row, out: UInt8Image) -> None:
-        """Turns one image's rectangle gray and reads nothing else of it."""
+        """Turns the rectangle of one (H, W, 3) image gray and reads nothing else of it."""
         top, left, height, width = row
         patch = out[top : top + height, left : left + width]
         loops = compiled_loops()

@@ -14,14 +14,17 @@ from reid.utils.checks import check_probability, check_range
 class Jitter(Augmentation):
     """Scales brightness, then contrast about the mean gray, then saturation about each gray.
 
-    Within 1/255 of torchvision's ``adjust_brightness``, ``adjust_contrast`` and
+    The result is within 1/255 of torchvision's ``adjust_brightness``, ``adjust_contrast`` and
     ``adjust_saturation`` with the same factors.
     Differs: torchvision's ColorJitter shuffles the order of the three; here it is fixed.
 
     Args:
         prob: Probability that an image is changed; 0 is off.
-        jitter: Half-ranges of brightness, contrast and saturation; each factor is uniform in 1 +-
-            its half-range.
+        jitter: Half-ranges of brightness, contrast and saturation, each in [0, 1]; each factor is
+            uniform in 1 +- its half-range.
+
+    Raises:
+        ArgumentError: The probability or a half-range is outside [0, 1].
     """
 
     width = 3
@@ -53,7 +56,7 @@ class Jitter(Augmentation):
         return as_uint8(blend(pixels, luma(pixels)[..., None], saturation))
 
     def on_cpu(self, image: UInt8Image, row: Row, out: UInt8Image) -> None:
-        """Scales the colours of one image by compiled loops where numba is there."""
+        """Scales the colours of one (H, W, 3) image, by compiled loops if numba is installed."""
         loops = compiled_loops()
         if loops is None:
             super().on_cpu(image, row, out)

@@ -15,6 +15,9 @@ class PadAndCrop(Augmentation):
 
     Args:
         padding: Pixels of black on each side before the random crop; 0 is off.
+
+    Raises:
+        ArgumentError: The padding is no whole number, or is negative.
     """
 
     width = 2
@@ -33,7 +36,7 @@ class PadAndCrop(Augmentation):
         return tuple(rng.integers(2 * self.padding + 1, size=2).tolist())
 
     def apply(self, images: Pixels, rows: Pixels) -> Pixels:
-        """Cuts each image's window, (B, H, W, 3); black where it leaves the image."""
+        """Cuts each image's window, (B, H, W, 3); it is black where it leaves the image."""
         count, height, width = images.shape[:3]
         y = arange(height, images) + (rows[:, 0, None] - self.padding)
         x = arange(width, images) + (rows[:, 1, None] - self.padding)
@@ -44,7 +47,7 @@ class PadAndCrop(Augmentation):
         return window * (in_y[:, :, None] & in_x[:, None, :])[..., None]
 
     def on_cpu(self, image: UInt8Image, row: Row, out: UInt8Image) -> None:
-        """Cuts one image's window in one copy."""
+        """Cuts the window of one (H, W, 3) image in one copy."""
         down, right = row[0] - self.padding, row[1] - self.padding
         height, width = image.shape[:2]
         top, bottom = max(0, -down), max(0, height - max(0, down))

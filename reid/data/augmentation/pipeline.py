@@ -16,7 +16,7 @@ from reid.data.augmentation.base import Augmentation, Row
 from reid.data.images import UInt8Image, resize
 from reid.utils.errors import ArgumentError
 
-Rows: TypeAlias = list[Row | None]  # of one image: a row for each augmentation, None for nothing
+Rows: TypeAlias = list[Row | None]  # for one image: a row of each augmentation; None: not done
 
 
 class TrainTransform:
@@ -24,7 +24,7 @@ class TrainTransform:
 
     Args:
         size: (height, width) in pixels.
-        augmentations: In the order in which they are done.
+        augmentations: Augmentations in the order in which they are done.
 
     Raises:
         ArgumentError: ``size`` is no size.
@@ -38,10 +38,12 @@ class TrainTransform:
         self._in_draw_order = [(i, augmentations[i]) for i in order]
 
     def draw(self, rng: np.random.Generator) -> Rows:
-        """Draws what is done to one image.
+        """Draws what is done to one image: a row of whole numbers for each augmentation, or None.
+
+        A row has the shape (width,), with the ``width`` of its augmentation.
 
         Args:
-            rng: The image's own generator.
+            rng: Generator of this image.
         """
         rows: Rows = [None] * len(self.augmentations)
         for index, augmentation in self._in_draw_order:
@@ -52,8 +54,8 @@ class TrainTransform:
         """Returns (3, H, W) uint8 of one image.
 
         Args:
-            image: As it was decoded.
-            rng: The image's own generator.
+            image: The decoded image, of any size.
+            rng: Generator of this image.
         """
         out = np.empty((*self.size, 3), np.uint8)
         pixels = np.array(resize(image, self.size))  # PIL's own memory may not be written to
@@ -65,7 +67,7 @@ class TrainTransform:
 
         Args:
             images: B images (H, W, 3) uint8; they are not changed.
-            rows: What is done to each, from :meth:`draw`.
+            rows: Rows of each image, from :meth:`draw`.
             out: (B, H, W, 3) uint8, contiguous; overwritten.
         """
         scratch = np.empty(out.shape[1:], np.uint8)
@@ -100,7 +102,7 @@ class TrainTransform:
         """Packs what is done to B images, so that one copy takes it to a device.
 
         Args:
-            rows: From :meth:`draw`, of each image.
+            rows: Rows of each image, from :meth:`draw`.
 
         Returns:
             (B, sum of widths) int32, and for each augmentation whether any image needs it.
@@ -120,7 +122,7 @@ def _do(
     target: UInt8Image,
     scratch: UInt8Image,
 ) -> None:
-    """Does the steps to one image so that the result lies in ``target``; the image stays."""
+    """Does the steps to one image and writes the result to ``target``; the image stays as it is."""
     copies = sum(augmentation.moves for augmentation, _ in steps)
     if not steps or not steps[0][0].moves:
         copies += 1  # a step in place must not write into the image itself
@@ -145,8 +147,8 @@ class GPUAugmenter:
     """Copies raw images to a device and augments them there on a stream of its own.
 
     Args:
-        transform: What is drawn and done.
-        device: The device; on the CPU :meth:`TrainTransform.on_cpu` is faster.
+        transform: Augmentations that are drawn and done.
+        device: Device that augments; on the CPU :meth:`TrainTransform.on_cpu` is faster.
     """
 
     def __init__(self, transform: TrainTransform, device: torch.device) -> None:
@@ -155,11 +157,11 @@ class GPUAugmenter:
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
 
     def __call__(self, images: Tensor, rows: Sequence[Rows]) -> Tensor:
-        """Returns (B, H, W, 3) uint8 on the device, finished.
+        """Returns (B, H, W, 3) uint8 on the device; the call waits until they are ready.
 
         Args:
             images: (B, H, W, 3) uint8; pinned, if the device is CUDA.
-            rows: What is done to each.
+            rows: Rows of each image, from :meth:`TrainTransform.draw`.
         """
         table, used = self.transform.table(rows)
         if self._stream is None:
@@ -192,8 +194,8 @@ class TestTransform:
         """Returns (3, H, W) uint8 of one image.
 
         Args:
-            image: As it was decoded.
-            rng: Is not used.
+            image: The decoded image, of any size.
+            rng: Generator, which is not used.
         """
         return _to_tensor(resize(image, self.size))
 

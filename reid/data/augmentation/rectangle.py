@@ -6,7 +6,7 @@ import numpy as np
 
 Box: TypeAlias = tuple[int, int, int, int]  # top, left, height, width
 NO_BOX: Box = (0, 0, 0, 0)
-# The rule of reid/modeling/regularizers/boxes.py, for one image and numpy's generator.
+# The same rule as in reid/modeling/regularizers/boxes.py, for one image and numpy's generator.
 ATTEMPTS = 100
 AREA = (0.02, 0.4)
 ASPECT = (0.3, 1 / 0.3)
@@ -18,12 +18,12 @@ def draw_rectangle(
     area: tuple[float, float] = AREA,
     aspect: tuple[float, float] = ASPECT,
 ) -> Box | None:
-    """Draws (top, left, height, width) of a rectangle inside an image; None after 100 misfits.
+    """Draws (top, left, height, width) of a rectangle in an image; None if 100 draws do not fit.
 
     Source: Zhong et al., "Random Erasing Data Augmentation", arXiv:1708.04896, algorithm 1.
 
     Args:
-        rng: Where the numbers come from.
+        rng: Generator of the numbers.
         size: (height, width) of the image in pixels.
         area: Area / area of the image, uniform in (low, high).
         aspect: Height / width, uniform in (low, high): the ratio itself, not its logarithm.

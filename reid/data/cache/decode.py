@@ -1,4 +1,4 @@
-"""Decode once: the resized pixels of a split, in memory or in a file beside the run."""
+"""Decodes a split once and keeps its resized pixels in memory or in a file beside the run."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -14,18 +14,20 @@ from reid.utils.errors import InputError
 from reid.utils.logs import make_dir
 from reid.utils.memory import as_gib, free_disk, free_memory
 
-MAX_FRACTION = 0.8  # of the free bytes: the cache leaves the others to the run
+MAX_FRACTION = 0.8  # of the free bytes may be used; the run needs the others
 
 
 def decode_all(
     paths: Sequence[Path], size: tuple[int, int], threads: int, title: str
 ) -> Iterator[UInt8Image]:
-    """Yields the images in order; PIL releases Python's lock, so that threads suffice.
+    """Yields the images in order, (height, width, 3) uint8.
+
+    Threads are enough for this, since PIL releases Python's lock.
 
     Args:
-        paths: The images.
-        size: (height, width).
-        threads: How many decode at a time.
+        paths: The image files.
+        size: (height, width) in pixels.
+        threads: Number of threads that decode.
         title: Title of the progress bar, which is shown if decoding takes longer than 5 seconds.
     """
     with ThreadPoolExecutor(max(threads, 1)) as pool:
@@ -43,17 +45,18 @@ def cache_in_memory(
     """Decodes a split into memory.
 
     Args:
-        paths: The images.
-        size: (height, width).
-        threads: How many decode at a time.
-        title: What the split is called in messages.
+        paths: The N image files.
+        size: (height, width) in pixels.
+        threads: Number of threads that decode.
+        title: Name of the split in messages.
         free: Bytes of memory that are free; None asks the system.
 
     Returns:
         (N, H, W, 3) uint8, in the order of ``paths``; a batch of its rows is channels_last.
 
     Raises:
-        InputError: If the pixels do not fit into memory, or an image is broken.
+        CacheError: The pixels do not fit into memory.
+        InputError: An image is broken.
     """
     _check_fits(len(paths), size, title, "memory", free_memory() if free is None else free)
     pixels = np.empty((len(paths), *size, 3), np.uint8)
@@ -77,18 +80,19 @@ def cache_on_disk(
     one writes it, the others wait, and all map the same pages.
 
     Args:
-        paths: The images.
-        size: (height, width).
-        threads: How many decode at a time.
-        title: What the split is called in messages.
-        file: Where the rows are kept; its folder is made.
+        paths: The N image files.
+        size: (height, width) in pixels.
+        threads: Number of threads that decode.
+        title: Name of the split in messages.
+        file: Cache file that keeps the rows; its folder is made.
         free: Bytes of disk that are free; None asks the system.
 
     Returns:
         (N, H, W, 3) uint8, mapped from the file; writing into it does not change the file.
 
     Raises:
-        InputError: If the file does not fit or cannot be written, or an image is broken.
+        CacheError: The file does not fit on the disk or cannot be written.
+        InputError: An image is broken.
     """
     keys = [_key(path) for path in paths]
     make_dir(file.parent)

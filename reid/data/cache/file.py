@@ -1,4 +1,4 @@
-"""The file of a disk cache: all rows, then a JSON footer that says what they are.
+"""The file of a disk cache: all rows, followed by a JSON footer that describes them.
 
 The rows come first, so that they are aligned and can be mapped. The file ends with the length of
 the footer and a mark, so that a file that was cut off is recognized.
@@ -20,16 +20,16 @@ from reid.utils.logs import write_whole
 
 try:
     import fcntl
-except ImportError:  # not a Unix: two processes may both write, and the later file stays
+except ImportError:  # no Unix: two processes may both write a file, and the later one stays
     fcntl = None  # type: ignore[assignment]
 
 
 class CacheError(InputError):
-    """Decoded images cannot be kept as asked.
+    """The decoded images cannot be kept in the way that was asked for.
 
     Args:
-        message: Why.
-        instead: The other ways that are possible, such as ``disk or none``.
+        message: The reason.
+        instead: Other ways that are possible, such as ``disk or none``.
     """
 
     def __init__(self, message: str, instead: str) -> None:
@@ -60,16 +60,16 @@ def locked(file: Path) -> Iterator[None]:
 def write_rows(
     file: Path, size: tuple[int, int], keys: Sequence[Key], rows: Iterable[UInt8Image]
 ) -> None:
-    """Writes the file whole.
+    """Writes the whole file in one step.
 
     Args:
-        file: It is replaced in one step; a process that has mapped the old file still reads that.
-        size: (height, width) of each row.
-        keys: What each row was decoded from.
+        file: The cache file; a process that has mapped the old one still reads the old one.
+        size: (height, width) of each row in pixels.
+        keys: Image file from which each row was decoded.
         rows: (height, width, 3) uint8, one for each key.
 
     Raises:
-        CacheError: If the disk is full or not writable.
+        CacheError: The disk is full or not writable.
     """
     footer = json.dumps({**_row_facts(size), "images": keys}).encode()
 

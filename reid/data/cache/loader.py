@@ -20,17 +20,17 @@ DEPTH = 3  # batches that are made before they are needed
 class CachedLoader:
     """Yields the batches of a plan from decoded pixels; the same bits as the per-image loader.
 
-    Images come as (B, 3, H, W) in channels_last strides. One thread works ahead while a pass runs.
+    Images are (B, 3, H, W) with channels_last strides. One thread works ahead while a pass runs.
 
     Args:
-        pixels: (N, H, W, 3) uint8 of the records.
-        records: What the pixels show.
-        plan: The batches of a pass, read again when a pass begins: a sampler, or a list.
+        pixels: (N, H, W, 3) uint8, the decoded images.
+        records: The N records that the pixels belong to, in the same order.
+        plan: The batches of a pass, a sampler or a list; it is read anew when a pass begins.
         device: Device of the model; for CUDA the batches are pinned, so that copying them overlaps
             with computing.
-        label_of: pid -> label; a pid that is not in it gets -1.
-        transform: Draws and applies the augmentations; None leaves the pixels as they are.
-        on_device: Augment on ``device``; the batch's images then lie on it already.
+        label_of: Label of each pid; a pid that is not in it gets -1.
+        transform: Augmentations to draw and to apply; None leaves the pixels as they are.
+        on_device: Whether to augment on ``device``; the images of a batch are then on it already.
     """
 
     def __init__(
@@ -62,12 +62,12 @@ class CachedLoader:
         made = (self.make(samples) for samples in list(self.plan))
         with contextlib.closing(prefetch(made, DEPTH)) as batches:
             for batch in batches:
-                if batch.images.is_cuda:  # another stream made it than the one that will use it
+                if batch.images.is_cuda:  # it was made on another stream than it is used on
                     batch.images.record_stream(torch.cuda.current_stream(self.device))
                 yield batch
 
     def make(self, samples: Sequence[SeededIndex]) -> Batch:
-        """Makes one batch in the calling thread."""
+        """Makes one batch in the calling thread; its images are (B, 3, H, W) uint8."""
         on_device = torch.cuda.device(self.device) if self.pinned else contextlib.nullcontext()
         with on_device:
             indices = torch.tensor([index for index, _ in samples])

@@ -18,12 +18,15 @@ class _End:
 def prefetch(items: Iterable[T], depth: int) -> Generator[T, None, None]:
     """Yields the items in order while a thread makes up to ``depth`` of the next ones.
 
-    What the thread raises is raised here. A consumer that stops early, or is dropped, stops the
+    An exception in the thread is raised here. A consumer that stops early, or is deleted, stops the
     thread and waits until it has ended.
 
     Args:
-        items: What the thread makes, one after the other.
-        depth: How many are made ahead.
+        items: Items; the thread makes one after the other.
+        depth: Number of items that are made ahead.
+
+    Raises:
+        BaseException: The exception that the thread raised.
     """
     ready: queue.Queue[T | _End] = queue.Queue(depth)
     stopped = threading.Event()
@@ -47,7 +50,7 @@ def prefetch(items: Iterable[T], depth: int) -> Generator[T, None, None]:
             raise item.error
     finally:
         stopped.set()
-        while thread.is_alive():  # it may wait for a place
+        while thread.is_alive():  # it may wait for room in the queue
             _drain(ready)
             thread.join(0.01)
 

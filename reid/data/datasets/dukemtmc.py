@@ -10,7 +10,7 @@ from reid.data.datasets.registry import DATASETS, PUBLISHED
 from reid.data.layout import load_folders
 from reid.data.records import Counts, Splits
 
-# Where the field's frameworks put it; the last is the data set's own folder as root.
+# Folders below root in which other frameworks put it; with "." root is the data set itself.
 HOMES = (
     "dukemtmc-reid/DukeMTMC-reID",
     "DukeMTMC-reID",
@@ -32,7 +32,7 @@ def dukemtmc(root: Path, train: bool) -> Splits:
     """Loads DukeMTMC-reID from any of the usual folder layouts under ``root``.
 
     Args:
-        root: Where the data sets are, or the data set's own folder.
+        root: Folder of the data sets, or of this data set.
         train: Whether the training images are needed.
     """
     source = "Its authors withdrew it; datasets/README.md says how a copy is laid out."

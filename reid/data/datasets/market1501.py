@@ -6,7 +6,7 @@ from reid.data.datasets.registry import DATASETS, PUBLISHED
 from reid.data.layout import load_folders
 from reid.data.records import Counts, Splits
 
-# Where the field's frameworks put it; the last is the data set's own folder as root.
+# Folders below root in which other frameworks put it; with "." root is the data set itself.
 HOMES = (
     "market1501",
     "Market-1501-v15.09.15",
@@ -30,7 +30,7 @@ def market1501(root: Path, train: bool) -> Splits:
     """Loads Market-1501 from any of the usual folder layouts under ``root``.
 
     Args:
-        root: Where the data sets are, or the data set's own folder.
+        root: Folder of the data sets, or of this data set.
         train: Whether the training images are needed.
     """
     source = "datasets/README.md says where to get it and how to place it."

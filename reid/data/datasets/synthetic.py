@@ -13,8 +13,8 @@ def synthetic(root: Path, train: bool, preset: str = "quick", seed: int = 0) -> 
     """Draws the people of ``preset`` under ``root`` if they are not there, and loads them.
 
     Args:
-        root: ``DATASETS.ROOT_DIR``; the folder made is ``synthetic-<preset>-seed<seed>`` in it.
-        train: Whether the training folder is needed.
+        root: Folder of the data sets; the new folder is ``synthetic-<preset>-seed<seed>`` in it.
+        train: Whether the training images are needed.
         preset: "tiny", "quick" or "market-scale".
         seed: Seed of the people, cameras and images.
     """

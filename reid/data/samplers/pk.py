@@ -24,14 +24,14 @@ class PKSampler(PlanSampler):
 
     Args:
         labels: (N,) label or pid of each record.
-        num_ids: P, identities per batch and process; those of a step are distinct.
-        num_instances: K, images per identity.
+        num_ids: Number P of identities per batch and process; those of a step are distinct.
+        num_instances: Number K of images per identity, at least 2.
         seed: Seed of the run.
         rank: Rank of this process.
         world_size: Number of processes.
 
     Raises:
-        ArgumentError: If K < 2, or there are fewer identities than P in all processes together.
+        ArgumentError: K is below 2, or there are fewer identities than P in all processes together.
     """
 
     serves_pairs = True

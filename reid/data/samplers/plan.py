@@ -23,7 +23,7 @@ _AUGMENT = 1
 
 
 class PlanSampler(Sampler[list[SeededIndex]], ABC):
-    """Deals the batches of an epoch's plan to processes; subclasses say what the plan is.
+    """Yields this process's part of an epoch's plan; subclasses make the plan.
 
     Process r takes the r-th of ``world_size`` equal parts of each batch.
 
@@ -55,7 +55,7 @@ class PlanSampler(Sampler[list[SeededIndex]], ABC):
         """Returns the epoch's batches of image indices, each for all processes together.
 
         Args:
-            rng: Where the numbers come from.
+            rng: Generator of the numbers.
         """
 
     def set_epoch(self, epoch: int) -> None:

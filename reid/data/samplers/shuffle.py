@@ -12,14 +12,14 @@ class ShuffleSampler(PlanSampler):
     """Plain shuffling: every image once an epoch, the incomplete last batch dropped.
 
     Args:
-        num_images: N.
-        batch_size: Images per batch and process.
+        num_images: Number N of images.
+        batch_size: Number of images per batch and process.
         seed: Seed of the run.
         rank: Rank of this process.
         world_size: Number of processes.
 
     Raises:
-        ArgumentError: If N is below the batch size of all processes together.
+        ArgumentError: N is below the batch size of all processes together.
     """
 
     def __init__(

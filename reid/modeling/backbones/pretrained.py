@@ -19,21 +19,24 @@ def load_pretrained(backbone: nn.Module, name: str, choice: str, path: str) -> N
     """Loads starting weights into a freshly built backbone.
 
     Args:
-        backbone: As built from its table.
-        name: Its name there, which is torchvision's.
-        choice: ``imagenet``, torchvision's IMAGENET1K_V1 weights, fetched once and kept in torch's
-            hub cache; ``path``, a file; ``none``, nothing is loaded.
+        backbone: A backbone of the table BACKBONES; its weights are overwritten.
+        name: Name of the backbone in that table, which is torchvision's.
+        choice: ``imagenet`` loads torchvision's IMAGENET1K_V1 weights, which are fetched once and
+            kept in torch's hub cache; ``path`` loads a file; ``none`` loads nothing.
         path: For ``path``: a state dict of torchvision (its ``fc`` is left out) or of this
             project's model, bare or below the key ``state_dict`` or ``model``.
 
     Raises:
-        InputError: Unknown choice; no weights to be had; a file that is missing, damaged or of
-            another network. Files are read without running any code in them.
+        ArgumentError: The choice is unknown, its weights cannot be fetched, or the path names no
+            file.
+        InputError: The file is damaged, or its weights are those of another network. Files are read
+            without running code in them.
     """
     if choice == "imagenet":
         source, state = _imagenet(name)
     elif choice == "path":
-        source, state = path, _read(path)
+        source = path
+        state = _read(path)
     elif choice == "none":
         return
     else:
@@ -79,7 +82,10 @@ def _read(path: str) -> Mapping[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     # A damaged or foreign file fails in many ways: UnpicklingError, RuntimeError, EOFError, ...
     except Exception as error:
-        raise InputError(f"cannot read '{path}' as weights saved by torch: {error}") from error
+        raise InputError(
+            f"cannot read '{path}' as weights saved by torch: it is damaged, of another kind, or"
+            f" holds code ({type(error).__name__})"
+        ) from error
     for wrapper in ("state_dict", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]

@@ -17,8 +17,10 @@ class Backbone(Protocol):
     Attributes:
         stages: Names of the positions where a regularizer can be, in the order of the forward pass.
         feat_dim: Channels of the last map.
-        classifier: What the names of the classifier in a weight file begin with; "fc." if absent.
-        fresh: Stages whose output may be written to, since nothing else needs it. It may be absent.
+        classifier: Begin of the names that the classifier has in a weight file; "fc." if the
+            attribute is absent.
+        fresh: Stages whose output may be written to, since nothing else needs it; none if the
+            attribute is absent.
     """
 
     stages: tuple[str, ...]
@@ -30,7 +32,7 @@ class Backbone(Protocol):
         Args:
             images: (B, 3, H, W), normalized.
             after: Modules by stage. The output of each stage that is among them goes through its
-                module; other keys are not looked at.
+                module; other keys are not used.
         """
 
 

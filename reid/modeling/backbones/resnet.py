@@ -10,7 +10,7 @@ from reid.utils.errors import ArgumentError
 
 
 class ResNet(nn.Module):
-    """A torchvision ResNet without its classifier, open after every stage.
+    """A torchvision ResNet without its classifier, which takes a module after every stage.
 
     Feature maps and state-dict keys are torchvision's, and so is the random initialization.
 
@@ -18,10 +18,13 @@ class ResNet(nn.Module):
         depth: 18, 34, 50, 101 or 152.
         last_stride: Stride of the last stage, 2 as in torchvision, or 1, which doubles height and
             width of the last map (Luo et al., arXiv:1903.07071, section 3.5).
+
+    Raises:
+        ArgumentError: The stride is neither 1 nor 2.
     """
 
     stages = ("conv1", "stem", "layer1", "layer2", "layer3", "layer4")
-    fresh = ("conv1",)  # whose output may be written to: a convolution runs backward without it
+    fresh = ("conv1",)  # its output may be written to: a convolution does not need it backward
 
     def __init__(self, depth: int, last_stride: int = 1) -> None:
         super().__init__()
@@ -47,9 +50,9 @@ class ResNet(nn.Module):
         """Maps normalized images to the last feature map, (B, feat_dim, h, w).
 
         Args:
-            images: (B, 3, H, W).
-            after: What to apply to the output of a stage, by stage; other keys are not looked at.
-                At ``conv1`` that is the map before bn1; the ReLU behind it works in place.
+            images: (B, 3, H, W) floating point, normalized.
+            after: Modules by stage, applied to the output of their stage; other keys are not used.
+                The output of ``conv1`` is the map before bn1; the ReLU behind bn1 works in place.
         """
 
         def tap(stage: str, x: Tensor) -> Tensor:

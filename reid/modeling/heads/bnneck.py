@@ -13,6 +13,10 @@ class BNNeckHead(nn.Module):
     Source: Luo et al., "Bag of Tricks", arXiv:1903.07071, section 3.6. The shift of the
     normalization stays 0 (not trained) and the classifier has no bias, so that its hyperplanes
     pass through the origin.
+
+    Args:
+        feat_dim: Length D of the feature.
+        num_classes: Number C of train identities.
     """
 
     def __init__(self, feat_dim: int, num_classes: int) -> None:

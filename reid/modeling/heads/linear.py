@@ -8,7 +8,12 @@ from reid.modeling.output import ReIDOutput
 
 @HEADS.register("linear")
 class LinearHead(nn.Module):
-    """A classifier with bias directly on the pooled feature: ``feat_bn`` is ``feat``."""
+    """A classifier with bias directly on the pooled feature: ``feat_bn`` is ``feat``.
+
+    Args:
+        feat_dim: Length D of the feature.
+        num_classes: Number C of train identities.
+    """
 
     def __init__(self, feat_dim: int, num_classes: int) -> None:
         super().__init__()
@@ -18,5 +23,5 @@ class LinearHead(nn.Module):
         nn.init.zeros_(self.classifier.bias)
 
     def forward(self, feat: Tensor) -> ReIDOutput:
-        """Maps the pooled feature (B, D) to itself, itself and logits (B, C)."""
+        """Returns the pooled feature (B, D) as both features, and logits (B, C)."""
         return ReIDOutput(feat, feat, self.classifier(feat))

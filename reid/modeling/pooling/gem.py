@@ -18,8 +18,11 @@ class GeMPool(nn.Module):
 
     Args:
         p: Exponent at the start, more than 0.
-        learn: Whether p is trained; one p for all channels.
+        learn: Whether p is trained; all channels have the same p.
         eps: Smallest value that counts, more than 0.
+
+    Raises:
+        ArgumentError: p or eps is not more than 0.
     """
 
     def __init__(self, p: float = 3.0, learn: bool = True, eps: float = 1e-6) -> None:

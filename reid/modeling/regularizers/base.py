@@ -19,8 +19,8 @@ class Regularizer(nn.Module):
     ``MODEL.REGULARIZER.<NAME>.<ARGUMENT>``.
 
     Attributes:
-        spatial: Whether it works on neighbouring cells, and so means nothing on a 1 x 1 map.
-        rng: Its random numbers; after :meth:`reseed` no global state is read.
+        spatial: Whether it works on neighbouring cells, and so cannot work on a 1 x 1 map.
+        rng: Generators of its random numbers; after :meth:`reseed` no global state is read.
     """
 
     spatial: ClassVar[bool] = False
@@ -30,5 +30,5 @@ class Regularizer(nn.Module):
         self.rng = DeviceRNG()
 
     def reseed(self, seed: int) -> None:
-        """Starts its random numbers anew; the trainer does it each epoch."""
+        """Starts its random numbers anew; the trainer calls it each epoch."""
         self.rng.reseed(seed)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from reid.utils.errors import ArgumentError
 
-# The rule of reid/data/augmentation/rectangle.py, for many maps at once and torch's generator.
+# The same rule as in reid/data/augmentation/rectangle.py, for many maps and torch's generator.
 ATTEMPTS = 100
 
 
@@ -21,7 +21,7 @@ class Boxes(NamedTuple):
         left: (n, k) int64, first column.
         height: (n, k) int64, rows; 0 leaves the channel as it is.
         width: (n, k) int64, columns; 0 leaves the channel as it is.
-        fill: (n, k) float32 in [0, 1), the die for the new value.
+        fill: (n, k) float32, uniform in [0, 1), the random number that decides the new value.
     """
 
     sample: Tensor
@@ -49,11 +49,14 @@ class Boxes(NamedTuple):
 
 
 def check_enough_channels(wanted: int, channels: int) -> None:
-    """Raises ArgumentError unless a feature map has the ``wanted`` number of channels.
+    """Checks that a feature map has at least the ``wanted`` number of channels.
 
     Args:
         wanted: Value of the argument ``num_channels``.
         channels: Number of channels of the map.
+
+    Raises:
+        ArgumentError: The map has fewer channels.
     """
     if wanted > channels:
         raise ArgumentError(
@@ -89,11 +92,11 @@ def draw_sizes(
     on both sides; others are drawn again, and after 100 draws height and width are 0.
 
     Args:
-        shape: (n, k), how many.
-        grid: (H, W) of the map.
+        shape: (n, k): n samples with k rectangles each.
+        grid: (H, W) of the map in cells.
         area: Range of the area / area of the map.
         aspect: Range of height / width.
-        generator: Where the numbers come from; None is torch's own.
+        generator: Generator of the numbers; None is torch's global one.
     """
     height = torch.zeros(shape[0] * shape[1], dtype=torch.int64)
     width = torch.zeros_like(height)
@@ -117,7 +120,7 @@ def draw_offset(room: Tensor, generator: torch.Generator | None) -> Tensor:
 
     Args:
         room: (n, k) int64, largest offset of each.
-        generator: Where the numbers come from; None is torch's own.
+        generator: Generator of the numbers; None is torch's global one.
     """
     # In float64 the product stays below room + 1; in float32 it can round up to it.
     rng = torch.rand(room.shape, dtype=torch.float64, generator=generator)

@@ -26,7 +26,11 @@ class Cutout(Regularizer):
 
     Args:
         p: Probability that a sample is masked.
-        side: Fraction of the map's shorter side; rounded to whole cells, at least one.
+        side: Side of the square as a fraction of the map's shorter side, in (0, 1]; it is rounded
+            to whole cells, at least one.
+
+    Raises:
+        ArgumentError: A value is outside its range.
     """
 
     spatial = True

@@ -26,6 +26,9 @@ class DropBlock(Regularizer):
     Args:
         p: Fraction of the map to drop, 1 - keep_prob of the paper.
         block_size: Side of a block in cells.
+
+    Raises:
+        ArgumentError: p is outside [0, 1], or the side is no whole number of at least 1.
     """
 
     spatial = True
@@ -43,7 +46,7 @@ class DropBlock(Regularizer):
             return x
         size = min(self.block_size, *x.shape[2:])
         corners = self.draw(x, size)
-        # A cell is dropped if one of the size x size corners up and left of it is a block's.
+        # A cell is dropped if a block's corner is among the size x size cells above and left of it.
         kept = 1 - F.max_pool2d(F.pad(corners, [size - 1] * 4), size, stride=1)
         scale = kept.numel() / kept.sum().clamp(min=1)
         return x * (kept * scale).to(x.dtype)
@@ -53,8 +56,11 @@ class DropBlock(Regularizer):
         """Draws 1 where a block's top left corner is and 0 elsewhere.
 
         Args:
-            x: (B, C, H, W), for its shape and device.
-            size: Side of a block.
+            x: (B, C, H, W); only its shape and device are used.
+            size: Side of a block in cells, s.
+
+        Returns:
+            (B, C, H - s + 1, W - s + 1) float32.
         """
         batch, channels, height, width = x.shape
         room = (height - size + 1) * (width - size + 1)

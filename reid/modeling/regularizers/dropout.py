@@ -18,6 +18,9 @@ class Dropout(Regularizer):
 
     Args:
         p: Probability of dropping a cell.
+
+    Raises:
+        ArgumentError: The probability is outside [0, 1].
     """
 
     def __init__(self, p: float = 0.5) -> None:
@@ -40,7 +43,7 @@ def keep_scale(out: Tensor, p: float, rng: DeviceRNG) -> Tensor:
     Args:
         out: (B, C, H, W) or any other shape; overwritten.
         p: Probability of 0.
-        rng: Where the numbers come from.
+        rng: Generators of the numbers, by device.
     """
     out.bernoulli_(1 - p, generator=rng.on(out.device))
     return out.div_(1 - p) if p < 1 else out

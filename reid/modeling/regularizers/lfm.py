@@ -28,13 +28,17 @@ class LocalFeatureMasking(Regularizer):
 
     Args:
         p: Probability that a sample is masked.
-        num_channels: Distinct channels masked in such a sample.
+        num_channels: Number of distinct channels that are masked in such a sample.
         area: Range of the rectangle's area / area of the map.
-        aspect: Range of its ratio height / width; the ratio itself is uniform, not its logarithm.
+        aspect: Range of the rectangle's height / width; this ratio is uniform, not its logarithm.
         fill: The one value written into a rectangle: ``uniform``, drawn from [0, 1); ``zero``;
             ``mean``, the channel's mean in that sample; ``normal``, drawn from the normal
             distribution with the channel's mean and standard deviation in that sample. The same
             seed gives the same rectangles under every fill.
+
+    Raises:
+        ArgumentError: A value is outside its range: ``p`` [0, 1]; ``num_channels`` at least 1;
+            ``area`` 0 < low <= high <= 1; ``aspect`` 0 < low <= high; or ``fill`` is unknown.
     """
 
     spatial = True
@@ -85,7 +89,7 @@ class LocalFeatureMasking(Regularizer):
             width: Columns of the map.
 
         Raises:
-            InputError: The map has fewer channels than ``num_channels``.
+            ArgumentError: The map has fewer channels than ``num_channels``.
         """
         check_enough_channels(self.num_channels, channels)
         generator = self.rng.on(torch.device("cpu"))
@@ -102,15 +106,16 @@ class LocalFeatureMasking(Regularizer):
 
     def _values(self, x: Tensor, boxes: Boxes) -> Tensor:
         """Returns the value of each rectangle, (n, k, 1, 1)."""
-        die = boxes.fill[..., None, None]
+        uniform = boxes.fill[..., None, None]
         if self.fill == "uniform":
-            return die
+            return uniform
         if self.fill == "zero":
-            return torch.zeros_like(die)
+            return torch.zeros_like(uniform)
         maps = x.detach()[boxes.sample.unsqueeze(1), boxes.channels].float()
         mean = maps.mean((2, 3), keepdim=True)
         if self.fill == "mean":
             return mean
-        # The die can be 0, whose quantile is minus infinity; half its step is the nearest other.
-        deviate: Tensor = torch.special.ndtri(die.clamp(min=2**-25))
+        # A uniform number can be 0, whose quantile is minus infinity. It becomes 2^-25, half of the
+        # smallest number above 0 that torch draws.
+        deviate: Tensor = torch.special.ndtri(uniform.clamp(min=2**-25))
         return mean + deviate * maps.std((2, 3), keepdim=True, correction=0)

@@ -19,7 +19,7 @@ from reid.utils.graphs import outside_graphs
 
 @REGULARIZERS.register("lfm_released")
 class ReleasedLocalFeatureMasking(Regularizer):
-    """Overwrites bands of rows: the law of the released code, for comparison with ``lfm``.
+    """Overwrites bands of rows as the released code does, for comparison with ``lfm``.
 
     The code draws rectangles but writes to ``x[i][c][y1 : y1 + h][x1 : x1 + w]``, which slices
     rows twice, with x1 drawn for rows and y1 for columns. What is written is rows x1 to x1 + w of
@@ -29,13 +29,18 @@ class ReleasedLocalFeatureMasking(Regularizer):
 
     Source: function RandChannelDropout of the code released with arXiv:2407.13646.
     Differs: all samples are masked, not the first 8 only; map sizes are read, not fixed; never
-    active in evaluation; own generator.
+    active in evaluation; random numbers come from a generator of the module.
 
     Args:
         p: Probability that a batch is masked.
-        num_channels: Draws of a channel; 32 of 64 hit 25.3 different ones on average.
+        num_channels: Number of draws of a channel, with replacement; 32 draws from 64 channels give
+            25.3 different ones on average.
         area: Range of the drawn rectangle's area / area of the map.
-        aspect: Range of its ratio height / width.
+        aspect: Range of the drawn rectangle's height / width.
+
+    Raises:
+        ArgumentError: A value is outside its range: ``p`` [0, 1]; ``num_channels`` at least 1;
+            ``area`` 0 < low <= high <= 1; ``aspect`` 0 < low <= high.
     """
 
     spatial = True
@@ -80,7 +85,7 @@ class ReleasedLocalFeatureMasking(Regularizer):
             width: Columns of the map.
 
         Raises:
-            InputError: The map has fewer channels than ``num_channels``.
+            ArgumentError: The map has fewer channels than ``num_channels``.
         """
         check_enough_channels(self.num_channels, channels)
         generator = self.rng.on(torch.device("cpu"))

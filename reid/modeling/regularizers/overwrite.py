@@ -1,4 +1,8 @@
-"""Constant cells in a feature map, at the price of a copy backward and, if need be, forward."""
+"""Writes constants into cells of a feature map, with few copies.
+
+It copies the gradient in the backward pass and, unless it works in place, the map in the forward
+pass.
+"""
 
 from typing import Any
 
@@ -22,19 +26,20 @@ def overwrite(
         sample: (n,) int64, distinct positions in the batch.
         channels: (n, k) int64, distinct within a row.
         inside: Cells to overwrite, bool, broadcasts to (n, k, H, W).
-        value: What to write, broadcasts to (n, k, H, W); a constant to autograd.
-        in_place: Write into ``x`` instead of a copy; only where nothing else needs it as it was.
+        value: New values, broadcasts to (n, k, H, W); a constant to autograd.
+        in_place: Whether to write into ``x`` and not into a copy; only where nothing else needs the
+            old values of ``x``.
     """
-    # A compiler keeps the order of reads and writes itself, and knows no mark_dirty.
+    # The compiler keeps the order of reads and writes itself, and does not support mark_dirty.
     write = _OverwriteInPlace if in_place and not torch.compiler.is_compiling() else _Overwrite
     out: Tensor = write.apply(x, sample, channels, inside, value.to(x.dtype))
     return out
 
 
 class _Overwrite(torch.autograd.Function):
-    """Only the drawn channels of the drawn samples are read and written beyond the copy.
+    """Copies the map and then reads and writes only the drawn channels of the drawn samples.
 
-    ``torch.where`` with a mask of x's size reads and writes everything again, twice.
+    ``torch.where`` with a mask of the size of x would read and write everything twice more.
     """
 
     @staticmethod

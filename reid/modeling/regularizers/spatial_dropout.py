@@ -17,9 +17,12 @@ class SpatialDropout(Regularizer):
 
     Args:
         p: Probability of dropping a channel.
+
+    Raises:
+        ArgumentError: The probability is outside [0, 1].
     """
 
-    # On the pooled feature it is defined, and equals element dropout.
+    # It is also defined on the pooled feature, where it equals dropout of single elements.
     spatial = False
 
     def __init__(self, p: float = 0.5) -> None:
