@@ -1,4 +1,4 @@
-"""A ResNet-18 for tests of what hangs on no width: the same layers, an eighth of the channels."""
+"""A ResNet-18 for tests that depend on no width: the same layers, an eighth of the channels."""
 
 import pytest
 import torchvision
