@@ -39,10 +39,10 @@ def without(text: str, *keys: str) -> str:
 def test_a_key_younger_than_the_checkpoint_is_at_its_default(tmp_path: Path) -> None:
     cfg = load_cfg(CONFIG)
     path = saved(tmp_path, without(dump(cfg), "JITTER_PROB", "ACCUMULATE"))
-    builders.check_resumable(cfg, path, LOGGER)
+    builders.check_resumable(cfg, checkpoint.load(path), path, LOGGER)
     changed = load_cfg(CONFIG, ["SOLVER.ACCUMULATE", "2"])
     with pytest.raises(InputError, match=r"SOLVER.ACCUMULATE None, this config says 2"):
-        builders.check_resumable(changed, path, LOGGER)
+        builders.check_resumable(changed, checkpoint.load(path), path, LOGGER)
 
 
 def test_a_checkpoint_older_than_the_poolings_is_one_of_the_average(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_a_checkpoint_older_than_the_poolings_is_one_of_the_average(tmp_path: Pa
     path = tmp_path / "last.pth"
     checkpoint.save(path, model, 3, yaml.safe_dump(tree), [1, 2], {})
     builders.load_trained(cfg, path, LOGGER)
-    builders.check_resumable(cfg, path, LOGGER)
+    builders.check_resumable(cfg, checkpoint.load(path), path, LOGGER)
     with pytest.raises(InputError, match=r"MODEL.POOLING.NAME None, this config says max"):
         builders.load_trained(load_cfg(CONFIG, [*small, "MODEL.POOLING.NAME", "max"]), path, LOGGER)
 
@@ -63,9 +63,11 @@ def test_a_checkpoint_older_than_the_poolings_is_one_of_the_average(tmp_path: Pa
 def test_another_setting_is_another_run_and_a_free_one_is_not(tmp_path: Path) -> None:
     path = saved(tmp_path, dump(load_cfg(CONFIG)))
     free = ["DATALOADER.CACHE", "disk", "MODEL.DEVICE", "cpu", "SOLVER.MAX_EPOCHS", "200"]
-    builders.check_resumable(load_cfg(CONFIG, free), path, LOGGER)
+    builders.check_resumable(load_cfg(CONFIG, free), checkpoint.load(path), path, LOGGER)
     with pytest.raises(InputError, match=r"trained with SEED 0, this config says 1"):
-        builders.check_resumable(load_cfg(CONFIG, ["SEED", "1"]), path, LOGGER)
+        builders.check_resumable(
+            load_cfg(CONFIG, ["SEED", "1"]), checkpoint.load(path), path, LOGGER
+        )
 
 
 def test_stages_are_given_their_own_regularizers_with_their_own_settings() -> None:

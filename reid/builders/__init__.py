@@ -1,6 +1,11 @@
 """From config to objects: with ``config``, ``jobs`` and ``cli`` the only readers of cfg."""
 
-from reid.builders.checkpoints import check_alike, check_resumable, load_trained
+from reid.builders.checkpoints import (
+    check_alike,
+    check_resumable,
+    check_same_run,
+    load_trained,
+)
 from reid.builders.common import make
 from reid.builders.data import load_splits
 from reid.builders.evaluation import build_retrieval, evaluate
@@ -15,6 +20,7 @@ __all__ = [
     "build_trainer",
     "check_alike",
     "check_resumable",
+    "check_same_run",
     "evaluate",
     "load_splits",
     "load_trained",

@@ -8,13 +8,7 @@ from typing import Any
 from yacs.config import CfgNode
 
 from reid.builders.model import build_model
-from reid.config import (
-    default_cfg,
-    difference,
-    dump,
-    leaves,
-    parse_dump,
-)
+from reid.config import default_cfg, difference, dump, leaves, parse_dump
 from reid.engine import checkpoint as ckpt
 from reid.modeling import ReIDModel
 from reid.utils import distributed
@@ -32,7 +26,8 @@ _FREE_ON_RESUME = (
     "DATALOADER.CACHE",
     "INPUT.DEVICE",
     "SOLVER.EVAL_PERIOD",
-    "SOLVER.CHECKPOINT_PERIOD",
+    "SOLVER.CHECKPOINT_",
+    "SOLVER.KEEP_LAST",
     "SOLVER.LOG_PERIOD",
 )
 
@@ -56,34 +51,140 @@ def check_alike(cfg: CfgNode) -> None:
     distributed.check_same("the config", repr(shared))
 
 
-def check_resumable(cfg: CfgNode, path: Path, logger: logging.Logger) -> None:
-    """Raises InputError if ``path`` was trained under settings that make it another run.
+def check_resumable(
+    cfg: CfgNode,
+    checkpoint: Mapping[str, Any],
+    path: Path,
+    logger: logging.Logger,
+    accept: bool = False,
+) -> list[str]:
+    """Raises InputError if a checkpoint was trained under settings that make it another run.
 
     A longer MAX_EPOCHS is allowed where the learning rate of past epochs does not depend on it.
 
     Args:
         cfg: The config of the run that goes on.
-        path: Its last checkpoint.
+        checkpoint: Content of its last checkpoint.
+        path: The file.
         logger: Logger that is told what differs and may differ.
+        accept: Go on knowingly: what would be refused is logged.
+
+    Returns:
+        What differs and was accepted.
     """
     longer = "SOLVER.MAX_EPOCHS" if cfg.SOLVER.SCHEDULE == "multistep" else ()
-    for key, now, then in _changed(cfg, ckpt.load(path)):
+    accepted = []
+    for key, now, then in _changed(cfg, checkpoint, path):
         if key.startswith(_FREE_ON_RESUME) or key == longer:
             logger.info(f"resuming with {key} {now}; the run began with {then}")
         else:
-            raise InputError(
-                f"{path} was trained with {key} {then}, this config says {now}: that is another"
-                " run; set it back, or give it an OUTPUT_DIR of its own"
+            difference = f"{key} {then}, this config says {now}"
+            accepted.append(_refuse(difference, path, logger, accept, "set it back"))
+    return accepted
+
+
+# What differs in the last digits, or in the choice of best.pth, and does not make another run.
+_DIGITS = {
+    "torch": "torch",
+    "numpy": "numpy",
+    "threads": "a number of threads of",
+    "device": "the processor",
+    "query": "query images of digest",
+    "gallery": "gallery images of digest",
+}
+# What makes another run.
+_ANOTHER = {"precision": "precision", "train": "training images of digest"}
+
+
+def check_same_run(
+    now: Mapping[str, Any],
+    then: Mapping[str, Any],
+    path: Path,
+    logger: logging.Logger,
+    accept: bool = False,
+) -> list[str]:
+    """Compares machine, code and data with those that a checkpoint was trained with.
+
+    Args:
+        now: ``facts`` and ``code`` of the run that goes on.
+        then: The checkpoint, which has the same keys; older ones have none, and nothing to compare.
+        path: The file.
+        logger: Logger that is told what changes the last digits.
+        accept: Go on knowingly: what would be refused is logged.
+
+    Returns:
+        What differs and was accepted.
+
+    Raises:
+        InputError: Data, precision or imported parts are not the same.
+    """
+    new, old = _flat(now), _flat(then)
+    for key, what in _DIGITS.items():
+        if key in old and old[key] != new[key]:
+            logger.warning(
+                f"warning: {path} was trained with {what} {old[key]}, now it is {new[key]}: last"
+                " digits will differ from those of a run that never stopped"
             )
+    if old.get("package", new["package"]) != new["package"]:
+        logger.warning(
+            f"warning: {path} was trained by other code of reid (commit {old['commit']}, now"
+            f" {new['commit']}); what that changes is not known"
+        )
+    differing = [
+        f"{what} {old[key]}, now it is {new[key]}"
+        for key, what in _ANOTHER.items()
+        if key in old and old[key] != new[key]
+    ]
+    # Pixels are compared where both runs decoded all images, by the same decoder.
+    then_pixels, now_pixels = old.get("pixels"), new.get("pixels")
+    comparable = then_pixels and now_pixels and old["pillow"] == new["pillow"]
+    if comparable and then_pixels != now_pixels:
+        differing.append(
+            f"training images whose pixels have digest {then_pixels}, now it is {now_pixels}"
+        )
+    for name, digest in new["imports"].items():
+        if old.get("imports", {}).get(name, digest) != digest:
+            differing.append(f"another content of {name}")
+    return [_refuse(text, path, logger, accept, "bring it back") for text in differing]
 
 
-def _changed(cfg: CfgNode, checkpoint: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+def _flat(run: Mapping[str, Any]) -> dict[str, Any]:
+    """Puts what is known of a run's code, machine and data on one level."""
+    facts, code = run.get("facts", {}), run.get("code", {})
+    return {**facts, **facts.get("data", {}), **code}
+
+
+def _refuse(difference: str, path: Path, logger: logging.Logger, accept: bool, mend: str) -> str:
+    """Raises InputError for a difference, or logs it if it is accepted; returns it."""
+    text = f"{path} was trained with {difference}"
+    if not accept:
+        raise InputError(
+            f"{text}: that is another run; {mend}, give it an OUTPUT_DIR of its own, or go on"
+            " knowingly with --accept-changes"
+        )
+    logger.warning(f"warning: {text}; accepted, and recorded in the checkpoints")
+    return difference
+
+
+def _changed(
+    cfg: CfgNode, checkpoint: Mapping[str, Any], path: Path
+) -> Iterator[tuple[str, Any, Any]]:
     """Yields (key, value now, value in the checkpoint) where they mean different things."""
     defaults = dict(leaves(parse_dump(dump(default_cfg()))))
-    for key, now, then in difference(parse_dump(dump(cfg)), parse_dump(checkpoint["config"])):
+    for key, now, then in difference(parse_dump(dump(cfg)), _config_of(checkpoint, path)):
         # A key younger than the checkpoint, at the default, does what was done.
         if then is not None or now != defaults.get(key):
             yield key, now, then
+
+
+def _config_of(checkpoint: Mapping[str, Any], path: Path) -> CfgNode:
+    try:
+        return parse_dump(checkpoint["config"])
+    # A crafted text fails in many ways: YAMLError, TypeError, AttributeError, RecursionError, ...
+    except Exception as error:
+        raise InputError(
+            f"checkpoint {path} is damaged: its config cannot be read ({type(error).__name__})"
+        ) from error
 
 
 def load_trained(cfg: CfgNode, path: Path, logger: logging.Logger) -> ReIDModel:
@@ -100,7 +201,7 @@ def load_trained(cfg: CfgNode, path: Path, logger: logging.Logger) -> ReIDModel:
     checkpoint = ckpt.load(path)
     m = cfg.MODEL
     names = {section.NAME.upper() for section in (m.BACKBONE, m.POOLING, m.HEAD)}
-    for key, now, then in _changed(cfg, checkpoint):
+    for key, now, then in _changed(cfg, checkpoint, path):
         parts = key.split(".")
         if key.startswith(_FIXED_AT_TEST) and (len(parts) < 4 or parts[2] in names):
             raise InputError(

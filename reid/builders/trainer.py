@@ -1,23 +1,29 @@
 """A run, ready to fit or to resume."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
+import torch
 from yacs.config import CfgNode
 
 from reid.builders.common import TRAINER, build_device
 from reid.builders.data import build_eval_loaders, build_train_loader, load_splits, split_validation
 from reid.builders.model import build_criterion, build_embedding, build_model, build_perturb
 from reid.config import config_errors, dump, imported_files
-from reid.data.records import label_of_pid
+from reid.data.cache.loader import CachedLoader
+from reid.data.fingerprint import names_digest, pixels_digest
+from reid.data.records import SPLITS, Splits, label_of_pid
 from reid.engine import parallel
 from reid.engine.optim import Schedule, build_optimizer, parameter_groups
 from reid.engine.trainer import Trainer
 from reid.evaluation.evaluator import evaluate_retrieval
 from reid.evaluation.retrieval import Retrieval
+from reid.modeling import ReIDModel
 from reid.utils import distributed
+from reid.utils.batch import BatchLoader
 from reid.utils.code_state import code_state
-from reid.utils.environment import check_compiler, choose_precision
+from reid.utils.environment import check_compiler, choose_precision, run_facts
 from reid.utils.seeding import derive_seed
 
 
@@ -53,8 +59,43 @@ def build_trainer(cfg: CfgNode, logger: logging.Logger) -> Trainer:
         s.GAMMA,
         s.MIN_LR_FACTOR,
     )
+    precision = choose_precision(s.PRECISION, device)
+    return Trainer(
+        model=model,
+        criterion=criterion,
+        optimizer=build_optimizer(s.OPTIMIZER_NAME, groups, s.MOMENTUM),
+        schedule=schedule,
+        loader=loader,
+        sampler=sampler,
+        evaluate=None if s.EVAL_PERIOD < 0 else _build_evaluate(cfg, data, device, model),
+        logger=logger,
+        output_dir=Path(cfg.OUTPUT_DIR),
+        config=dump(cfg),
+        pids=pids,
+        device=device,
+        seed=derive_seed(cfg.SEED, TRAINER),
+        max_epochs=s.MAX_EPOCHS,
+        precision=precision,
+        clip_norm=s.CLIP_NORM,
+        accumulate=s.ACCUMULATE,
+        eval_period=s.EVAL_PERIOD,
+        checkpoint_period=s.CHECKPOINT_PERIOD,
+        checkpoint_steps=s.CHECKPOINT_STEPS,
+        checkpoint_minutes=s.CHECKPOINT_MINUTES,
+        keep_last=s.KEEP_LAST,
+        log_period=s.LOG_PERIOD,
+        perturb=build_perturb(cfg, model),
+        code=code_state(imported_files(cfg.IMPORTS)),
+        facts={**run_facts(device, precision), "data": _data_facts(data, loader)},
+    )
+
+
+def _build_evaluate(
+    cfg: CfgNode, data: Splits, device: torch.device, model: ReIDModel
+) -> Callable[[], dict[str, float]]:
+    """Builds what measures mAP and Rank-1 on query and gallery of ``data``."""
     embed = build_embedding(cfg, model)
-    once = not 0 < s.EVAL_PERIOD < s.MAX_EPOCHS
+    once = cfg.SOLVER.EVAL_PERIOD == 0 or cfg.SOLVER.EVAL_PERIOD >= cfg.SOLVER.MAX_EPOCHS
     query, gallery = build_eval_loaders(cfg, data, device, once)
 
     def summary() -> dict[str, float]:
@@ -64,27 +105,13 @@ def build_trainer(cfg: CfgNode, logger: logging.Logger) -> Trainer:
         values = [0.0 if ranking is None else ranking.summary()[name] for name in names]
         return dict(zip(names, distributed.from_main(values), strict=True))
 
-    return Trainer(
-        model=model,
-        criterion=criterion,
-        optimizer=build_optimizer(s.OPTIMIZER_NAME, groups, s.MOMENTUM),
-        schedule=schedule,
-        loader=loader,
-        sampler=sampler,
-        evaluate=summary,
-        logger=logger,
-        output_dir=Path(cfg.OUTPUT_DIR),
-        config=dump(cfg),
-        pids=pids,
-        device=device,
-        seed=derive_seed(cfg.SEED, TRAINER),
-        max_epochs=s.MAX_EPOCHS,
-        precision=choose_precision(s.PRECISION, device),
-        clip_norm=s.CLIP_NORM,
-        accumulate=s.ACCUMULATE,
-        eval_period=s.EVAL_PERIOD,
-        checkpoint_period=s.CHECKPOINT_PERIOD,
-        log_period=s.LOG_PERIOD,
-        perturb=build_perturb(cfg, model),
-        code=code_state(imported_files(cfg.IMPORTS)),
-    )
+    return summary
+
+
+def _data_facts(data: Splits, loader: BatchLoader) -> dict[str, str]:
+    """Returns digests of the images: of names and sizes, and of what was decoded already."""
+    splits = zip(SPLITS, (data.train, data.query, data.gallery), strict=True)
+    facts = {name: names_digest(records) for name, records in splits}
+    if isinstance(loader, CachedLoader):
+        facts["pixels"] = pixels_digest(loader.pixels[i] for i in range(len(data.train)))
+    return facts

@@ -22,6 +22,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="go on from OUTPUT_DIR/last.pth; starts afresh where there is none",
     )
     parser.add_argument(
+        "--accept-changes",
+        action="store_true",
+        help="with --resume: go on although settings, data or precision have changed; the changes"
+        " are recorded in the checkpoints",
+    )
+    parser.add_argument(
         "--eval-only",
         action="store_true",
         help="only evaluate TEST.WEIGHT, or OUTPUT_DIR/best.pth where that is empty",
@@ -34,11 +40,11 @@ def run(args: argparse.Namespace) -> None:
 
     cfg = load_cfg(args.config_file, args.overrides)
     if args.eval_only:
-        from reid.engine.trainer import BEST
+        from reid.engine.run_files import BEST
         from reid.jobs.test import test
 
         test(cfg, Path(cfg.TEST.WEIGHT or Path(cfg.OUTPUT_DIR) / BEST))
         return
     from reid.jobs.train import train
 
-    train(cfg, args.resume)
+    train(cfg, args.resume, args.accept_changes)

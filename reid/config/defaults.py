@@ -255,8 +255,21 @@ def _solver_settings() -> dict[str, Setting]:
             0,
             0.9,
         ),
-        "SOLVER.EVAL_PERIOD": _int(10, "epochs; 0 is after the last one only", 0),
+        "SOLVER.EVAL_PERIOD": _int(
+            10,
+            "epochs; 0 is after the last one only, -1 never: `tools/test.py` can do it later",
+            -1,
+        ),
         "SOLVER.CHECKPOINT_PERIOD": _int(1, "epochs between saves of last.pth", 1),
+        "SOLVER.CHECKPOINT_STEPS": _int(
+            0, "updates between saves of last.pth inside an epoch; 0 is none", 0
+        ),
+        "SOLVER.CHECKPOINT_MINUTES": _float(
+            30.0, "minutes after a save until the next one inside an epoch; 0 is none", 0
+        ),
+        "SOLVER.KEEP_LAST": _int(
+            1, "earlier checkpoints kept beside last.pth, as last.1.pth, last.2.pth, ...", 0
+        ),
         "SOLVER.LOG_PERIOD": _int(20, "steps between readings of the loss", 1),
     }
 

@@ -1,20 +1,41 @@
-"""Checkpoints: they are written completely or not at all, and reading them runs no code."""
+"""Checkpoints: they are written completely or not at all, and reading them runs no code.
 
-import pickle
+The file is torch's zip archive, and its comment holds a CRC-32 over everything before it. It is
+verified after writing and before reading. In files of older versions, which lack it, the CRC-32 of
+each record is; torch writes those, and does not look at them.
+"""
+
+import io
+import os
+import shutil
 import warnings
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import reid
 from reid.utils.code_state import code_state
 from reid.utils.errors import InputError
-from reid.utils.logs import write_whole
+from reid.utils.logs import sync_folder, temporary_of
 
 FORMAT = 1
+_MARK = b"reid-crc32 "
+_COMMENT = len(_MARK) + 8  # bytes: the mark, and eight hexadecimal digits
+_LENGTH_FIELD = 2  # bytes in front of the comment that hold its length
+_CHUNK = 1 << 20
+# What every checkpoint holds, and as what.
+_CONTENT: dict[str, type | tuple[type, ...]] = {
+    "epoch": int,
+    "config": str,
+    "pids": list,
+    "model": Mapping,
+    "commit": str,
+}
 
 
 def save(
@@ -25,8 +46,9 @@ def save(
     pids: list[int],
     state: Mapping[str, Any],
     code: Mapping[str, Any] | None = None,
+    keep: int = 0,
 ) -> None:
-    """Writes a checkpoint of tensors and plain values.
+    """Writes a checkpoint of tensors and plain values, reads it again, and puts it in its place.
 
     Args:
         path: The file; it is replaced in one step.
@@ -37,9 +59,13 @@ def save(
         state: State dicts and plain values that resuming needs.
         code: State of the code, from :func:`reid.utils.code_state.code_state`; None determines it
             for this package alone.
+        keep: Number of earlier files that stay beside it, as ``last.1.pth``, ``last.2.pth``, ...
+
+    Raises:
+        OSError: The file could not be written; those that were there are untouched.
     """
     code = dict(code_state() if code is None else code)
-    checkpoint = {
+    content = {
         "format": FORMAT,
         "version": reid.__version__,
         "commit": code["commit"],
@@ -50,7 +76,140 @@ def save(
         "model": model.state_dict(),
         **state,
     }
-    write_whole(path, lambda file: torch.save(checkpoint, file))
+    with temporary_of(path) as temporary:
+        _write(temporary, content)
+        problem = _damage(temporary)
+        if problem:
+            raise OSError(f"what was written is not what is read: {problem}")
+        _shift(path, keep)
+        os.replace(temporary, path)
+    sync_folder(path.parent)
+
+
+def earlier(path: Path) -> list[Path]:
+    """Returns the earlier files that were kept beside ``path``, newest first."""
+    named = path.parent.glob(f"{path.stem}.*{path.suffix}")
+    numbers = {int(n): p for p in named if (n := p.name.split(".")[-2]).isdecimal()}
+    return [numbers[number] for number in sorted(numbers)]
+
+
+def _earlier(path: Path, number: int) -> Path:
+    return path.with_name(f"{path.stem}.{number}{path.suffix}")
+
+
+def _shift(path: Path, keep: int) -> None:
+    """Makes ``path`` the first of the earlier files; at no moment it is missing itself."""
+    for number in range(keep, 1, -1):
+        if _earlier(path, number - 1).exists():
+            os.replace(_earlier(path, number - 1), _earlier(path, number))
+    if keep and path.exists():
+        with temporary_of(_earlier(path, 1)) as second_name:
+            second_name.unlink(missing_ok=True)
+            try:
+                os.link(path, second_name)
+            except OSError:  # a file system without hard links
+                shutil.copyfile(path, second_name)
+            os.replace(second_name, _earlier(path, 1))
+    for old in earlier(path)[keep:]:
+        old.unlink(missing_ok=True)
+
+
+class _Patient(io.RawIOBase):
+    """A file for torch.save, which answers an error while writing with pages of text.
+
+    It notes the first error and takes the rest without writing it; :meth:`finish` raises it.
+
+    Args:
+        path: The file, which is made.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._file = path.open("wb")
+        self._error: OSError | None = None
+        self._crc = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        if self._error is None:
+            try:
+                self._file.write(data)
+            except OSError as error:
+                self._error = error
+        self._crc = zlib.crc32(data, self._crc)
+        return memoryview(data).nbytes
+
+    def finish(self) -> None:
+        """Adds the checksum, and puts everything on the disk.
+
+        Raises:
+            OSError: The first error that writing met.
+        """
+        if self._error is not None:
+            raise self._error
+        self._file.seek(-_LENGTH_FIELD, os.SEEK_END)
+        self._file.write(_COMMENT.to_bytes(_LENGTH_FIELD, "little"))
+        self._file.write(_MARK + b"%08x" % self._crc)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        try:
+            self._file.close()
+        except OSError as error:
+            self._error = self._error or error
+        super().close()
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    file = _Patient(path)
+    try:
+        torch.save(dict(content), cast(IO[bytes], file))
+        file.finish()
+    finally:
+        file.close()
+
+
+def _checksum_is_right(path: Path) -> bool | None:
+    """Compares the checksum of the whole file; returns None if the file has none."""
+    size = path.stat().st_size - _COMMENT
+    with path.open("rb") as file:
+        file.seek(max(size, 0))
+        comment = file.read()
+        if not comment.startswith(_MARK):
+            return None
+        file.seek(0)
+        crc, left = 0, size - _LENGTH_FIELD
+        while left > 0 and (part := file.read(min(_CHUNK, left))):
+            crc = zlib.crc32(part, crc)
+            left -= len(part)
+    # The length of the comment was 0 when the checksum was taken.
+    return comment == _MARK + b"%08x" % zlib.crc32(bytes(_LENGTH_FIELD), crc)
+
+
+def _damage(path: Path) -> str:
+    """Says what is wrong with an archive as it lies on the disk; "" if nothing is.
+
+    An archive that announces more than the file holds is refused before it is unpacked: torch
+    writes records as they are, and a packed one may be a thousand times as long as the file.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            records = archive.infolist()
+            if any(record.compress_type != zipfile.ZIP_STORED for record in records):
+                return "a record in it is compressed, which torch does not do"
+            if sum(record.file_size for record in records) > path.stat().st_size:
+                return "its records announce more bytes than it has"
+            if any(record.external_attr for record in records):
+                return "a record in it is marked as a folder"
+            right = _checksum_is_right(path)
+            wrong = archive.testzip() if right is None else not right
+            return "its checksum is wrong" if wrong else ""
+    # A damaged archive fails in many ways: BadZipFile, struct.error, UnicodeDecodeError, ...
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -60,28 +219,46 @@ def load(path: Path) -> dict[str, Any]:
         InputError: The file is missing, damaged, or no checkpoint of this format, or reading it
             would run code.
     """
+    if path.is_dir():
+        files = [str(file) for file in (path / "best.pth", path / "last.pth") if file.is_file()]
+        mend = f"; name {' or '.join(files)}" if files else ""
+        raise InputError(f"checkpoint {path} is a folder{mend}")
     if not path.is_file():
         raise InputError(f"checkpoint {path} does not exist")
+    damage = _damage(path)
+    if damage:
+        raise InputError(f"checkpoint {path} is refused: it is damaged or no checkpoint ({damage})")
     try:
-        with (
-            warnings.catch_warnings()
-        ):  # torch warns about pickle protocols; the errors below suffice
+        with warnings.catch_warnings():  # torch warns of pickle protocols; the errors below suffice
             warnings.simplefilter("ignore", UserWarning)
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    # A crafted file fails in many ways: UnpicklingError, KeyError, RuntimeError, TypeError, ...
+    # The text of torch is left out: it advises to load without weights_only.
+    except Exception as error:
         raise InputError(
-            f"checkpoint {path} is refused: it is damaged or holds more than tensors and plain"
-            " values, and loading it could run code"
+            f"checkpoint {path} is refused: it holds more than tensors and plain values, and"
+            f" loading it could run code ({type(error).__name__})"
         ) from error
-    except (RuntimeError, OSError, EOFError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
-        raise InputError(f"checkpoint {path} is damaged or no checkpoint: {reason}") from error
-    if not isinstance(checkpoint, dict) or checkpoint.get("format") != FORMAT:
+    _check_content(content, path)
+    return dict(content)
+
+
+def _check_content(content: Any, path: Path) -> None:
+    if not isinstance(content, Mapping) or content.get("format") != FORMAT:
         raise InputError(
             f"checkpoint {path} was not written by this version of reid (format {FORMAT});"
             " weights of a backbone are loaded as pretrained weights"
         )
-    return checkpoint
+    for name, kind in _CONTENT.items():
+        if not isinstance(content.get(name), kind):
+            raise InputError(
+                f"checkpoint {path} is damaged: '{name}' is missing or of another kind"
+            )
+    numbers = (content["epoch"], *content["pids"])
+    if not all(type(number) is int for number in numbers) or content["epoch"] < 0:
+        raise InputError(f"checkpoint {path} is damaged: 'epoch' and 'pids' must be whole numbers")
+    if not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content["model"].items()):
+        raise InputError(f"checkpoint {path} is damaged: 'model' must hold tensors by name")
 
 
 def load_model(model: nn.Module, checkpoint: dict[str, Any], path: Path) -> None:

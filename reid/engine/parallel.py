@@ -89,10 +89,14 @@ def average_bn_stats(model: nn.Module) -> None:
     Batch normalization sees its own process's batches. It is called once an epoch, before the
     model is evaluated and saved, so that all processes hold the same model.
     """
+    distributed.average(*statistics(model))
+
+
+def statistics(model: nn.Module) -> list[Tensor]:
+    """Returns the floating point buffers that a checkpoint holds, such as running means."""
     parameters = dict(model.named_parameters())
     state = model.state_dict()
-    statistics = [state[k] for k in state if k not in parameters and state[k].is_floating_point()]
-    distributed.average(*statistics)
+    return [state[k] for k in state if k not in parameters and state[k].is_floating_point()]
 
 
 def sync_batch_norm(model: nn.Module, device: torch.device) -> None:

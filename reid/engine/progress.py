@@ -18,10 +18,17 @@ class Progress:
         steps: Batches in this epoch.
         period: Number of batches between two readings; only then the engine reads the losses, for
             which it waits for the device.
+        done: Batches of this epoch that were done before the run was interrupted.
     """
 
     def __init__(
-        self, logger: logging.Logger, epoch: int, max_epochs: int, steps: int, period: int
+        self,
+        logger: logging.Logger,
+        epoch: int,
+        max_epochs: int,
+        steps: int,
+        period: int,
+        done: int = 0,
     ) -> None:
         self.logger = logger
         self.steps = steps
@@ -29,10 +36,12 @@ class Progress:
         self.epoch = epoch
         self.max_epochs = max_epochs
         self.start = time.perf_counter()
-        self.step = 0
+        self.step = self.done = done
         self.images = 0
         self.title = f"epoch {epoch}/{max_epochs}"
-        self.bar = tqdm(total=steps, desc=self.title, leave=False) if sys.stderr.isatty() else None
+        self.bar = None
+        if sys.stderr.isatty():
+            self.bar = tqdm(total=steps, initial=done, desc=self.title, leave=False)
 
     def advance(self, steps: int, images: int) -> bool:
         """Counts steps; returns True where a reading is due.
@@ -49,9 +58,14 @@ class Progress:
         return due and self.step < self.steps
 
     @property
+    def seconds(self) -> float:
+        """Seconds since the epoch began or the run went on."""
+        return time.perf_counter() - self.start
+
+    @property
     def images_per_second(self) -> float:
-        """Images a second since the epoch began."""
-        return self.images / max(time.perf_counter() - self.start, 1e-9)
+        """Images a second since the epoch began or the run went on."""
+        return self.images / max(self.seconds, 1e-9)
 
     def show(self, values: Mapping[str, float]) -> None:
         """Shows a reading."""
@@ -59,9 +73,8 @@ class Progress:
         if self.bar is not None:
             self.bar.set_postfix({**text, "img/s": f"{self.images_per_second:.1f}"})
             return
-        spent = time.perf_counter() - self.start
         remaining = (self.max_epochs - self.epoch + 1) * self.steps - self.step
-        eta = int(spent / self.step * remaining)
+        eta = int(self.seconds / (self.step - self.done) * remaining)
         readings = " ".join(f"{name} {value}" for name, value in text.items())
         self.logger.info(
             f"{self.title} step {self.step}/{self.steps} {readings}"

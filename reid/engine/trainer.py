@@ -2,7 +2,6 @@
 
 import itertools
 import logging
-import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,27 +14,26 @@ from torch.optim import Optimizer
 
 from reid.data.samplers import PlanSampler
 from reid.engine import checkpoint as ckpt
-from reid.engine import parallel
+from reid.engine import inside, parallel
+from reid.engine.meter import DivergedError, Meter
 from reid.engine.optim import Schedule
 from reid.engine.pictures import first_batch_pictures
 from reid.engine.progress import Progress
+from reid.engine.run_files import BEST, LAST
 from reid.engine.writer import RunWriter, open_writer
 from reid.losses import Criterion
 from reid.utils import distributed
 from reid.utils.batch import Batch, BatchLoader, to_unit
 from reid.utils.errors import InputError
+from reid.utils.logs import make_dir
 from reid.utils.seeding import derive_seed
+from reid.utils.signals import Stopped, StopSignals
 
-LAST = "last.pth"
-BEST = "best.pth"
 PICTURED_EPOCHS = 3  # TensorBoard shows the first batch of this many epochs
 # What a seed is derived for. The numbers must differ from those of the sampler, which are 0 and 1.
 _RESEED = 2
 _PERTURB = 3
-
-
-class DivergedError(InputError):
-    """A loss is not finite any more."""
+_RETRY = 60.0  # seconds after which a checkpoint that could not be written is tried again
 
 
 @dataclass
@@ -52,7 +50,8 @@ class Trainer:
         schedule: Learning rate of each epoch.
         loader: Loader of the batches that ``sampler`` plans.
         sampler: Sampler; it is told the epoch before each pass.
-        evaluate: Function () -> metrics as fractions, with "mAP"; the same in all processes.
+        evaluate: Function () -> metrics as fractions, with "mAP"; the same in all processes. None
+            evaluates nothing.
         logger: Logger of the run.
         output_dir: Folder for last.pth, best.pth, metrics.jsonl and TensorBoard's events.
         config: The resolved config as YAML text, stored in each checkpoint.
@@ -64,11 +63,18 @@ class Trainer:
         clip_norm: Largest norm of the whole gradient; 0 does not clip.
         accumulate: Number of batches whose mean gradient makes one update; the last update of an
             epoch takes the batches that remain.
-        eval_period: Number of epochs between evaluations; 0 evaluates only after the last epoch.
+        eval_period: Number of epochs between evaluations; 0 evaluates only after the last epoch,
+            -1 never.
         checkpoint_period: Number of epochs between saves of last.pth.
+        checkpoint_steps: Number of updates between saves inside an epoch; 0 is none.
+        checkpoint_minutes: Minutes after a save until the next one inside an epoch; 0 is none.
+        keep_last: Number of earlier checkpoints that are kept beside last.pth.
         log_period: Number of steps between readings of the loss.
         perturb: Function (images, seed) -> images to train on instead, both (B, 3, H, W) in [0, 1].
         code: State of the code, stored in each checkpoint.
+        facts: What else the run's numbers depend on, stored in each checkpoint.
+        guard: Function that raises InputError if the folder is no longer this run's; it is called
+            before each save.
         epoch: Number of completed epochs.
         best: The best mAP so far and its epoch; empty before the first evaluation.
     """
@@ -79,7 +85,7 @@ class Trainer:
     schedule: Schedule
     loader: BatchLoader
     sampler: PlanSampler
-    evaluate: Callable[[], Mapping[str, float]]
+    evaluate: Callable[[], Mapping[str, float]] | None
     logger: logging.Logger
     output_dir: Path
     config: str
@@ -92,9 +98,14 @@ class Trainer:
     accumulate: int = 1
     eval_period: int = 10
     checkpoint_period: int = 1
+    checkpoint_steps: int = 0
+    checkpoint_minutes: float = 0.0
+    keep_last: int = 1
     log_period: int = 20
     perturb: Callable[[Tensor, int], Tensor] | None = None
     code: Mapping[str, Any] | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    guard: Callable[[], None] | None = None
     epoch: int = field(default=0, init=False)
     best: dict[str, float] = field(default_factory=dict, init=False)
 
@@ -102,42 +113,110 @@ class Trainer:
         fp16 = self.precision is torch.float16
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=fp16)
         self.network: Any = self.model  # what a step calls
+        self._signals = StopSignals()
+        self._row: dict[str, float] | None = None  # of an epoch that is trained and not evaluated
+        self._inside: Mapping[str, Any] | None = None  # where to enter the next epoch
+        self._steps_done = 0  # of the next epoch, in the last checkpoint
+        self._saved_at = time.monotonic()
+        self._unsaved: InputError | None = None  # the last save, if it failed
 
-    def fit(self) -> None:
-        """Trains from the epoch reached to ``max_epochs``."""
-        with open_writer(self.output_dir, self.epoch) as writer:
+    def fit(self, signals: StopSignals | None = None) -> None:
+        """Trains from the point reached to the end of ``max_epochs``.
+
+        A finished epoch is saved before it is evaluated. An evaluation that fails is logged, and
+        the run goes on; only that of the last epoch raises its error, when everything is saved.
+
+        Args:
+            signals: Requests to stop or to save; None heeds none.
+
+        Raises:
+            DivergedError: A loss or a weight is not finite; nothing is saved after that.
+            Stopped: A signal asked for it; the state is saved.
+        """
+        self._signals = signals or StopSignals()
+        written = self.epoch - (self._row is not None)
+        with open_writer(self.output_dir, written) as writer:
+            if self._row is not None:  # the run ended before this epoch was evaluated
+                self._conclude(writer, self._row)
             for epoch in range(self.epoch + 1, self.max_epochs + 1):
-                rate = self.schedule.apply(self.optimizer, epoch)
-                self.sampler.set_epoch(epoch)
-                if epoch <= PICTURED_EPOCHS and distributed.is_main():
-                    self._add_pictures(writer, epoch)
-                self.model.reseed(self._process_seed(epoch, _RESEED))
-                row = {"epoch": epoch, "lr": rate, **self.train_epoch(epoch)}
-                self.epoch = epoch
-                parallel.average_bn_stats(self.model)
-                if self._due(self.eval_period):
-                    row |= self.evaluate()
-                self._report(row)
-                improved = row.get("mAP", -1.0) > self.best.get("mAP", -1.0)
-                if improved:
-                    self.best = {"mAP": row["mAP"], "epoch": epoch}
-                # The row is written before the checkpoint. A run that is killed between them drops
-                # the row on resuming and writes it again; in the other order it would be lost.
-                writer.write(row)
-                if improved or self._due(self.checkpoint_period):
-                    self.save(improved)
+                with self._signals.deferred():
+                    row = self._train(writer, epoch)
+                self._conclude(writer, row)
+
+    def _train(self, writer: RunWriter, epoch: int) -> dict[str, float]:
+        """Trains an epoch, or the rest of it, and saves it; returns its row."""
+        self.sampler.set_epoch(epoch)
+        rate = self.schedule.apply(self.optimizer, epoch)
+        if epoch <= PICTURED_EPOCHS and distributed.is_main():
+            self._add_pictures(writer, epoch)
+        self.model.reseed(self._process_seed(epoch, _RESEED))
+        row = {"epoch": epoch, "lr": rate, **self.train_epoch(epoch)}
+        parallel.average_bn_stats(self.model)
+        self.epoch = epoch
+        if self._evaluates():
+            self._row = row
+            self.save(False)
+        return row
+
+    def _conclude(self, writer: RunWriter, row: dict[str, float]) -> None:
+        """Evaluates a trained epoch if that is due, and writes its row."""
+        saved = self._row is not None
+        metrics, error = self._evaluate()
+        with self._signals.deferred():
+            row = {**row, **metrics}
+            self._row = None
+            self._report(row)
+            improved = row.get("mAP", -1.0) > self.best.get("mAP", -1.0)
+            if improved:
+                self.best = {"mAP": row["mAP"], "epoch": self.epoch}
+            # The row is written before the checkpoint. A run that is killed between them drops the
+            # row on resuming and writes it again; in the other order it would be lost.
+            writer.write(row)
+            last = self.epoch == self.max_epochs
+            if error is None and (improved or last or (not saved and self._due())):
+                self.save(improved)
+            if last and self._unsaved is not None:
+                raise self._unsaved
+        if error is not None and last:
+            raise error
+
+    def _evaluate(self) -> tuple[Mapping[str, float], Exception | None]:
+        """Returns the metrics, or none and the error that the evaluation ended with."""
+        if self.evaluate is None or not self._evaluates():
+            return {}, None
+        try:
+            return self.evaluate(), None
+        except Exception as error:
+            # Other processes may wait for this one, which then must end; the epoch is saved.
+            if distributed.active():
+                raise
+            trace = None if isinstance(error, InputError) else error
+            self.logger.error(
+                f"the evaluation of epoch {self.epoch} failed: {error}; the epoch is saved in"
+                f" {self.output_dir / LAST}, which tools/test.py can evaluate",
+                exc_info=trace,
+            )
+            return {}, error
 
     def train_epoch(self, epoch: int) -> dict[str, float]:
         """Makes one pass over the loader; returns mean losses, accuracy and speed.
 
+        Args:
+            epoch: Number of the epoch, 1-based; ``sampler`` has its plan.
+
         Raises:
             DivergedError: If a loss is not finite; nothing is saved after that.
+            Stopped: A signal asked for it; the state inside the epoch is saved.
         """
+        meter = Meter(self.device)
+        before = self._enter(epoch, meter)
         self.network = parallel.wrap(self.model, self.criterion.consumes.values())
         self.model.train()
         self.criterion.train()
-        meter = Meter(self.device)
-        progress = Progress(self.logger, epoch, self.max_epochs, len(self.loader), self.log_period)
+        steps = meter.steps + len(self.loader)
+        progress = Progress(
+            self.logger, epoch, self.max_epochs, steps, self.log_period, meter.steps
+        )
         for batches in grouped(self.loader, self.accumulate):
             self.optimizer.zero_grad(set_to_none=True)
             for remaining, batch in zip(range(len(batches))[::-1], batches, strict=True):
@@ -148,9 +227,44 @@ class Trainer:
             images = sum(len(batch.labels) for batch in batches) * distributed.world_size()
             if progress.advance(len(batches), images):
                 progress.show(meter.read(epoch))
+            self._heed(meter, before + progress.seconds, meter.steps == steps)
         progress.close()
         speed = {"images_per_second": progress.images_per_second}
-        return {**meter.read(epoch), **speed, "train_seconds": time.perf_counter() - progress.start}
+        return {**meter.read(epoch), **speed, "train_seconds": before + progress.seconds}
+
+    def _enter(self, epoch: int, meter: Meter) -> float:
+        """Goes to the point inside the epoch that was saved; returns the seconds spent before."""
+        state, self._inside = self._inside, None
+        if state is None:
+            return 0.0
+        self.sampler.set_epoch(epoch, state["steps"])
+        inside.restore(state, self.model, meter, self.device)
+        return float(state["seconds"])
+
+    def _heed(self, meter: Meter, seconds: float, last: bool) -> None:
+        """Saves inside the epoch if that is due or was asked for, and stops if that was asked for.
+
+        All processes have to do the same, so the strongest wish of any of them counts.
+        """
+        due = not last and self._save_is_due(meter.steps)  # after the last step the epoch is saved
+        stop, save = self._signals.signum or 0, self._signals.save or due
+        wish = distributed.largest(2 * stop + save)
+        if not wish:
+            return
+        self._signals.save = False
+        self._row = None
+        self.save(False, inside.capture(self.model, meter, seconds))
+        if wish > 1:
+            raise Stopped(wish // 2)
+
+    def _save_is_due(self, steps: int) -> bool:
+        if self.checkpoint_steps and steps // self.accumulate % self.checkpoint_steps == 0:
+            return True
+        if not distributed.is_main():  # the clocks of processes differ
+            return False
+        waited = time.monotonic() - self._saved_at
+        retry = self._unsaved is not None and waited > _RETRY
+        return retry or 0 < self.checkpoint_minutes * 60 < waited
 
     def backward(
         self, batch: Batch, weight: float = 1.0, seed: int = 0
@@ -190,37 +304,69 @@ class Trainer:
         self.scaler.step(self.optimizer)
         self.scaler.update()
 
-    def save(self, improved: bool) -> None:
+    def save(self, improved: bool, point: Mapping[str, Any] | None = None) -> None:
         """Writes last.pth and, if the model has improved, best.pth, which has no optimizer state.
+
+        A file that cannot be written is logged, and tried again later: the run goes on.
 
         Args:
             improved: Whether this is the model with the best mAP so far.
+            point: Where the run stands inside epoch ``epoch`` + 1, from :func:`inside.capture`;
+                None is the end of ``epoch``.
+
+        Raises:
+            DivergedError: A weight is not finite; what was saved before stays.
         """
         if not distributed.is_main():
             return
+        _check_finite(self.model, self.criterion, self.epoch)
+        if self.guard is not None:
+            self.guard()
         state = {
             "world_size": distributed.world_size(),
             "best": self.best,
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "criterion": self.criterion.state_dict(),
+            "row": self._row,
+            "inside": point,
+            "facts": dict(self.facts),
         }
         common = (self.model, self.epoch, self.config, self.pids)
-        if improved:
-            ckpt.save(self.output_dir / BEST, *common, {}, self.code)
-        # last.pth comes second: if it is there, best.pth is there, too.
-        ckpt.save(self.output_dir / LAST, *common, state, self.code)
+        self._saved_at = time.monotonic()
+        self._steps_done = point["steps"] if point is not None else 0
+        self._unsaved = None
+        path = self.output_dir / (BEST if improved else LAST)
+        try:
+            if not self.output_dir.exists():
+                make_dir(self.output_dir)
+                self.logger.error(f"{self.output_dir} has vanished and was made anew")
+            if improved:
+                ckpt.save(path, *common, {"facts": dict(self.facts)}, self.code)
+            # last.pth comes second: if it is there, best.pth is there, too.
+            path = self.output_dir / LAST
+            ckpt.save(path, *common, state, self.code, self.keep_last)
+        except OSError as error:
+            self._unsaved = InputError(
+                f"{path} could not be written ({error.strerror or error}); what was saved before is"
+                " untouched; make room, and go on with --resume"
+            )
+            self.logger.error(f"{self._unsaved}; the next try is in {_RETRY:.0f} s")
 
-    def resume(self, path: Path) -> None:
+    def resume(self, path: Path, state: Mapping[str, Any] | None = None) -> None:
         """Loads the state of last.pth, so that the run goes on as if it had not stopped.
 
-        Random numbers need no state: they are derived from (seed, epoch).
+        At an epoch's end random numbers need no state: they are derived from (seed, epoch).
+
+        Args:
+            path: The file.
+            state: Its content, where it has been read already.
 
         Raises:
             InputError: The file has weights only, or other identities, or was written by another
                 number of processes, whose batches, statistics and masks differ.
         """
-        state = ckpt.load(path)
+        state = dict(state or ckpt.load(path))
         if "optimizer" not in state:
             raise InputError(f"{path} holds weights only; resume from {LAST}")
         if state["pids"] != self.pids:
@@ -233,13 +379,42 @@ class Trainer:
                 f" run; start {then}, or give it a folder of its own"
             )
         ckpt.load_model(self.model, state, path)
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
-        self.criterion.load_state_dict(state["criterion"])
-        self.epoch = state["epoch"]
-        self.best = state["best"]
+        options = [{k: v for k, v in g.items() if k != "params"} for g in self._groups()]
+        try:
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.scaler.load_state_dict(state["scaler"])
+            self.criterion.load_state_dict(state["criterion"])
+            self.epoch = state["epoch"]
+            self.best = dict(state["best"])
+            self._row = state.get("row")
+            self._inside = state.get("inside")
+            self._steps_done = self._inside["steps"] if self._inside is not None else 0
+        # What a crafted file holds may fail in many ways.
+        except (KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
+            reason = " ".join(str(error).split())
+            raise InputError(
+                f"{path} does not fit this run: its state of optimizer or losses is of another kind"
+                f" ({reason}); set OUTPUT_DIR to a folder of its own"
+            ) from error
+        # Rates and decay are those of the config, which may have been changed knowingly.
+        for group, own in zip(self._groups(), options, strict=True):
+            group.update(own)
 
-    def _due(self, period: int) -> bool:
+    def _groups(self) -> list[dict[str, Any]]:
+        return self.optimizer.param_groups
+
+    @property
+    def position(self) -> str:
+        """How far the last checkpoint of this run goes, in words."""
+        steps = f" and {self._steps_done} steps" if self._steps_done else ""
+        return f"{self.epoch} of {self.max_epochs} epochs{steps}"
+
+    def _evaluates(self) -> bool:
+        """Whether the epoch that was just trained is to be evaluated."""
+        return self.eval_period >= 0 and self._due(self.eval_period)
+
+    def _due(self, period: int | None = None) -> bool:
+        period = self.checkpoint_period if period is None else period
         return self.epoch == self.max_epochs or (period > 0 and self.epoch % period == 0)
 
     def _process_seed(self, epoch: int, *purpose: int) -> int:
@@ -268,47 +443,13 @@ def grouped(loader: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
         yield group
 
 
-class Meter:
-    """Sums losses and hits on the device; only reading them waits for the device.
-
-    A reading is the mean over all processes, which therefore have to read at the same steps.
-
-    Args:
-        device: Device of the sums.
-    """
-
-    def __init__(self, device: torch.device) -> None:
-        self.sums: dict[str, Tensor] = {}
-        self.right = torch.zeros((), dtype=torch.int64, device=device)
-        self.steps = self.images = 0
-
-    def add(self, losses: Mapping[str, Tensor], right: Tensor, images: int) -> None:
-        """Adds one step.
-
-        Args:
-            losses: Losses by name, each a scalar () tensor on the device.
-            right: () int64, number of images whose label was predicted.
-            images: Number of images in the batch.
-        """
-        for name, loss in losses.items():
-            self.sums[name] = self.sums[name] + loss if name in self.sums else loss
-        self.right += right
-        self.steps += 1
-        self.images += images
-
-    def read(self, epoch: int) -> dict[str, float]:
-        """Returns the means since the epoch began.
-
-        Raises:
-            DivergedError: A mean is not finite; the message names the first one.
-        """
-        sums = torch.stack([value.double() for value in (*self.sums.values(), self.right)])
-        *losses, right = (distributed.total(sums) / distributed.world_size()).tolist()
-        means = {f"loss_{k}": loss / self.steps for k, loss in zip(self.sums, losses, strict=True)}
-        for name, value in means.items():
-            if not math.isfinite(value):
-                raise DivergedError(
-                    f"{name} became {value} in epoch {epoch}, by step {self.steps}: the training"
-                    " diverged"
-                )
-        return {**means, "accuracy": right / self.images}
+def _check_finite(model: nn.Module, criterion: nn.Module, epoch: int) -> None:
+    """Raises DivergedError that names the first weight that is not finite."""
+    tensors = [*model.state_dict().items(), *criterion.state_dict().items()]
+    finite = torch.stack([value.isfinite().all() for _, value in tensors])
+    if bool(finite.all()):  # the device is waited for once
+        return
+    name = next(name for (name, _), good in zip(tensors, finite.tolist(), strict=True) if not good)
+    raise DivergedError(
+        f"{name} is not finite after epoch {epoch}: the training diverged, and is not saved"
+    )

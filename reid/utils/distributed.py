@@ -107,6 +107,25 @@ def gather_rows(rows: Tensor) -> Tensor:
     return torch.cat([part[:n] for part, n in zip(parts, sizes[:, 0].tolist(), strict=True)])
 
 
+def gather_each(rows: Tensor) -> list[Tensor]:
+    """Returns the rows of each process, in the order of their ranks.
+
+    Args:
+        rows: (n_r, ...); each process r may have another number n_r of rows.
+    """
+    sizes = gather_rows(torch.tensor([len(rows)])).tolist()
+    return list(gather_rows(rows).split(sizes))
+
+
+def largest(number: int) -> int:
+    """Returns the largest of the numbers that the processes hand in."""
+    if not active():
+        return number
+    found = torch.tensor(number)
+    dist.all_reduce(found, dist.ReduceOp.MAX)
+    return int(found)
+
+
 class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:

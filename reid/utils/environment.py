@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import PIL
 import torch
 
 import reid
@@ -141,6 +142,24 @@ def describe(device: torch.device) -> str:
         f" device {device} ({name}), {torch.get_num_threads()} threads"
         + (f", {distributed.world_size()} processes" if distributed.active() else "")
     )
+
+
+def run_facts(device: torch.device, precision: torch.dtype | None) -> dict[str, str | int]:
+    """Returns what the numbers of a run depend on besides config, code and data.
+
+    Args:
+        device: Device of the model.
+        precision: Dtype of autocast; None is fp32.
+    """
+    cuda = device.type == "cuda"
+    return {
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "pillow": PIL.__version__,
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name(device) if cuda else processor_name(),
+        "precision": next(name for name, dtype in PRECISIONS.items() if dtype is precision),
+    }
 
 
 def processor_name() -> str:

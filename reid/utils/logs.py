@@ -1,10 +1,11 @@
 """The run's log, its metrics.jsonl, and files that are complete or absent."""
 
+import contextlib
 import json
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -53,19 +54,57 @@ def get_logger(output_dir: Path, name: str) -> logging.Logger:
 def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Writes a file through a temporary one beside it, so that a reader never sees half of it.
 
+    Content and name are on the disk when it returns, and survive a power cut.
+
     Args:
         path: The file; it is replaced in one step.
         write: Function that writes the content to an open binary file.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with temporary_of(path) as temporary:
         with temporary.open("wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def temporary_of(path: Path) -> Iterator[Path]:
+    """Yields a name beside ``path`` for a file that will take its place; removes it if it is left.
+
+    The name is hidden, and tells the process: see :func:`remove_strays`.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Writes a folder's list of names to the disk, where the system can do that."""
+    with contextlib.suppress(OSError):  # Windows opens no folders, some file systems sync none
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def remove_strays(folder: Path, names: Iterable[str]) -> list[Path]:
+    """Removes the temporary files that killed processes left; returns which.
+
+    Only whoever alone writes these files may call it.
+
+    Args:
+        folder: Folder of the files.
+        names: Names of the files whose temporary ones are meant.
+    """
+    strays = sorted(path for name in names for path in folder.glob(f".{name}.*.tmp"))
+    for path in strays:
+        path.unlink(missing_ok=True)
+    return strays
 
 
 def write_text(path: Path, text: str) -> None:

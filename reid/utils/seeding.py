@@ -5,7 +5,8 @@ and no state of a generator has to be saved.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -63,6 +64,25 @@ class DeviceRNG:
         if device not in self._generators:
             self._generators[device] = torch.Generator(device).manual_seed(self._seed)
         return self._generators[device]
+
+    def state(self) -> dict[str, Any]:
+        """Returns where each generator stands, as plain values and tensors: see :meth:`restore`."""
+        states = {device.type: g.get_state() for device, g in self._generators.items()}
+        return {"seed": self._seed, "generators": states}
+
+    def restore(self, state: Mapping[str, Any], device: torch.device) -> None:
+        """Goes on from a :meth:`state`, so that the next numbers are those that came next there.
+
+        Args:
+            state: The state.
+            device: Device of the model, which may have another index than the one it had then.
+        """
+        self._seed = state["seed"]
+        self._generators.clear()
+        for kind, numbers in state["generators"].items():
+            of_kind = device if device.type == kind else torch.device(kind)
+            self._generators[of_kind] = torch.Generator(of_kind)
+            self._generators[of_kind].set_state(numbers)
 
     def __getstate__(self) -> dict[str, int | None]:
         # Generators can neither be copied nor pickled on every supported torch; the seed can.

@@ -58,14 +58,20 @@ class PlanSampler(Sampler[list[SeededIndex]], ABC):
             rng: Generator of the numbers.
         """
 
-    def set_epoch(self, epoch: int) -> None:
-        """Draws the plan of a (1-based) epoch; the loader's next pass yields it."""
+    def set_epoch(self, epoch: int, start: int = 0) -> None:
+        """Draws the plan of an epoch; the loader's next pass yields it.
+
+        Args:
+            epoch: Number of the epoch, 1-based.
+            start: Number of batches at its beginning that are left out, because they were served
+                before the run was interrupted.
+        """
         batches = self.plan(np.random.default_rng(derive_seed(self.seed, epoch, _PLAN)))
         seeds = iter(
             derive_seeds(self.seed, epoch, _AUGMENT, count=sum(map(len, batches))).tolist()
         )
         seeded = [[(index, next(seeds)) for index in batch] for batch in batches]
-        self._batches = [self._local_part(batch) for batch in seeded]
+        self._batches = [self._local_part(batch) for batch in seeded[start:]]
 
     def _local_part(self, batch: list[SeededIndex]) -> list[SeededIndex]:
         size = len(batch) // self.world_size
