@@ -153,7 +153,9 @@ def run_facts(device: torch.device, precision: torch.dtype | None) -> dict[str, 
     """
     cuda = device.type == "cuda"
     return {
-        "torch": torch.__version__,
+        "torch": str(
+            torch.__version__
+        ),  # it is of a class of its own, which no checkpoint may hold
         "numpy": np.__version__,
         "pillow": PIL.__version__,
         "threads": torch.get_num_threads(),
