@@ -1,10 +1,11 @@
 """What each of several processes does in tests/test_distributed.py, and one does alone."""
 
 import logging
+import signal
 import sys
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -23,6 +24,7 @@ from reid.utils import distributed
 from reid.utils.batch import Batch
 from reid.utils.environment import choose_device
 from reid.utils.errors import InputError
+from reid.utils.signals import Stopped, StopSignals
 
 IDS = 9
 FEAT = torch.randn(8, 6, generator=torch.Generator().manual_seed(3))
@@ -167,6 +169,22 @@ def refusals() -> list[str]:
     return messages
 
 
+def stop_one_process(run: Trainer, step: int) -> None:
+    """Lets a signal reach the last process alone, in a step of the run: all stop behind it."""
+    signals, backward, count = StopSignals(), run.backward, [0]
+
+    def noted(*args: Any) -> Any:
+        count[0] += 1
+        if count[0] == step and distributed.rank() == distributed.world_size() - 1:
+            signals.signum = signal.SIGTERM
+        return backward(*args)
+
+    run.backward = noted  # type: ignore[method-assign]
+    with pytest.raises(Stopped) as stopped:
+        run.fit(signals)
+    assert (stopped.value.code, count[0]) == (143, step)
+
+
 def main() -> None:
     task, folder = sys.argv[1], Path(sys.argv[2])
     result: dict[str, object] = {}
@@ -191,9 +209,15 @@ def main() -> None:
         again = trainer(folder / "parts", 2, **protocol)
         again.resume(folder / "parts/last.pth")
         again.fit()
+        stopped = trainer(folder / "inside", 2, **protocol)
+        stop_one_process(stopped, step=3)
+        distributed.from_main([0])
+        later = trainer(folder / "inside", 2, **protocol)
+        later.resume(folder / "inside/last.pth")
+        later.fit()
         result = {
             name: {**run.model.state_dict(), **run.criterion.state_dict()}
-            for name, run in (("whole", whole), ("again", again))
+            for name, run in (("whole", whole), ("again", again), ("inside", later))
         }
     torch.save(result, folder / f"process{distributed.rank()}.pt")
 

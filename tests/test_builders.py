@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -210,3 +211,63 @@ def test_missing_folders_name_the_key_that_mends_it(tmp_path: Path) -> None:
     cfg = load_cfg(None, ["DATASETS.NAMES", "[market1501]", "DATASETS.ROOT_DIR", str(tmp_path)])
     with pytest.raises(InputError, match=r" Set DATASETS\.ROOT_DIR to the folder that holds it$"):
         load_splits(cfg, False, logging.getLogger("reid"))
+
+
+FACTS = {
+    "facts": {
+        "torch": "2.14.1",
+        "numpy": "2.3",
+        "pillow": "12.0",
+        "threads": 2,
+        "device": "a processor",
+        "precision": "fp32",
+        "data": {"train": "aa", "query": "bb", "gallery": "cc", "pixels": "dd"},
+    },
+    "code": {"commit": "1234", "package": "ee", "imports": {"circle.py": "ff"}},
+}
+
+
+def changed(tree: dict[str, Any], key: str, value: object) -> dict[str, Any]:
+    """A copy with another value of one key, wherever it is."""
+    return {
+        k: value if k == key else changed(v, key, value) if isinstance(v, dict) else v
+        for k, v in tree.items()
+    }
+
+
+@pytest.mark.parametrize("key", ["torch", "numpy", "threads", "device", "query", "package"])
+def test_what_changes_last_digits_is_warned_of(
+    key: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "last.pth"
+    assert builders.check_same_run(FACTS, FACTS, path, LOGGER) == []
+    assert caplog.text == ""
+    assert builders.check_same_run(changed(FACTS, key, "other"), FACTS, path, LOGGER) == []
+    (record,) = caplog.records
+    assert record.levelname == "WARNING" and "last.pth was trained " in record.message
+
+
+@pytest.mark.parametrize("key", ["precision", "train", "pixels", "circle.py"])
+def test_what_makes_another_run_is_refused_or_accepted_knowingly(
+    key: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    now, path = changed(FACTS, key, "other"), tmp_path / "last.pth"
+    with pytest.raises(InputError, match=r"another run; .* knowingly with --accept-changes"):
+        builders.check_same_run(now, FACTS, path, LOGGER)
+    (accepted,) = builders.check_same_run(now, FACTS, path, LOGGER, accept=True)
+    assert accepted in caplog.text
+    # A checkpoint of an older version says nothing about it.
+    assert builders.check_same_run(now, {"code": {"commit": "1"}}, path, LOGGER) == []
+
+
+def test_pixels_of_another_decoder_are_not_compared(tmp_path: Path) -> None:
+    now = changed(changed(FACTS, "pillow", "13.0"), "pixels", "other")
+    assert builders.check_same_run(now, FACTS, tmp_path, LOGGER) == []
+
+
+@pytest.mark.parametrize("text", ["- a list", "5", "{", "A: &a [*a]", "{" * 900, "A: !!python/x 1"])
+def test_a_config_that_cannot_be_read_is_one_line(tmp_path: Path, text: str) -> None:
+    path = saved(tmp_path, text)
+    with pytest.raises(InputError, match=r"last\.pth") as error:
+        builders.check_resumable(load_cfg(CONFIG), checkpoint.load(path), path, LOGGER)
+    assert "\n" not in str(error.value)

@@ -116,7 +116,7 @@ def test_three_processes_resume_to_the_bit(tmp_path: Path) -> None:
     found = [torch.load(tmp_path / f"process{rank}.pt", weights_only=True) for rank in range(3)]
     first = found[0]["whole"]
     assert first["body.1.running_mean"].any()
-    for state in (process[name] for process in found for name in ("whole", "again")):
+    for state in (process[name] for process in found for name in ("whole", "again", "inside")):
         assert [key for key in first if not torch.equal(first[key], state[key])] == []
 
 

@@ -294,6 +294,7 @@ def test_a_duke_folder_trains_with_center_loss_on_a_validation_split(
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # torch 2.14 warns while it compiles
 def test_a_compiled_run_trains_and_tests(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     compiled = ["SOLVER.COMPILE", True, "SOLVER.MAX_EPOCHS", 3, "SOLVER.ACCUMULATE", 2]

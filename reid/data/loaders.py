@@ -1,6 +1,7 @@
 """Records to batches."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
@@ -67,6 +68,20 @@ def usable_workers(wanted: int) -> int:
     return min(wanted, max(1, cores // distributed.local_world_size()))
 
 
+def leave_signals_to_parent(worker: int) -> None:
+    """Lets a worker outlive signals that go to all processes of a run, as Ctrl-C does.
+
+    The parent finishes its step, which may need the worker. A worker ends when the parent says so,
+    or when it is gone.
+
+    Args:
+        worker: Number of the worker.
+    """
+    for name in ("SIGTERM", "SIGINT", "SIGUSR1"):  # Windows has no SIGUSR1
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+
 def train_loader(
     dataset: ImageDataset, sampler: PlanSampler, num_workers: int, pin_memory: bool
 ) -> DataLoader[Batch]:
@@ -84,6 +99,7 @@ def train_loader(
         dataset,
         batch_sampler=sampler,
         num_workers=usable_workers(num_workers),
+        worker_init_fn=leave_signals_to_parent,
         pin_memory=pin_memory,
         generator=torch.Generator().manual_seed(
             0
@@ -121,6 +137,7 @@ def eval_loader(
         dataset,
         batch_sampler=plan,
         num_workers=usable_workers(num_workers),
+        worker_init_fn=leave_signals_to_parent,
         pin_memory=pin_memory,
         generator=torch.Generator().manual_seed(0),
     )

@@ -171,7 +171,10 @@ class Trainer:
                 self.best = {"mAP": row["mAP"], "epoch": self.epoch}
             # The row is written before the checkpoint. A run that is killed between them drops the
             # row on resuming and writes it again; in the other order it would be lost.
-            writer.write(row)
+            try:
+                writer.write(row)
+            except OSError as full:
+                self.logger.error(f"the row of epoch {self.epoch} waits to be written: {full}")
             last = self.epoch == self.max_epochs
             if error is None and (improved or last or (not saved and self._due())):
                 self.save(improved)
@@ -209,8 +212,8 @@ class Trainer:
             Stopped: A signal asked for it; the state inside the epoch is saved.
         """
         meter = Meter(self.device)
-        before = self._enter(epoch, meter)
         self.network = parallel.wrap(self.model, self.criterion.consumes.values())
+        before = self._enter(epoch, meter)  # behind it: wrapping makes all running statistics equal
         self.model.train()
         self.criterion.train()
         steps = meter.steps + len(self.loader)

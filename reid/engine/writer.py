@@ -27,11 +27,13 @@ class RunWriter:
 
     def write(self, row: Mapping[str, float]) -> None:
         """Writes an epoch's row; it has the key ``epoch``."""
-        if self.metrics is not None:
-            self.metrics.write(dict(row))
         if self.board is not None:
+            # TensorBoard's thread dies where the folder has vanished.
+            make_dir(Path(self.board.log_dir))
             for name, value in row.items():
                 self.board.add_scalar(name, value, row["epoch"])
+        if self.metrics is not None:
+            self.metrics.write(dict(row))
 
     def add_image(self, name: str, picture: Tensor, epoch: int) -> None:
         """Shows a (3, H, W) picture in [0, 1].
@@ -42,6 +44,7 @@ class RunWriter:
             epoch: Number of the epoch, 1-based.
         """
         if self.board is not None:
+            make_dir(Path(self.board.log_dir))
             self.board.add_image(name, picture, epoch)
 
 

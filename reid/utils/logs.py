@@ -130,11 +130,26 @@ class MetricsLog:
         old = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         kept = [line for line in old if _epoch(line) <= last_epoch]
         write_text(path, "".join(f"{line}\n" for line in kept))
+        self._waiting = ""
 
     def write(self, row: dict[str, Any]) -> None:
-        """Appends a row; every row has the key ``epoch``."""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        """Appends a row; every row has the key ``epoch``.
+
+        Raises:
+            OSError: It could not be written; it is written with the next one.
+        """
+        self._waiting += json.dumps(row) + "\n"
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("ab") as file:
+            end = file.tell()
+            try:
+                file.write(self._waiting.encode())
+                file.flush()
+            except OSError:
+                with contextlib.suppress(OSError):
+                    file.truncate(end)  # no half line
+                raise
+        self._waiting = ""
 
 
 def _epoch(line: str) -> float:

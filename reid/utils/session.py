@@ -14,6 +14,7 @@ from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 from torch.distributed.rendezvous import rendezvous
 
 from reid.utils.errors import InputError
+from reid.utils.signals import Stopped
 
 # Process 0 ranks and re-ranks alone while the others wait, so this must be long.
 _PATIENCE = timedelta(hours=4)
@@ -45,8 +46,8 @@ def session() -> Iterator[None]:
         yield
     except (Exception, SystemExit, KeyboardInterrupt) as error:
         over.set()
-        if isinstance(error, SystemExit) and not error.code:  # --help
-            raise
+        if isinstance(error, Stopped) or (isinstance(error, SystemExit) and not error.code):
+            raise  # all processes stop, or --help was asked for: nobody failed
         culprit = _who_failed_first(store, rank)
         if culprit == rank:
             _tell_torchrun(error)

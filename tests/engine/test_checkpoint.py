@@ -2,6 +2,9 @@
 
 import os
 import pickle
+import resource
+import signal
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -93,3 +96,90 @@ def test_a_resumed_metrics_log_drops_what_will_be_written_anew(tmp_path: Path) -
         '{"epoch": 2}',
         '{"epoch": 3, "again": true}',
     ]
+
+
+def test_a_row_that_could_not_be_written_comes_with_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "metrics.jsonl"
+    log = MetricsLog(path)
+    log.write({"epoch": 1})
+    moved = tmp_path / "gone"
+    monkeypatch.setattr(log, "path", moved / "metrics.jsonl")
+    moved.write_text("a file stands where the folder should be")
+    with pytest.raises(OSError, match=r"exists|directory"):
+        log.write({"epoch": 2})
+    monkeypatch.setattr(log, "path", path)
+    log.write({"epoch": 3})
+    assert path.read_text().splitlines() == ['{"epoch": 1}', '{"epoch": 2}', '{"epoch": 3}']
+
+
+def same(left: object, right: object) -> bool:
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(same(left[k], right[k]) for k in left)
+    if isinstance(left, torch.Tensor) and isinstance(right, torch.Tensor):
+        return torch.equal(left, right)
+    return left == right
+
+
+def test_a_flipped_bit_is_found_wherever_it_is(tmp_path: Path) -> None:
+    path = saved(tmp_path / "last.pth", nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)))
+    whole, expected = path.read_bytes(), ckpt.load(path)
+    flipped, loaded = tmp_path / "flipped.pth", 0
+    messages: set[str] = set()
+    for position in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[position] ^= 1 << position % 8
+        flipped.write_bytes(damaged)
+        try:
+            content = ckpt.load(flipped)
+        except InputError as error:
+            messages.add(str(error))
+            continue
+        # A flip in the mark of the checksum: the records' own checksums are looked at.
+        assert same(content, expected), position
+        loaded += 1
+    assert loaded < 0.01 * len(whole)
+    assert all(str(flipped) in text and "\n" not in text for text in messages)
+
+
+def test_crafted_contents_are_one_line(tmp_path: Path) -> None:
+    good = ckpt.load(saved(tmp_path / "last.pth", nn.Linear(2, 3)))
+    crafted = tmp_path / "crafted.pth"
+    changes: list[dict[str, object]] = [
+        {"epoch": "3"}, {"epoch": -1}, {"epoch": True}, {"config": ["SEED"]}, {"config": None},
+        {"pids": {}}, {"pids": ["2"]}, {"model": [1]}, {"model": {"a": 1}}, {"model": {1: 2}},
+        {"commit": 5}, {"format": 2}, {"format": None},
+    ]  # fmt: skip
+    for content in [[], 5, "text", *({**good, **change} for change in changes)]:
+        torch.save(content, crafted)
+        with pytest.raises(InputError, match=r"crafted\.pth") as error:
+            ckpt.load(crafted)
+        assert "\n" not in str(error.value)
+    with zipfile.ZipFile(crafted, "w", zipfile.ZIP_DEFLATED) as bomb:
+        bomb.writestr("archive/data.pkl", bytes(10**7))
+    assert crafted.stat().st_size < 10**5
+    with pytest.raises(InputError, match="compressed"):
+        ckpt.load(crafted)
+    with pytest.raises(InputError, match=r"is a folder; name .*last\.pth"):
+        ckpt.load(tmp_path)
+
+
+def test_a_full_disk_is_an_error_of_the_system_and_prints_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # A limit on the size of files stops the write in the middle, as a full disk does.
+    path = saved(tmp_path / "last.pth", nn.Linear(2, 3))
+    before = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10**5, limits[1]))
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            saved(path, nn.Linear(200, 300))
+    finally:
+        signal.signal(signal.SIGXFSZ, handler)
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["last.pth"]
+    assert capfd.readouterr() == ("", "")
