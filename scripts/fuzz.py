@@ -15,7 +15,6 @@ import contextlib
 import hashlib
 import io
 import json
-import logging
 import os
 import re
 import resource
@@ -32,7 +31,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fuzz_cases import KINDS, ROOT, Case, base_run
+from fuzz_cases import KINDS, ROOT, Case, prepare
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
@@ -83,7 +82,6 @@ def outcome(case: Case, seconds: int) -> tuple[str, bool]:
         return _where(error), False
     finally:
         signal.alarm(0)
-        logging.shutdown()
     problems = _complaints(code, err.getvalue())
     if STARTED:
         problems.append(f"started {STARTED[0]}")
@@ -154,8 +152,7 @@ def child(kind: str, cases: int, number: int, seconds: int, keep: Path | None) -
     torch.manual_seed(0)
     sys.addaudithook(_note)
     signal.signal(signal.SIGALRM, _alarm)
-    if kind == "checkpoints":
-        base_run()
+    prepare(kind)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
@@ -290,7 +287,7 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=1000)
     parser.add_argument("--kinds", nargs="+", choices=sorted(KINDS), default=list(KINDS))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--seconds", type=int, default=20, help="time that a case may take")
+    parser.add_argument("--seconds", type=int, default=30, help="time that a case may take")
     parser.add_argument("--keep", type=Path, help="folder for the input of cases that did not hold")
     parser.add_argument("--child", choices=sorted(KINDS), help=argparse.SUPPRESS)
     args = parser.parse_args()

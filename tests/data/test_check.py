@@ -88,6 +88,10 @@ def sixteen_bits(path: Path) -> None:
     Image.fromarray(pixels).save(path, "PNG")
 
 
+def floats(path: Path) -> None:
+    Image.fromarray(np.random.default_rng(6).random((40, 20), np.float32)).save(path, "TIFF")
+
+
 def see_through(path: Path) -> None:
     image = noise(98).convert("RGBA")
     image.putpixel((3, 4), (1, 2, 3, 0))
@@ -148,7 +152,7 @@ def size(height: int, width: int) -> Callable[[Path], None]:
         ("odd_mode", see_through, "mode RGBA, transparent"),
         ("odd_mode", save_as("CMYK", "JPEG"), "mode CMYK"),
         ("odd_mode", save_as("P", "PNG"), "mode P"),
-        ("odd_mode", save_as("F", "TIFF"), "mode F"),
+        ("odd_mode", floats, "mode F"),
         ("turned", lie_down, "orientation 6"),
         ("tiny", size(1, 1), "1x1"),
         ("tiny", size(40, 15), "40x15"),
@@ -459,6 +463,16 @@ def test_a_data_set_of_a_part_of_ones_own_is_checked(tmp_path: Path) -> None:
     done = spawn("check_data", *synthetic(tmp_path, *own), code=1)
     assert "people/query/12/c1_1.jpg" in done.stdout
     assert "this would spoil results: train_picture_in_test\n" in done.stdout
+
+
+def test_a_name_that_is_no_utf_8_can_be_logged(root: Path) -> None:
+    name = os.fsdecode(b"0001_c1s1_\xff.png")
+    (root / "train" / name).write_bytes(b"")
+    found = check_images(Splits((ImageRecord(root / "train" / name, 1, 0),), (), ()), 1)
+    lines = found.example_lines(root, 1)
+    assert lines[1].startswith(r"  train/0001_c1s1_\udcff.png: cannot be read")
+    (example,) = json.loads(found.as_json(root, {}))["findings"][0]["examples"]
+    assert example["files"] == [f"train/{name}"]
 
 
 def test_what_the_command_cannot_do_is_one_line(tmp_path: Path) -> None:

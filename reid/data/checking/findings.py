@@ -143,7 +143,9 @@ def _line(example: Example, root: Path, most: int = 3) -> str:
     names = [shown(picture.record.path, root) for picture in example.pictures]
     more = [f"{len(names) - most} more"] if len(names) > most else []
     files = ", ".join(names[:most] + more)
-    return " ".join(f"{files}: {example.text}".lstrip(": ").split())
+    line = " ".join(f"{files}: {example.text}".lstrip(": ").split())
+    # A file name may hold bytes that are no UTF-8, which a log file does not take.
+    return line.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _modes(pictures: Sequence[Picture]) -> dict[str, int]:
