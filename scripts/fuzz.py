@@ -124,6 +124,8 @@ def digest(path: Path) -> str:
         path: The file or folder.
     """
     total = hashlib.sha256()
+    if not os.path.lexists(path):
+        return "gone"
     for name in [path, *sorted(path.rglob("*"))] if path.is_dir() else [path]:
         mode = os.lstat(name).st_mode
         total.update(os.fsencode(name) + oct(mode).encode())

@@ -459,16 +459,18 @@ def checkpoints(draw: Draw, home: Path) -> Case:
 
 
 def _other_weights(file: Path, base: Path) -> str:
-    """Says that a damaged file was taken for a good one, if its contents are others."""
+    """Says that a damaged file was taken for a good one, if its weights are others."""
     import torch
 
+    from reid.engine import checkpoint
+    from reid.utils.errors import InputError
+
     try:
-        found, good = (torch.load(path, weights_only=True) for path in (file, base))
-    except Exception:
-        return ""  # an older checkpoint was taken
-    same = all(
-        torch.equal(tensor.nan_to_num(), good["model"][name].nan_to_num())
-        for name, tensor in found["model"].items()
+        found, good = (checkpoint.load(path)["model"] for path in (file, base))
+    except InputError:
+        return ""  # it was seen, and an older checkpoint was taken
+    same = found.keys() == good.keys() and all(
+        torch.equal(found[name].nan_to_num(), good[name].nan_to_num()) for name in good
     )
     return "" if same else "damaged weights were taken for good ones"
 
