@@ -24,27 +24,34 @@ def checkpoints(folder: Path) -> list[Path]:
     return [path for path in (last, *ckpt.earlier(last)) if path.exists()]
 
 
-def make_way(folder: Path, logger: logging.Logger) -> None:
+def make_way(folder: Path, resume: bool, logger: logging.Logger) -> None:
     """Sees that a run which begins overwrites nothing of an earlier one.
 
     Args:
         folder: Folder of the run, which holds no checkpoint to go on from.
+        resume: Whether the run was to go on: what is there is then moved aside.
         logger: Logger that is told of what was moved aside.
 
     Raises:
-        InputError: The folder holds the best weights of a run.
+        InputError: The folder holds the best weights of a run, and ``resume`` is False.
     """
-    if (folder / BEST).exists():
+    if (folder / BEST).exists() and not resume:
         raise InputError(
             f"{folder} holds {BEST} of a run, and no {LAST} to go on from; set another OUTPUT_DIR,"
-            " or move that run elsewhere"
+            " move that run elsewhere, or add --resume: what is there is then renamed"
         )
-    metrics = folder / METRICS
-    if metrics.exists() and metrics.stat().st_size > 0:
-        numbered = (folder / f"metrics.{number}.jsonl" for number in itertools.count(1))
-        aside = next(path for path in numbered if not path.exists())
-        metrics.rename(aside)
-        logger.warning(f"warning: {metrics} of a run without checkpoints is now {aside}")
+    for name in (BEST, METRICS):
+        file = folder / name
+        if file.exists() and file.stat().st_size > 0:
+            aside = _free_name(file)
+            file.rename(aside)
+            logger.warning(f"warning: {file} of a run without {LAST} is now {aside}")
+
+
+def _free_name(file: Path) -> Path:
+    """Returns the first of ``best.1.pth``, ``best.2.pth``, ... that is not taken."""
+    numbered = (file.with_name(f"{file.stem}.{n}{file.suffix}") for n in itertools.count(1))
+    return next(path for path in numbered if not path.exists())
 
 
 def check_room(folder: Path, model: nn.Module, keep_last: int) -> None:

@@ -45,7 +45,7 @@ def train(cfg: CfgNode, resume: bool = False, accept_changes: bool = False) -> T
         if distributed.is_main():
             lock.acquire()
         try:
-            return _train(cfg, output, signals, lock, accept_changes)
+            return _train(cfg, output, signals, lock, resume, accept_changes)
         finally:
             lock.release()
 
@@ -61,7 +61,12 @@ def _check_folder(output: Path, resume: bool) -> None:
 
 
 def _train(
-    cfg: CfgNode, output: Path, signals: StopSignals, lock: FolderLock, accept: bool
+    cfg: CfgNode,
+    output: Path,
+    signals: StopSignals,
+    lock: FolderLock,
+    resume: bool,
+    accept: bool,
 ) -> Trainer:
     logger = get_logger(output, "train")
     logger.info(describe(build_device(cfg)))
@@ -71,6 +76,8 @@ def _train(
     if distributed.is_main():
         for stray in remove_strays(output, run_files.WRITTEN_WHOLE):
             logger.info(f"removed {stray}, which a killed run has left")
+        if not run_files.checkpoints(output):
+            run_files.make_way(output, resume, logger)
     trainer = _build(cfg, output, logger, accept)
     trainer.guard = lock.check
     if distributed.is_main():
@@ -91,8 +98,6 @@ def _train(
 def _build(cfg: CfgNode, output: Path, logger: logging.Logger, accept: bool) -> Trainer:
     """Builds the run, and brings it to where its newest checkpoint stands, if there is one."""
     if not run_files.checkpoints(output):
-        if distributed.is_main():
-            run_files.make_way(output, logger)
         return builders.build_trainer(cfg, logger)
     state, path = run_files.load_newest(output, logger)
     accepted = builders.check_resumable(cfg, state, path, logger, accept)
