@@ -17,13 +17,7 @@ from reid.data.cache.file import CacheError
 from reid.data.cache.loader import CachedLoader
 from reid.data.datasets import DATASETS, PUBLISHED
 from reid.data.layout import FoldersNotFoundError, passed_over
-from reid.data.loaders import (
-    ImageDataset,
-    eval_loader,
-    in_order,
-    train_loader,
-    usable_workers,
-)
+from reid.data.loaders import ImageDataset, ImageLoader, Plan, in_order, usable_workers
 from reid.data.records import (
     SPLITS,
     Records,
@@ -151,10 +145,22 @@ def build_train_loader(
     transform, on_device = build_transform(cfg), augments_on_device(cfg, device)
     if cfg.DATALOADER.CACHE == "none":
         dataset = ImageDataset(records, transform, label_of)
-        pin = device.type == "cuda"
-        return train_loader(dataset, sampler, cfg.DATALOADER.NUM_WORKERS, pin), sampler
+        return _image_loader(cfg, dataset, sampler, device), sampler
     pixels = build_cache(cfg, records, cfg.INPUT.SIZE_TRAIN, "train")
     return CachedLoader(pixels, records, sampler, device, label_of, transform, on_device), sampler
+
+
+_ADVICE = (
+    "lower DATALOADER.NUM_WORKERS (0 decodes in the main process), set DATALOADER.CACHE ram or"
+    " disk, or give the machine more memory or a larger /dev/shm"
+)
+
+
+def _image_loader(
+    cfg: CfgNode, dataset: ImageDataset, plan: Plan, device: torch.device
+) -> ImageLoader:
+    on_cuda = device.type == "cuda"
+    return ImageLoader(dataset, plan, cfg.DATALOADER.NUM_WORKERS, on_cuda, _ADVICE)
 
 
 def augments_on_device(cfg: CfgNode, device: torch.device) -> bool:
@@ -210,7 +216,7 @@ def build_eval_loader(
     plan = distributed.local_part(in_order(len(records), cfg.TEST.IMS_PER_BATCH))
     if cache == "none" or (cache == "ram" and once):
         dataset = ImageDataset(records, TestTransform(size))
-        return eval_loader(dataset, plan, cfg.DATALOADER.NUM_WORKERS, device.type == "cuda")
+        return _image_loader(cfg, dataset, plan, device)
     pixels = build_cache(cfg, records, TestTransform(size).size, split)
     return CachedLoader(pixels, records, plan, device)
 

@@ -9,10 +9,10 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, TypeAlias, cast
+from typing import BinaryIO, TypeAlias
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from reid.utils.errors import InputError
 
@@ -84,7 +84,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
 
 
 def _said(error: Exception, reason: str) -> str:
-    if isinstance(error, Image.UnidentifiedImageError):
+    if isinstance(error, UnidentifiedImageError):
         return f"it is empty or damaged, or its content is none of {', '.join(FORMATS)}"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
@@ -147,7 +147,7 @@ def _upright(image: Image.Image) -> Image.Image:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # the pixels may be fine all the same
         return image
-    turn = _UPRIGHT.get(cast(int, orientation)) if isinstance(orientation, int) else None
+    turn = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
     if turn is None:
         return image
     turned = image.transpose(turn)
