@@ -73,6 +73,7 @@ def usable_workers(wanted: int) -> int:
 
 PATIENCE = 300.0  # seconds that one batch may take in a worker
 ADVICE = "use fewer workers, or none, or keep decoded images"
+_KILLED = "a worker process of the loader was killed, most often because memory ran out"
 # What torch says, and what it means; in all other cases the error is a bug and stays as it is.
 _TROUBLES = (
     (("timed out",), f"no batch came within {PATIENCE:g} s; a read from the disk does not return"),
@@ -80,10 +81,7 @@ _TROUBLES = (
         ("shared memory", "bus error", "no space left"),
         "the shared memory of the loader's worker processes (/dev/shm) is full",
     ),
-    (
-        ("exited unexpectedly", "killed by signal"),
-        "a worker process of the loader was killed, most often because memory ran out",
-    ),
+    (("exited unexpectedly", "killed by signal"), _KILLED),
     (("too many open files", "ancdata"), "too many open files (ulimit -n)"),
 )
 _SCARCE = (errno.ENOSPC, errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE)
@@ -142,9 +140,10 @@ class ImageLoader:
             if self.num_workers:
                 _Watch.set(self.advice)
             yield from batches
-        except (RuntimeError, OSError) as error:
+        except (RuntimeError, OSError, EOFError) as error:
             if not self.num_workers or (told := _trouble(error)) is None:
                 raise
+            _Watch.quiet = True  # it is told; the signal may come later
             raise WorkerError(f"{told}; {self.advice}") from error
 
 
@@ -154,9 +153,11 @@ def _trouble(error: Exception) -> str | None:
     for words, meaning in _TROUBLES:
         if any(word in text for word in words):
             return meaning
-    if isinstance(error, OSError) and error.errno in _SCARCE:
-        return f"the loader's worker processes cannot be started ({error.strerror})"
-    return None
+    if isinstance(error, RuntimeError) or text.startswith("caught "):  # in the code of a worker
+        return None
+    if getattr(error, "errno", None) in _SCARCE:
+        return f"the loader's worker processes cannot be started ({error})"
+    return _KILLED  # what a process says that talked to it
 
 
 class _Watch:
@@ -165,6 +166,8 @@ class _Watch:
     torch handles the signal that tells of a dead child, and raises its error from there: mostly in
     the middle of a training step, where no loader could catch it.
     """
+
+    quiet = False  # after the loader itself has told of a dead worker
 
     def __init__(self, handler: Callable[[int, FrameType | None], Any], advice: str) -> None:
         self.handler = handler
@@ -176,11 +179,13 @@ class _Watch:
         except RuntimeError as error:
             if (told := _trouble(error)) is None:
                 raise
-            raise WorkerError(f"{told}; {self.advice}") from error
+            if not self.quiet:
+                raise WorkerError(f"{told}; {self.advice}") from error
 
     @classmethod
     def set(cls, advice: str) -> None:
-        """Puts itself in front of the handler that is set, once."""
+        """Puts itself in front of the handler that is set, once; a new pass begins."""
+        cls.quiet = False
         child = getattr(signal, "SIGCHLD", None)  # no such signal on Windows
         if child is None or threading.current_thread() is not threading.main_thread():
             return
