@@ -4,7 +4,6 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from tabulate import tabulate
 from yacs.config import CfgNode
@@ -13,7 +12,7 @@ from reid.builders.common import SAMPLER, VALIDATION, make
 from reid.config import config_errors
 from reid.data.augmentation import AUGMENTATIONS, TestTransform, TrainTransform
 from reid.data.cache.decode import cache_in_memory, cache_on_disk
-from reid.data.cache.file import CacheError
+from reid.data.cache.file import CacheError, PixelRows
 from reid.data.cache.loader import CachedLoader
 from reid.data.datasets import DATASETS, PUBLISHED
 from reid.data.layout import FoldersNotFoundError, passed_over
@@ -178,8 +177,8 @@ def augments_on_device(cfg: CfgNode, device: torch.device) -> bool:
     return wanted != "cpu" and device.type == "cuda"
 
 
-def build_cache(cfg: CfgNode, records: Records, size: tuple[int, int], split: str) -> np.ndarray:
-    """Decodes a split as DATALOADER.CACHE says; returns (N, H, W, 3) uint8.
+def build_cache(cfg: CfgNode, records: Records, size: tuple[int, int], split: str) -> PixelRows:
+    """Decodes a split as DATALOADER.CACHE says; returns rows (N, H, W, 3) uint8.
 
     Several processes share the pages of one file, so that a machine holds each image once.
 
