@@ -1,8 +1,10 @@
 """Data sets, augmentation and loaders."""
 
+import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from tabulate import tabulate
@@ -17,6 +19,7 @@ from reid.data.cache.loader import CachedLoader
 from reid.data.datasets import DATASETS, PUBLISHED
 from reid.data.layout import FoldersNotFoundError, passed_over
 from reid.data.loaders import ImageDataset, ImageLoader, Plan, in_order, usable_workers
+from reid.data.reading import unreadable
 from reid.data.records import (
     SPLITS,
     Records,
@@ -51,6 +54,8 @@ def load_splits(cfg: CfgNode, train: bool, logger: logging.Logger) -> Splits:
         if not isinstance(error.__cause__, FoldersNotFoundError):
             raise
         raise InputError(f"{error} Set DATASETS.ROOT_DIR to the folder that holds it") from error
+    if cfg.DATALOADER.ON_ERROR == "skip":
+        splits = skip_unreadable(splits, usable_workers(cfg.DATALOADER.NUM_WORKERS), logger)
     records = (*splits.train, *splits.query, *splits.gallery)
     found = [(r.path.name, r.pid, r.camid) for r in records]
     distributed.check_same(f"data set {name}", repr(found))
@@ -60,9 +65,55 @@ def load_splits(cfg: CfgNode, train: bool, logger: logging.Logger) -> Splits:
     for warning in warnings:
         logger.warning(f"warning: {name} {warning}")
     for split, part in zip(SPLITS, (splits.train, splits.query, splits.gallery), strict=True):
-        for ending, number in sorted(passed_over(part).items()):
-            logger.warning(f"warning: {name} {split}: {number} files are not read ({ending})")
+        notes = splits.notes.get(split) or [
+            f"{number} files are not read ({ending})"
+            for ending, number in sorted(passed_over(part).items())
+        ]
+        for note in notes:
+            logger.warning(f"warning: {name} {split}: {note}")
     return splits
+
+
+LISTED = 100  # names of images that were left out go to the log; more would hide the rest of it
+
+
+def skip_unreadable(splits: Splits, threads: int, logger: logging.Logger) -> Splits:
+    """Decodes every image once, and returns the data set without those that cannot be read.
+
+    Each process checks a part of the images; all leave out the same ones.
+
+    Args:
+        splits: The data set.
+        threads: Number of threads that decode.
+        logger: Logger that gets the names of the images that are left out.
+
+    Raises:
+        InputError: A split has no readable image.
+    """
+    left: dict[str, Any] = {}
+    for split, records in zip(SPLITS, (splits.train, splits.query, splits.gallery), strict=True):
+        bad = _unreadable_of_all([record.path for record in records], threads, split)
+        left[split] = tuple(record for i, record in enumerate(records) if i not in bad)
+        if not bad:
+            continue
+        lines = [f"{records[i].path}: {reason}" for i, reason in sorted(bad.items())]
+        more = [f"... and {len(lines) - LISTED} more"] if len(lines) > LISTED else []
+        logger.warning(
+            f"warning: {split}: {len(bad)} of {len(records)} images cannot be read and are left"
+            " out (DATALOADER.ON_ERROR skip)\n" + "\n".join(lines[:LISTED] + more)
+        )
+        if not left[split]:
+            raise InputError(f"{split}: none of the {len(records)} images can be read; {lines[0]}")
+    return splits._replace(**left)
+
+
+def _unreadable_of_all(paths: Sequence[Path], threads: int, title: str) -> dict[int, str]:
+    """Returns position and reason of each unreadable image; the same in every process."""
+    mine = distributed.local_part(range(len(paths)))
+    found = dict(unreadable([paths[i] for i in mine], threads, title))
+    text = "".join(json.dumps([i, found[paths[i]]]) + "\n" for i in mine if paths[i] in found)
+    rows = distributed.gather_rows(torch.tensor(list(text.encode()), dtype=torch.uint8))
+    return dict(json.loads(line) for line in bytes(rows.tolist()).decode().splitlines())
 
 
 def split_validation(cfg: CfgNode, splits: Splits, logger: logging.Logger) -> Splits:
