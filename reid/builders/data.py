@@ -17,6 +17,7 @@ from reid.data.cache.decode import cache_in_memory, cache_on_disk
 from reid.data.cache.file import CacheError, PixelRows
 from reid.data.cache.loader import CachedLoader
 from reid.data.datasets import DATASETS, PUBLISHED
+from reid.data.images import ImageError
 from reid.data.layout import FoldersNotFoundError, passed_over
 from reid.data.loaders import ImageDataset, ImageLoader, Plan, in_order, usable_workers
 from reid.data.reading import unreadable
@@ -246,6 +247,10 @@ def build_cache(cfg: CfgNode, records: Records, size: tuple[int, int], split: st
         if cfg.DATALOADER.CACHE == "ram" and not distributed.active():
             return cache_in_memory(paths, size, threads, split)
         return cache_on_disk(paths, size, threads, split, file)
+    except ImageError as error:
+        if cfg.DATALOADER.ON_ERROR == "skip":  # it was readable a moment ago
+            raise
+        raise InputError(f"{error}; mend it, or set DATALOADER.ON_ERROR skip") from error
     except CacheError as error:
         raise InputError(f"{error.message}; set DATALOADER.CACHE {error.instead}") from error
 
