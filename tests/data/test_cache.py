@@ -167,7 +167,7 @@ def test_a_file_that_is_cut_off_while_in_use_ends_in_one_line(
     os.truncate(file, 3 * ROW + 10)
     assert np.array_equal(rows[2], by_hand(paths)[2])
     for gone in (3, 6):
-        with pytest.raises(InputError, match=r"train\.rows: it was cut off .*; delete it"):
+        with pytest.raises(InputError, match=r"train\.rows: it was cut off .*; delete the"):
             rows[gone]
     assert np.array_equal(on_disk(paths, file), by_hand(paths))  # the next start
 
@@ -185,7 +185,7 @@ def test_a_damaged_row_is_noticed_and_named(
     rows = on_disk(paths, file)
     assert [index for index in range(7) if not rows.intact(index)] == [4]
     assert np.array_equal(rows[3], by_hand(paths)[3])
-    with pytest.raises(InputError, match=r"train\.rows: row 4 is not what was written; delete it"):
+    with pytest.raises(InputError, match=r"train\.rows: row 4 is not what was written; delete the"):
         rows[4]
     decoded.clear()
     assert np.array_equal(on_disk(paths[1:], file), by_hand(paths[1:]))  # written anew for others

@@ -150,7 +150,7 @@ class DiskRows:
             index: Of the row, 0..N-1.
 
         Raises:
-            CacheError: The file was cut off or damaged, or the disk fails.
+            InputError: The file was cut off or damaged, or the disk fails.
         """
         if not 0 <= index < len(self):
             raise IndexError(f"row {index} of {len(self)}")
@@ -172,7 +172,7 @@ class DiskRows:
         """Returns whether a row is there and has its checksum."""
         try:
             return zlib.crc32(self._read(index).data) == self._sums[index]
-        except CacheError:
+        except InputError:
             return False
 
     def _read(self, index: int) -> UInt8Image:
@@ -194,8 +194,8 @@ class DiskRows:
         return len(data)
 
 
-def _damaged(file: Path, problem: str) -> CacheError:
-    return CacheError(f"{file}: {problem}; delete it, the next start makes it anew", "ram or none")
+def _damaged(file: Path, problem: str) -> InputError:
+    return InputError(f"{file}: {problem}; delete the file, the next start makes it anew")
 
 
 @contextlib.contextmanager
