@@ -66,13 +66,16 @@ def load_splits(cfg: CfgNode, train: bool, logger: logging.Logger) -> Splits:
     for warning in warnings:
         logger.warning(f"warning: {name} {warning}")
     for split, part in zip(SPLITS, (splits.train, splits.query, splits.gallery), strict=True):
-        notes = splits.notes.get(split) or [
-            f"{number} files are not read ({ending})"
-            for ending, number in sorted(passed_over(part).items())
-        ]
-        for note in notes:
+        for note in splits.notes[split] if split in splits.notes else _endings(part):
             logger.warning(f"warning: {name} {split}: {note}")
     return splits
+
+
+def _endings(records: Records) -> list[str]:
+    """Says what a data set that takes no notes itself has beside its images."""
+    return [
+        f"{n} files are not read ({ending})" for ending, n in sorted(passed_over(records).items())
+    ]
 
 
 LISTED = 100  # names of images that were left out go to the log; more would hide the rest of it
