@@ -30,7 +30,7 @@ from reid.data.augmentation.jitter import Jitter
 from reid.data.augmentation.padding import PadAndCrop
 from reid.data.cache.decode import cache_in_memory, cache_on_disk
 from reid.data.cache.loader import CachedLoader
-from reid.data.loaders import ImageDataset, train_loader
+from reid.data.loaders import ImageDataset, ImageLoader
 from reid.data.records import ImageRecord, Records
 from reid.data.samplers import PKSampler
 from reid.utils.batch import Batch
@@ -74,7 +74,7 @@ def run(records: Records, transform: TrainTransform, folder: Path) -> dict[str, 
     paths, labels = [record.path for record in records], [record.pid for record in records]
     sampler = PKSampler(labels, 16, 4, seed=0)
     dataset = ImageDataset(records, transform)
-    found = {"PIL, each image": measure(train_loader(dataset, sampler, 0, False), 1)}
+    found = {"PIL, each image": measure(ImageLoader(dataset, sampler, 0, False), 1)}
     start = time.process_time()
     memory = cache_in_memory(paths, SIZE, 1, "train")
     filled = len(records) / (time.process_time() - start)

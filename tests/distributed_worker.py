@@ -9,10 +9,13 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from reid.builders.data import skip_unreadable
 from reid.cli.main import guarded
+from reid.data.records import ImageRecord, Splits
 from reid.data.samplers import PKSampler, SeededIndex
 from reid.engine import parallel
 from reid.engine.optim import Schedule, build_optimizer, parameter_groups
@@ -155,6 +158,21 @@ def uneven() -> dict[str, Tensor]:
     }
 
 
+def readable(folder: Path) -> list[int]:
+    """Of seven images those that every process keeps; 2 and 5 are broken, in different parts."""
+    paths = [folder / f"{number}.png" for number in range(7)]
+    if distributed.is_main():
+        for number, path in enumerate(paths):
+            Image.new("RGB", (4, 8)).save(path)
+            if number in (2, 5):
+                path.write_bytes(b"no image")
+    distributed.from_main([0])  # the files are there
+    records = tuple(ImageRecord(path, number, 0) for number, path in enumerate(paths))
+    splits = Splits((), records[:4], records)
+    kept = skip_unreadable(splits, 2, logging.getLogger("test"))
+    return [record.pid for record in (*kept.query, *kept.gallery)]
+
+
 def refusals() -> list[str]:
     messages = []
     for attempt in (
@@ -199,6 +217,7 @@ def main() -> None:
             "draws": run.model.draws,
             "uneven": uneven(),
             "refusals": refusals(),
+            "readable": readable(folder),
         }
     else:
         protocol = {"norm": nn.BatchNorm1d, "adversary": AdversarialTraining()}

@@ -87,6 +87,11 @@ def test_uneven_parts_are_joined_in_order_without_padding(worked: list[dict]) ->
         assert process["uneven"]["statistics"].tolist() == [0.5, 0.5]
 
 
+def test_all_processes_leave_out_the_same_unreadable_images(worked: list[dict]) -> None:
+    for process in worked:
+        assert process["readable"] == [0, 1, 3, 0, 1, 3, 4, 6]
+
+
 def test_the_processes_draw_differently_and_the_first_as_one_alone(
     worked: list[dict], tmp_path: Path
 ) -> None:

@@ -1,10 +1,11 @@
 """Data sets, augmentation and loaders."""
 
+import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 from tabulate import tabulate
 from yacs.config import CfgNode
@@ -13,17 +14,13 @@ from reid.builders.common import SAMPLER, VALIDATION, make
 from reid.config import config_errors
 from reid.data.augmentation import AUGMENTATIONS, TestTransform, TrainTransform
 from reid.data.cache.decode import cache_in_memory, cache_on_disk
-from reid.data.cache.file import CacheError
+from reid.data.cache.file import CacheError, PixelRows
 from reid.data.cache.loader import CachedLoader
 from reid.data.datasets import DATASETS, PUBLISHED
+from reid.data.images import ImageError
 from reid.data.layout import FoldersNotFoundError, passed_over
-from reid.data.loaders import (
-    ImageDataset,
-    eval_loader,
-    in_order,
-    train_loader,
-    usable_workers,
-)
+from reid.data.loaders import ImageDataset, ImageLoader, Plan, in_order, usable_workers
+from reid.data.reading import unreadable
 from reid.data.records import (
     SPLITS,
     Records,
@@ -58,6 +55,8 @@ def load_splits(cfg: CfgNode, train: bool, logger: logging.Logger) -> Splits:
         if not isinstance(error.__cause__, FoldersNotFoundError):
             raise
         raise InputError(f"{error} Set DATASETS.ROOT_DIR to the folder that holds it") from error
+    if cfg.DATALOADER.ON_ERROR == "skip":
+        splits = skip_unreadable(splits, usable_workers(cfg.DATALOADER.NUM_WORKERS), logger)
     records = (*splits.train, *splits.query, *splits.gallery)
     found = [(r.path.name, r.pid, r.camid) for r in records]
     distributed.check_same(f"data set {name}", repr(found))
@@ -67,9 +66,58 @@ def load_splits(cfg: CfgNode, train: bool, logger: logging.Logger) -> Splits:
     for warning in warnings:
         logger.warning(f"warning: {name} {warning}")
     for split, part in zip(SPLITS, (splits.train, splits.query, splits.gallery), strict=True):
-        for ending, number in sorted(passed_over(part).items()):
-            logger.warning(f"warning: {name} {split}: {number} files are not read ({ending})")
+        for note in splits.notes[split] if split in splits.notes else _endings(part):
+            logger.warning(f"warning: {name} {split}: {note}")
     return splits
+
+
+def _endings(records: Records) -> list[str]:
+    """Says what a data set that takes no notes itself has beside its images."""
+    return [
+        f"{n} files are not read ({ending})" for ending, n in sorted(passed_over(records).items())
+    ]
+
+
+LISTED = 100  # names of images that were left out go to the log; more would hide the rest of it
+
+
+def skip_unreadable(splits: Splits, threads: int, logger: logging.Logger) -> Splits:
+    """Decodes every image once, and returns the data set without those that cannot be read.
+
+    Each process checks a part of the images; all leave out the same ones.
+
+    Args:
+        splits: The data set.
+        threads: Number of threads that decode.
+        logger: Logger that gets the names of the images that are left out.
+
+    Raises:
+        InputError: A split has no readable image.
+    """
+    left: dict[str, Any] = {}
+    for split, records in zip(SPLITS, (splits.train, splits.query, splits.gallery), strict=True):
+        bad = _unreadable_of_all([record.path for record in records], threads, split)
+        left[split] = tuple(record for i, record in enumerate(records) if i not in bad)
+        if not bad:
+            continue
+        lines = [f"{records[i].path}: {reason}" for i, reason in sorted(bad.items())]
+        more = [f"... and {len(lines) - LISTED} more"] if len(lines) > LISTED else []
+        logger.warning(
+            f"warning: {split}: {len(bad)} of {len(records)} images cannot be read and are left"
+            " out (DATALOADER.ON_ERROR skip)\n" + "\n".join(lines[:LISTED] + more)
+        )
+        if not left[split]:
+            raise InputError(f"{split}: none of the {len(records)} images can be read; {lines[0]}")
+    return splits._replace(**left)
+
+
+def _unreadable_of_all(paths: Sequence[Path], threads: int, title: str) -> dict[int, str]:
+    """Returns position and reason of each unreadable image; the same in every process."""
+    mine = distributed.local_part(range(len(paths)))
+    found = dict(unreadable([paths[i] for i in mine], threads, title))
+    text = "".join(json.dumps([i, found[paths[i]]]) + "\n" for i in mine if paths[i] in found)
+    rows = distributed.gather_rows(torch.tensor(list(text.encode()), dtype=torch.uint8))
+    return dict(json.loads(line) for line in bytes(rows.tolist()).decode().splitlines())
 
 
 def split_validation(cfg: CfgNode, splits: Splits, logger: logging.Logger) -> Splits:
@@ -151,10 +199,22 @@ def build_train_loader(
     transform, on_device = build_transform(cfg), augments_on_device(cfg, device)
     if cfg.DATALOADER.CACHE == "none":
         dataset = ImageDataset(records, transform, label_of)
-        pin = device.type == "cuda"
-        return train_loader(dataset, sampler, cfg.DATALOADER.NUM_WORKERS, pin), sampler
+        return _image_loader(cfg, dataset, sampler, device), sampler
     pixels = build_cache(cfg, records, cfg.INPUT.SIZE_TRAIN, "train")
     return CachedLoader(pixels, records, sampler, device, label_of, transform, on_device), sampler
+
+
+_ADVICE = (
+    "lower DATALOADER.NUM_WORKERS (0 decodes in the main process), set DATALOADER.CACHE ram or"
+    " disk, or give the machine more memory or a larger /dev/shm"
+)
+
+
+def _image_loader(
+    cfg: CfgNode, dataset: ImageDataset, plan: Plan, device: torch.device
+) -> ImageLoader:
+    on_cuda = device.type == "cuda"
+    return ImageLoader(dataset, plan, cfg.DATALOADER.NUM_WORKERS, on_cuda, _ADVICE)
 
 
 def augments_on_device(cfg: CfgNode, device: torch.device) -> bool:
@@ -172,8 +232,8 @@ def augments_on_device(cfg: CfgNode, device: torch.device) -> bool:
     return wanted != "cpu" and device.type == "cuda"
 
 
-def build_cache(cfg: CfgNode, records: Records, size: tuple[int, int], split: str) -> np.ndarray:
-    """Decodes a split as DATALOADER.CACHE says; returns (N, H, W, 3) uint8.
+def build_cache(cfg: CfgNode, records: Records, size: tuple[int, int], split: str) -> PixelRows:
+    """Decodes a split as DATALOADER.CACHE says; returns rows (N, H, W, 3) uint8.
 
     Several processes share the pages of one file, so that a machine holds each image once.
 
@@ -190,6 +250,10 @@ def build_cache(cfg: CfgNode, records: Records, size: tuple[int, int], split: st
         if cfg.DATALOADER.CACHE == "ram" and not distributed.active():
             return cache_in_memory(paths, size, threads, split)
         return cache_on_disk(paths, size, threads, split, file)
+    except ImageError as error:
+        if cfg.DATALOADER.ON_ERROR == "skip":  # it was readable a moment ago
+            raise
+        raise InputError(f"{error}; mend it, or set DATALOADER.ON_ERROR skip") from error
     except CacheError as error:
         raise InputError(f"{error.message}; set DATALOADER.CACHE {error.instead}") from error
 
@@ -210,7 +274,7 @@ def build_eval_loader(
     plan = distributed.local_part(in_order(len(records), cfg.TEST.IMS_PER_BATCH))
     if cache == "none" or (cache == "ram" and once):
         dataset = ImageDataset(records, TestTransform(size))
-        return eval_loader(dataset, plan, cfg.DATALOADER.NUM_WORKERS, device.type == "cuda")
+        return _image_loader(cfg, dataset, plan, device)
     pixels = build_cache(cfg, records, TestTransform(size).size, split)
     return CachedLoader(pixels, records, plan, device)
 

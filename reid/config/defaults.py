@@ -183,6 +183,13 @@ def _input_settings() -> dict[str, Setting]:
             "ram",
             "disk",
         ),
+        "DATALOADER.ON_ERROR": _word(
+            "raise",
+            "an image that cannot be read: `raise` ends the run and names it; `skip` decodes every"
+            " image once before the run, and leaves out and lists those that cannot be read",
+            "raise",
+            "skip",
+        ),
         "DATALOADER.SAMPLER": _word(
             "pk",
             "which images make a batch: `pk` (P identities with K images), `shuffle`",

@@ -1,11 +1,13 @@
 """Finds the folders of data sets, and reads identity and camera from file names."""
 
+import os
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from reid.data.records import JUNK_PID, ImageRecord, Records, Splits, check_splits
+from reid.data.records import JUNK_PID, SPLITS, ImageRecord, Records, Splits, check_splits
 from reid.utils.errors import InputError
 
 # Market: 0002_c1s1_000451_03.jpg and -1_c1s1_000401_03.jpg; Duke: 0002_c1_f0044158.jpg.
@@ -14,6 +16,10 @@ from reid.utils.errors import InputError
 NAME = re.compile(r"^(-1|\d+)_c(\d+)(?:s\d+)?_[\w.]+$")
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 LEFTOVERS = {"thumbs.db", "desktop.ini"}
+ARCHIVES = (".zip", ".rar", ".7z", ".tar", ".tgz", ".gz", ".bz2", ".xz")
+DEPTH = 1  # images are read in a split's folder and in folders this deep below it
+DEEPEST = 8  # images in folders down to here are counted, but not read
+MOST = 2**63 - 1  # ids are int64
 # (train, query, gallery) below a data set's folder: as published, and as layumi's baseline has it.
 LAYOUTS = (
     ("bounding_box_train", "query", "bounding_box_test"),
@@ -27,21 +33,31 @@ class FoldersNotFoundError(InputError):
 
 
 def parse_name(path: Path) -> tuple[int, int]:
-    """Reads (pid, 0-based camid) from a file's base name; raises InputError if it has neither."""
+    """Reads (pid, 0-based camid) from a file's base name.
+
+    Raises:
+        InputError: The name has neither, or a number is too large for int64.
+    """
     match = NAME.match(path.stem)
     if match is None or int(match[2]) < 1:
         raise InputError(
             f"{path}: the name tells no identity and camera; expected one such as"
             " 0002_c1s1_000451_03.jpg (Market-1501) or 0002_c1_f0044158.jpg (DukeMTMC-reID)"
         )
-    return int(match[1]), int(match[2]) - 1
+    pid, camera = int(match[1]), int(match[2])
+    if max(pid, camera) > MOST:
+        raise InputError(
+            f"{path}: the name has the number {max(pid, camera)}, but identities and cameras are"
+            f" at most {MOST}; give the people smaller numbers"
+        )
+    return pid, camera - 1
 
 
 def scan(folder: Path, num_cameras: int | None = None) -> Records:
     """Lists the images of a folder and of its direct subfolders, sorted by path, junk (-1) dropped.
 
-    Hidden files (the ``._x.jpg`` that macOS puts into archives) and other file types are
-    ignored.
+    Hidden files (the ``._x.jpg`` that macOS puts into archives), hidden folders and other file
+    types are ignored; :func:`notes_of` says what was passed over.
 
     Args:
         folder: Folder of the split; one subfolder per identity is allowed.
@@ -51,22 +67,24 @@ def scan(folder: Path, num_cameras: int | None = None) -> Records:
         InputError: The folder holds no image, a name cannot be parsed, or a camera number is too
             high.
     """
-    images = [
-        path
-        for path in sorted([*folder.glob("*"), *folder.glob("*/*")])
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-    ]
-    if not images:
-        raise InputError(f"{folder}: no images ({', '.join(sorted(SUFFIXES))}) in this folder")
+    return _records(folder, look(folder), num_cameras)
+
+
+def _records(folder: Path, found: "Found", num_cameras: int | None) -> Records:
+    if not found.images:
+        also = "".join(f"; {note}" for note in notes_of(found))
+        raise InputError(
+            f"{folder}: no images ({', '.join(sorted(SUFFIXES))}) in this folder{also}"
+        )
     records = []
-    for path in images:
+    for path in sorted(found.images):
         pid, camid = parse_name(path)
         if num_cameras is not None and camid >= num_cameras:
             raise InputError(f"{path}: camera {camid + 1}, but the data set has {num_cameras}")
         if pid != JUNK_PID:
             records.append(ImageRecord(path, pid, camid))
     if not records:
-        raise InputError(f"{folder}: all {len(images)} images are junk (pid -1)")
+        raise InputError(f"{folder}: all {len(found.images)} images are junk (pid -1)")
     return tuple(records)
 
 
@@ -101,9 +119,16 @@ def load_folders(
         for layout in LAYOUTS:
             folders = [root / home / folder for folder in layout[needed]]
             if all(folder.is_dir() for folder in folders):
-                records = [scan(folder, num_cameras) for folder in folders]
+                found = [look(folder) for folder in folders]
+                records = [
+                    _records(folder, its, num_cameras)
+                    for folder, its in zip(folders, found, strict=True)
+                ]
                 query, gallery = records[-2:]
-                splits = Splits(records[0] if train else (), query, gallery, distractor_pid)
+                notes = {
+                    split: notes_of(its) for split, its in zip(SPLITS[needed], found, strict=True)
+                }
+                splits = Splits(records[0] if train else (), query, gallery, distractor_pid, notes)
                 return check_splits(splits, name)
     raise _not_found(root, homes, needed, name, source)
 
@@ -117,8 +142,132 @@ def _not_found(
     found = f" Found only {', '.join(partial)}." if partial else ""
     return FoldersNotFoundError(
         f"{name}: no folder with {wanted} at any of: {', '.join(str(root / h) for h in homes)}."
-        f"{found} Expected such as {root / homes[0] / LAYOUTS[0][1]}/*.jpg. {source}"
+        f"{found}{_nearby(root, needed)}"
+        f" Expected such as {root / homes[0] / LAYOUTS[0][1]}/*.jpg. {source}"
     )
+
+
+def _nearby(root: Path, needed: slice) -> str:
+    """Says where the folders lie instead, and which archives wait to be unpacked."""
+    folders, archives = [root], []
+    for folder in folders:  # it grows by up to three levels, and holds a few hundred at most
+        for entry in _entries(folder) if os.access(folder, os.R_OK | os.X_OK) else ():
+            deeper = len(Path(entry.path).relative_to(root).parts) <= 3 and len(folders) < 300
+            if entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".") and deeper:
+                folders.append(Path(entry.path))
+            elif entry.name.lower().endswith(ARCHIVES):
+                archives.append(entry.path)
+    complete = [
+        str(folder)
+        for folder in folders
+        if any(all((folder / part).is_dir() for part in layout[needed]) for layout in LAYOUTS)
+    ]
+    text = f" These folders lie in {' and in '.join(complete[:3])}." if complete else ""
+    return text + (f" Unpack {' and '.join(archives[:3])}." if archives else "")
+
+
+@dataclass
+class Found:
+    """What lies in the folder of a split.
+
+    Attributes:
+        images: Images that are read, unsorted.
+        endings: Number of files that are not read, by their ending.
+        deep: Images in folders that are too deep.
+        loops: Links to a folder that they lie in.
+        unseen: Folders below a linked folder, or very deep; nobody looked into them.
+        closed: Folders that cannot be listed.
+    """
+
+    images: list[Path] = field(default_factory=list)
+    endings: Counter[str] = field(default_factory=Counter)
+    deep: list[Path] = field(default_factory=list)
+    loops: list[Path] = field(default_factory=list)
+    unseen: list[Path] = field(default_factory=list)
+    closed: list[Path] = field(default_factory=list)
+
+
+def look(folder: Path) -> Found:
+    """Lists what lies in the folder of a split and below it; hidden files and folders do not count.
+
+    Links to folders are followed as far as images are read, and no further.
+
+    Args:
+        folder: Folder of the split.
+    """
+    found = Found()
+    _look(folder, 0, False, (), found)
+    return found
+
+
+def _look(
+    folder: Path, depth: int, linked: bool, above: tuple[tuple[int, int], ...], found: Found
+) -> None:
+    try:
+        above = (*above, _number(folder))
+        entries = _entries(folder)
+    except OSError:
+        found.closed.append(folder)
+        return
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        path = folder / entry.name
+        link = entry.is_symlink()
+        if not (os.path.isdir(path) if link else entry.is_dir()):
+            _count(path, depth, found)
+        elif link and _number(path) in above:
+            found.loops.append(path)
+        elif depth >= DEPTH and (linked or link or depth >= DEEPEST):
+            found.unseen.append(path)
+        else:
+            _look(path, depth + 1, linked or link, above, found)
+
+
+def _entries(folder: Path) -> list["os.DirEntry[str]"]:
+    """Returns what lies in a folder, sorted by name."""
+    with os.scandir(folder) as entries:
+        return sorted(entries, key=lambda entry: entry.name)
+
+
+def _number(path: Path) -> tuple[int, int]:
+    facts = os.stat(path)
+    return facts.st_dev, facts.st_ino
+
+
+def _count(path: Path, depth: int, found: Found) -> None:
+    ending = path.suffix.lower()
+    if ending in SUFFIXES:
+        (found.images if depth <= DEPTH else found.deep).append(path)
+    elif depth <= DEPTH and path.name.lower() not in LEFTOVERS:
+        found.endings[ending or "no ending"] += 1
+
+
+def notes_of(found: Found) -> list[str]:
+    """Says in sentences what was passed over in a folder, and which names occur twice.
+
+    Args:
+        found: From :func:`look`.
+    """
+    notes = [f"{n} files are not read ({ending})" for ending, n in sorted(found.endings.items())]
+    for paths, what in (
+        (found.deep, "images are not read, because they lie in folders in folders"),
+        (found.loops, "links are not followed, because they lead back to where they lie"),
+        (found.unseen, "folders are not looked into, because they are linked or very deep"),
+        (found.closed, "folders cannot be listed"),
+    ):
+        if paths:
+            notes.append(f"{len(paths)} {what} (first: {paths[0]})")
+    folders_of: dict[str, list[Path]] = {}
+    for path in sorted(found.images):
+        folders_of.setdefault(path.name, []).append(path.parent)
+    twice = {name: folders for name, folders in folders_of.items() if len(folders) > 1}
+    for name, (one, other, *_) in list(twice.items())[:1]:
+        notes.append(
+            f"{len(twice)} names of images occur in more than one folder, and all are read"
+            f" (first: {name} in {one} and {other})"
+        )
+    return notes
 
 
 def passed_over(records: Records) -> Counter[str]:

@@ -1,9 +1,12 @@
 """Records to batches."""
 
+import errno
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping
-from typing import Protocol
+from types import FrameType
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -11,12 +14,28 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from reid.data.images import opened
+from reid.data.images import read_rgb
 from reid.data.records import Records
-from reid.data.samplers import PlanSampler, SeededIndex
+from reid.data.samplers import SeededIndex
 from reid.utils import distributed
 from reid.utils.batch import Batch
 from reid.utils.checks import check_count
+from reid.utils.errors import InputError
+
+PATIENCE = 300.0  # seconds that one batch may take in a worker
+ADVICE = "use fewer workers, or none, or keep decoded images"
+_KILLED = "a worker process of the loader was killed, most often because memory ran out"
+# What torch says, and what it means; in all other cases the error is a bug and stays as it is.
+_TROUBLES = (
+    (("timed out",), f"no batch came within {PATIENCE:g} s; a read from the disk does not return"),
+    (
+        ("shared memory", "bus error", "no space left"),
+        "the shared memory of the loader's worker processes (/dev/shm) is full",
+    ),
+    (("exited unexpectedly", "killed by signal"), _KILLED),
+    (("too many open files", "ancdata"), "too many open files (ulimit -n)"),
+)
+_SCARCE = (errno.ENOSPC, errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE)
 
 Transform = Callable[[Image.Image, np.random.Generator], Tensor]
 
@@ -51,8 +70,7 @@ class ImageDataset(Dataset[Batch]):
         """Returns one element as a Batch without its first dimension."""
         index, seed = sample
         record = self.records[index]
-        with opened(record.path) as image:
-            pixels = self.transform(image, np.random.default_rng(seed))
+        pixels = self.transform(read_rgb(record.path), np.random.default_rng(seed))
         label = self.label_of.get(record.pid, -1)
         numbers = torch.tensor([label, record.pid, record.camid, index])
         return Batch(pixels, *numbers.unbind())
@@ -82,29 +100,114 @@ def leave_signals_to_parent(worker: int) -> None:
             signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
-def train_loader(
-    dataset: ImageDataset, sampler: PlanSampler, num_workers: int, pin_memory: bool
-) -> DataLoader[Batch]:
-    """Builds the loader of an epoch's plan; call ``sampler.set_epoch`` before each pass.
+class WorkerError(InputError):
+    """The worker processes of a loader cannot go on, because the machine lacks something."""
 
-    Workers are not kept between epochs, since they hold no state.
+
+class ImageLoader:
+    """Yields the batches of a plan; worker processes decode, and their trouble is told in one line.
+
+    Workers are not kept between passes, since they hold no state.
 
     Args:
-        dataset: The training images.
-        sampler: Sampler that plans each epoch.
+        dataset: The images.
+        plan: The batches of a pass: a sampler, whose ``set_epoch`` is called before each pass, or
+            a list, see :func:`in_order`.
         num_workers: Number of processes that decode; more than one for each core are not started.
         pin_memory: Whether batches go to a CUDA device.
+        advice: What to do where workers cannot go on; it ends the message.
     """
-    return DataLoader(
-        dataset,
-        batch_sampler=sampler,
-        num_workers=usable_workers(num_workers),
-        worker_init_fn=leave_signals_to_parent,
-        pin_memory=pin_memory,
-        generator=torch.Generator().manual_seed(
-            0
-        ),  # without it each pass moves torch's global state
-    )
+
+    def __init__(
+        self,
+        dataset: ImageDataset,
+        plan: Plan,
+        num_workers: int,
+        pin_memory: bool,
+        advice: str = ADVICE,
+    ) -> None:
+        self.num_workers = usable_workers(num_workers)
+        self.advice = advice
+        self._loader = DataLoader(
+            dataset,
+            batch_sampler=plan,
+            num_workers=self.num_workers,
+            pin_memory=pin_memory,
+            worker_init_fn=leave_signals_to_parent,
+            timeout=PATIENCE if self.num_workers else 0,
+            # Without it each pass moves torch's global state.
+            generator=torch.Generator().manual_seed(0),
+        )
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Begins a pass.
+
+        Raises:
+            WorkerError: Workers were killed, or lack memory, shared memory or open files.
+            ImageError: An image cannot be read.
+        """
+        try:
+            batches = iter(self._loader)
+            if self.num_workers:
+                _Watch.set(self.advice)
+            yield from batches
+        except (RuntimeError, OSError, EOFError) as error:
+            if not self.num_workers or (told := _trouble(error)) is None:
+                raise
+            _Watch.quiet = True  # it is told; the signal may come later
+            raise WorkerError(f"{told}; {self.advice}") from error
+
+
+def _trouble(error: Exception) -> str | None:
+    """Returns what an error of torch's worker processes means; None if it says nothing of them."""
+    text = str(error).lower()
+    for words, meaning in _TROUBLES:
+        if any(word in text for word in words):
+            return meaning
+    if isinstance(error, RuntimeError) or text.startswith("caught "):  # in the code of a worker
+        return None
+    if getattr(error, "errno", None) in _SCARCE:
+        return f"the loader's worker processes cannot be started ({error})"
+    return _KILLED  # what a process says that talked to it
+
+
+class _Watch:
+    """Translates what torch raises when a worker dies, wherever the main thread is just then.
+
+    torch handles the signal that tells of a dead child, and raises its error from there: mostly in
+    the middle of a training step, where no loader could catch it.
+    """
+
+    quiet = False  # after the loader itself has told of a dead worker
+
+    def __init__(self, handler: Callable[[int, FrameType | None], Any], advice: str) -> None:
+        self.handler = handler
+        self.advice = advice
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        try:
+            self.handler(number, frame)
+        except RuntimeError as error:
+            if (told := _trouble(error)) is None:
+                raise
+            if not self.quiet:
+                raise WorkerError(f"{told}; {self.advice}") from error
+
+    @classmethod
+    def set(cls, advice: str) -> None:
+        """Puts itself in front of the handler that is set, once; a new pass begins."""
+        cls.quiet = False
+        child = getattr(signal, "SIGCHLD", None)  # no such signal on Windows
+        if child is None or threading.current_thread() is not threading.main_thread():
+            return
+        handler = signal.getsignal(child)
+        if isinstance(handler, cls):
+            handler.advice = advice
+        elif callable(handler):
+            signal.signal(child, cls(handler, advice))
 
 
 def in_order(count: int, batch_size: int) -> list[list[SeededIndex]]:
@@ -120,24 +223,3 @@ def in_order(count: int, batch_size: int) -> list[list[SeededIndex]]:
     check_count("batch_size", batch_size)
     samples = [(index, 0) for index in range(count)]
     return [samples[i : i + batch_size] for i in range(0, count, batch_size)]
-
-
-def eval_loader(
-    dataset: ImageDataset, plan: Plan, num_workers: int, pin_memory: bool
-) -> DataLoader[Batch]:
-    """Builds a loader of the batches of ``plan``; see :func:`in_order`.
-
-    Args:
-        dataset: Images of one split.
-        plan: Batches of (index, seed) pairs.
-        num_workers: Number of processes that decode; more than one for each core are not started.
-        pin_memory: Whether batches go to a CUDA device.
-    """
-    return DataLoader(
-        dataset,
-        batch_sampler=plan,
-        num_workers=usable_workers(num_workers),
-        worker_init_fn=leave_signals_to_parent,
-        pin_memory=pin_memory,
-        generator=torch.Generator().manual_seed(0),
-    )

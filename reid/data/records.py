@@ -1,7 +1,8 @@
 """What a data set is: three sorted tuples of records, and the checks that hold for all of them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -37,12 +38,14 @@ class Splits(NamedTuple):
         gallery: Images that are searched.
         distractor_pid: The pid of gallery images that show nobody who is searched for: 0 in
             Market-1501; None where each pid is a person.
+        notes: By split, sentences on what lies in its folder and was passed over, or is odd.
     """
 
     train: Records
     query: Records
     gallery: Records
     distractor_pid: int | None = None
+    notes: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
 SPLITS = ("train", "query", "gallery")

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from reid.data.images import read_rgb
 from reid.utils.errors import ArgumentError, InputError
 from reid.utils.logs import make_dir, write_whole
 
@@ -79,8 +80,5 @@ def load_images(folder: Path) -> tuple[list[str], Tensor]:
     names = sorted(path.name for path in folder.glob("*.png"))
     if not names:
         raise InputError(f"{folder} holds neither .png files nor {ARRAYS}")
-    rows = []
-    for name in names:
-        with Image.open(folder / name) as image:
-            rows.append(torch.from_numpy(np.array(image.convert("RGB"))))
+    rows = [torch.from_numpy(np.array(read_rgb(folder / name))) for name in names]
     return names, torch.stack(rows).permute(0, 3, 1, 2).contiguous()

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reid.data.images import opened, resize
+from reid.data.images import decode
 from reid.data.records import Records
 from reid.robustness.evaluator import RobustEvaluator
 from reid.robustness.images import lossless_name, save_images
@@ -107,8 +107,7 @@ def pixels(path: Path, size: Sequence[int]) -> np.ndarray:
         path: The image file.
         size: (height, width) in pixels.
     """
-    with opened(path) as image:
-        return np.ascontiguousarray(resize(image, (size[0], size[1])).transpose(2, 0, 1))
+    return np.ascontiguousarray(decode(path, (size[0], size[1])).transpose(2, 0, 1))
 
 
 def plot_results(path: Path, rows: Sequence[dict[str, Any]]) -> None:

@@ -1,5 +1,6 @@
 """The exceptions that mean "what was handed in is wrong", and did-you-mean."""
 
+import re
 from collections.abc import Iterable
 
 
@@ -15,8 +16,8 @@ class InputError(ValueError):
 
     def __init__(self, message: str) -> None:
         # A DataLoader re-raises a worker's exception with the worker's traceback as the message.
-        if message.startswith("Caught InputError in DataLoader worker"):
-            message = message.rsplit("InputError: ", 1)[-1].strip()
+        if caught := re.match(r"Caught (\w+) in DataLoader worker", message):
+            message = message.rsplit(f"{caught[1]}: ", 1)[-1].strip()
         super().__init__(message)
 
 

@@ -30,7 +30,7 @@ def identity_sheet(folder: Path, num_ids: int, per_id: int) -> Image.Image:
 
 
 def _read(path: Path) -> Tile:
-    with Image.open(path) as image:
+    with Image.open(path, formats=("JPEG",)) as image:
         return Tile(np.asarray(image.convert("RGB")))
 
 
@@ -40,6 +40,7 @@ def _rows(folder: Path, per_id: int) -> list[list[Path]]:
         p
         for split in ("query", "bounding_box_test")
         for p in sorted((folder / split).glob("*.jpg"))
+        if p.is_file()
     ]
     people = sorted((p for p in files if p.name[:4].isdigit() and p.name[:4] != "0000"), key=_pid)
     rows = [_by_turns(list(group))[:per_id] for _, group in itertools.groupby(people, key=_pid)]

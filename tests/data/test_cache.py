@@ -119,7 +119,16 @@ def test_a_file_that_is_not_whole_is_made_anew(
 
 
 @pytest.mark.parametrize(
-    "footer", [b"{}", b"[]", b"\xff\xfe", b'{"images": [1]}', b'{"images": [], "size": [16, 8]}']
+    "footer",
+    [
+        b"{}",
+        b"[]",
+        b"[" * 10**5,
+        b"\xff\xfe",
+        b'{"images": [1]}',
+        b'{"images": [], "size": [16, 8]}',
+        b'{"images": [["a", Infinity, 0]], "crc32": [0]}',
+    ],
 )
 def test_a_footer_that_is_not_ours_is_made_anew(
     paths: list[Path], tmp_path: Path, footer: bytes
@@ -135,10 +144,63 @@ def test_another_size_is_not_mistaken(paths: list[Path], tmp_path: Path) -> None
     assert cache_on_disk(paths, (8, 16), 1, "train", file).shape == (7, 8, 16, 3)
 
 
-def test_writing_to_a_store_changes_no_file(paths: list[Path], tmp_path: Path) -> None:
+def test_writing_to_a_row_changes_no_file(paths: list[Path], tmp_path: Path) -> None:
+    rows = on_disk(paths, tmp_path / "train.rows")
+    rows[0][...] = 0
+    assert np.array_equal(rows, by_hand(paths))
+    for outside in (-1, 7):
+        with pytest.raises(IndexError):
+            rows[outside]
+
+
+ROW = 16 * 8 * 3
+
+
+@pytest.mark.parametrize("unix", [True, False])
+def test_a_file_that_is_cut_off_while_in_use_ends_in_one_line(
+    paths: list[Path], tmp_path: Path, unix: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not unix:
+        monkeypatch.delattr(os, "preadv")
     file = tmp_path / "train.rows"
-    on_disk(paths, file)[...] = 0
+    rows = on_disk(paths, file)
+    os.truncate(file, 3 * ROW + 10)
+    assert np.array_equal(rows[2], by_hand(paths)[2])
+    for gone in (3, 6):
+        with pytest.raises(InputError, match=r"train\.rows: it was cut off .*; delete the"):
+            rows[gone]
+    assert np.array_equal(on_disk(paths, file), by_hand(paths))  # the next start
+
+
+def test_a_damaged_row_is_noticed_and_named(
+    paths: list[Path], tmp_path: Path, decoded: list[str]
+) -> None:
+    file = tmp_path / "train.rows"
+    on_disk(paths, file)
+    with file.open("r+b") as stream:
+        stream.seek(4 * ROW + 100)
+        byte = stream.read(1)[0]
+        stream.seek(4 * ROW + 100)
+        stream.write(bytes([byte ^ 1]))
+    rows = on_disk(paths, file)
+    assert [index for index in range(7) if not rows.intact(index)] == [4]
+    assert np.array_equal(rows[3], by_hand(paths)[3])
+    with pytest.raises(InputError, match=r"train\.rows: row 4 is not what was written; delete the"):
+        rows[4]
+    decoded.clear()
+    assert np.array_equal(on_disk(paths[1:], file), by_hand(paths[1:]))  # written anew for others
+    assert decoded == [paths[4].name]
+
+
+def test_rows_decoded_under_other_rules_are_not_reused(
+    paths: list[Path], tmp_path: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "train.rows"
+    on_disk(paths, file)
+    decoded.clear()
+    monkeypatch.setattr("reid.data.cache.file.RULES", 10**6)
     assert np.array_equal(on_disk(paths, file), by_hand(paths))
+    assert len(decoded) == len(paths)
 
 
 def test_a_broken_image_is_named_and_leaves_the_old_file(paths: list[Path], tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 from reid.data.augmentation import TestTransform
 from reid.data.cache.decode import cache_in_memory, cache_on_disk
 from reid.data.cache.loader import CachedLoader
-from reid.data.loaders import ImageDataset, eval_loader, in_order, train_loader
+from reid.data.loaders import ImageDataset, ImageLoader, in_order
 from reid.data.records import ImageRecord, Records
 from reid.data.samplers import PKSampler
 from reid.utils.batch import Batch, BatchLoader, to_unit
@@ -69,7 +69,7 @@ def test_no_cache_ram_and_disk_give_the_same_batches(
 ) -> None:
     transform, plan = TRANSFORMS[name], sampler(records)
     dataset = ImageDataset(records, transform, LABELS)
-    expected = epochs(train_loader(dataset, plan, workers, False), plan)
+    expected = epochs(ImageLoader(dataset, plan, workers, False), plan)
     for kind in ("ram", "disk"):
         pixels = store(records, kind, tmp_path)
         for on_device in (False, True):
@@ -85,7 +85,7 @@ def test_evaluation_sees_every_image_once_in_order(
     pixels = store(records, "disk", tmp_path)
     loader = CachedLoader(pixels, records, in_order(len(records), batch_size), CPU)
     expected = list(
-        eval_loader(
+        ImageLoader(
             ImageDataset(records, TestTransform(SIZE)), in_order(len(records), batch_size), 0, False
         )
     )
@@ -141,7 +141,7 @@ def test_what_goes_wrong_ahead_of_time_is_raised_in_the_loop(
 def test_cuda_gets_the_same_batches(records: Records, tmp_path: Path, on_device: bool) -> None:
     transform, plan = TRANSFORMS["all"], sampler(records)
     dataset = ImageDataset(records, transform, LABELS)
-    expected = epochs(train_loader(dataset, plan, 0, False), plan)
+    expected = epochs(ImageLoader(dataset, plan, 0, False), plan)
     cuda, pixels = torch.device("cuda"), store(records, "ram", tmp_path)
     loader = CachedLoader(pixels, records, plan, cuda, LABELS, transform, on_device)
     found = epochs(loader, plan)

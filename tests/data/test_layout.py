@@ -1,12 +1,13 @@
 """File names, folder layouts and what is said when they are wrong."""
 
+import os
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from reid.data.datasets import DATASETS
-from reid.data.layout import parse_name, passed_over, scan
+from reid.data.layout import look, notes_of, parse_name, passed_over, scan
 from reid.data.records import Counts, ImageRecord, Splits, describe_counts, label_of_pid
 from reid.utils.errors import InputError
 
@@ -174,3 +175,89 @@ def test_files_that_are_not_read_are_counted_by_their_ending(tmp_path: Path) -> 
     for name in ("a.gif", "b.GIF", "notes.txt", "README", ".hidden.gif", "Thumbs.db"):
         (tmp_path / name).write_bytes(b"")
     assert passed_over(scan(tmp_path)) == {".gif": 2, ".txt": 1, "no ending": 1}
+
+
+def test_numbers_that_are_no_int64_are_one_line() -> None:
+    stamp = "20261125103000123456789012"
+    with pytest.raises(InputError, match=rf"{stamp}_c1_x\.jpg: the name has the number {stamp}"):
+        parse_name(Path(f"{stamp}_c1_x.jpg"))
+    with pytest.raises(InputError, match="at most 9223372036854775807"):
+        parse_name(Path(f"0001_c{stamp}_x.jpg"))
+    assert parse_name(Path(f"{2**63 - 1}_c1_x.jpg")) == (2**63 - 1, 0)
+
+
+def notes(folder: Path) -> list[str]:
+    return notes_of(look(folder))
+
+
+def test_images_that_are_too_deep_are_counted_and_named(tmp_path: Path) -> None:
+    names = ["0001_c1s1_000001_01.jpg", "0001_c2s1_000002_01.jpg"]
+    fill(
+        tmp_path, {"0001": names[:1], "a/b": names[1:], "a/b/c/d/e": names[:1], ".hidden/x": names}
+    )
+    assert [record.path.name for record in scan(tmp_path)] == names[:1]
+    assert notes(tmp_path) == [
+        "2 images are not read, because they lie in folders in folders"
+        f" (first: {tmp_path}/a/b/{names[1]})"
+    ]
+
+
+def test_a_folder_with_deep_images_only_says_so(tmp_path: Path) -> None:
+    fill(tmp_path, {"a/b": ["0001_c1s1_000001_01.jpg"]})
+    with pytest.raises(InputError, match=r"no images .*; 1 images are not read, because they lie"):
+        scan(tmp_path)
+
+
+def test_a_folder_unpacked_into_itself_is_said(tmp_path: Path) -> None:
+    names = ["0001_c1s1_000001_01.jpg", "0001_c2s1_000002_01.jpg"]
+    fill(tmp_path, {"query": names, "query/query": names})
+    assert len(scan(tmp_path / "query")) == 4
+    assert notes(tmp_path / "query") == [
+        "2 names of images occur in more than one folder, and all are read"
+        f" (first: {names[0]} in {tmp_path}/query and {tmp_path}/query/query)"
+    ]
+
+
+def test_links_that_lead_back_and_what_lies_behind_links_is_said(tmp_path: Path) -> None:
+    split = tmp_path / "query"
+    fill(tmp_path, {"query/0001": ["0001_c1s1_000001_01.jpg"], "other/deep": ["x.jpg"]})
+    os.symlink("../query", split / "back")
+    os.symlink("..", split / "0001/up")
+    os.symlink("../other", split / "0002")
+    os.symlink("again.jpg", split / "again.jpg")  # a file that leads to itself: reading it fails
+    found = look(split)
+    assert found.images == [split / "0001/0001_c1s1_000001_01.jpg", split / "again.jpg"]
+    assert notes_of(found) == [
+        "2 links are not followed, because they lead back to where they lie"
+        f" (first: {split}/0001/up)",
+        "1 folders are not looked into, because they are linked or very deep"
+        f" (first: {split}/0002/deep)",
+    ]
+
+
+def test_a_very_deep_folder_ends(tmp_path: Path) -> None:
+    deep = tmp_path.joinpath(*["d"] * 300)
+    deep.mkdir(parents=True)
+    Image.new("RGB", (4, 8)).save(tmp_path / "0001_c1s1_000001_01.jpg")
+    assert len(scan(tmp_path)) == 1
+    assert notes(tmp_path)[0].startswith("1 folders are not looked into")
+
+
+def test_what_was_passed_over_is_told_of_the_split_it_lies_in(tmp_path: Path) -> None:
+    fill(tmp_path, MARKET)
+    (tmp_path / "query/notes.txt").write_text("")
+    fill(tmp_path, {"bounding_box_train/a/b": ["0002_c1s1_000451_03.png"]})
+    found = DATASETS["market1501"](tmp_path, True).notes
+    assert found["query"] == ["1 files are not read (.txt)"]
+    assert len(found["train"]) == 1
+    assert found["gallery"] == []
+
+
+@pytest.mark.parametrize("home", ["x", "x/Market-1501-v15.09.15/Market-1501-v15.09.15"])
+def test_folders_that_lie_elsewhere_and_archives_are_named(tmp_path: Path, home: str) -> None:
+    fill(tmp_path / home, MARKET)
+    archive = tmp_path / "Market-1501-v15.09.15.ZIP"
+    archive.write_bytes(b"PK")
+    with pytest.raises(InputError) as caught:
+        DATASETS["market1501"](tmp_path, True)
+    assert f" These folders lie in {tmp_path / home}. Unpack {archive}." in str(caught.value)

@@ -1,14 +1,19 @@
 """Batches: the same whatever the workers, complete, in order."""
 
+import os
+import signal
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from augmentations import build
 from PIL import Image
 
 from reid.data.augmentation import TestTransform
-from reid.data.loaders import ImageDataset, eval_loader, in_order, train_loader, usable_workers
+from reid.data.images import ImageError
+from reid.data.loaders import ImageDataset, ImageLoader, WorkerError, in_order, usable_workers
 from reid.data.records import ImageRecord
 from reid.data.samplers import PKSampler
 from reid.utils.batch import to_unit
@@ -30,7 +35,7 @@ def records(tmp_path: Path) -> tuple[ImageRecord, ...]:
 
 def test_a_batch_says_what_it_holds(records: tuple[ImageRecord, ...]) -> None:
     dataset = ImageDataset(records, TestTransform(SIZE), {3: 0, 5: 1, 9: 2})
-    batch = next(iter(eval_loader(dataset, in_order(12, 12), 0, False)))
+    batch = next(iter(ImageLoader(dataset, in_order(12, 12), 0, False)))
     assert batch.images.dtype == torch.uint8
     assert batch.images.shape == (12, 3, *SIZE)
     assert batch.images[:, 0, 0, 0].tolist() == batch.pids.tolist() == [3] * 4 + [5] * 4 + [9] * 4
@@ -43,7 +48,7 @@ def test_a_batch_says_what_it_holds(records: tuple[ImageRecord, ...]) -> None:
 def test_evaluation_sees_every_image_once_in_order(
     records: tuple[ImageRecord, ...], batch_size: int
 ) -> None:
-    loader = eval_loader(
+    loader = ImageLoader(
         ImageDataset(records, TestTransform(SIZE)), in_order(len(records), batch_size), 0, False
     )
     batches = list(loader)
@@ -58,7 +63,7 @@ def test_workers_change_nothing(records: tuple[ImageRecord, ...]) -> None:
     passes = []
     for workers in (0, 1, 2):
         sampler = PKSampler([r.pid for r in records], 2, 2, seed=4)
-        passes.append(list(train_loader(dataset, sampler, workers, False)))
+        passes.append(list(ImageLoader(dataset, sampler, workers, False)))
     for one, other in zip(passes[0], passes[1], strict=True):
         assert all(map(torch.equal, one, other))
     for one, other in zip(passes[0], passes[2], strict=True):
@@ -91,3 +96,77 @@ def test_bytes_become_exact_multiples_of_1_over_255() -> None:
     assert unit.dtype == torch.float32
     assert (unit.min(), unit.max()) == (0.0, 1.0)
     assert torch.equal((unit * 255).round().to(torch.uint8), images)
+
+
+class Trouble(TestTransform):
+    """Does something to the worker process that it runs in, at the first image of pid 9."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(SIZE)
+        self.what = what
+        self.home = os.getpid()
+
+    def __call__(self, image: Image.Image, rng: np.random.Generator) -> torch.Tensor:
+        if np.asarray(image)[0, 0, 0] == 9 and os.getpid() != self.home:
+            if self.what == "killed":
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise RuntimeError(self.what)
+        return super().__call__(image, rng)
+
+
+ENDS = r"; use fewer workers, or none, or keep decoded images$"
+
+
+@pytest.mark.parametrize(
+    ("what", "says"),
+    [
+        ("killed", "^a worker process of the loader was killed, most often because memory ran out"),
+        (
+            "unable to allocate shared memory(shm) for file </torch_1>: No space left on device",
+            r"^the shared memory of the loader's worker processes \(/dev/shm\) is full",
+        ),
+        (
+            "Too many open files. Communication is no longer possible",
+            r"^too many open files \(ulimit -n\)",
+        ),
+    ],
+)
+def test_trouble_of_workers_is_one_line(
+    records: tuple[ImageRecord, ...], what: str, says: str
+) -> None:
+    loader = ImageLoader(ImageDataset(records, Trouble(what)), in_order(12, 4), 1, False)
+    with pytest.raises(WorkerError, match=says + ENDS):
+        list(loader)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGCHLD"), reason="no signal tells of dead children")
+def test_a_worker_that_dies_during_a_step_is_told_in_one_line(
+    records: tuple[ImageRecord, ...],
+) -> None:
+    dataset = ImageDataset(records, Trouble("killed"))
+    loader = ImageLoader(dataset, in_order(12, 4), 1, False, "buy memory")
+
+    def train() -> None:
+        for _ in loader:
+            time.sleep(20)  # a long step; the signal comes now and ends it
+
+    begin = time.monotonic()
+    with pytest.raises(WorkerError, match=r"^a worker process .* killed, .*; buy memory$"):
+        train()
+    assert time.monotonic() - begin < 15
+
+
+def test_a_bug_in_a_worker_keeps_its_words(records: tuple[ImageRecord, ...]) -> None:
+    loader = ImageLoader(ImageDataset(records, Trouble("a bug")), in_order(12, 4), 1, False)
+    with pytest.raises(RuntimeError, match=r"(?s)^Caught RuntimeError in DataLoader.*: a bug"):
+        list(loader)
+
+
+def test_an_unreadable_image_is_one_line_from_a_worker_too(
+    records: tuple[ImageRecord, ...],
+) -> None:
+    records[5].path.write_bytes(b"no image")
+    dataset = ImageDataset(records, TestTransform(SIZE))
+    for workers in (0, 1):
+        with pytest.raises(ImageError, match=rf"^{records[5].path}: cannot be read[^\n]*$"):
+            list(ImageLoader(dataset, in_order(12, 4), workers, False))

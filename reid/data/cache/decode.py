@@ -2,15 +2,20 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
-from reid.data.cache.file import CacheError, Key, locked, open_rows, rows_of, write_rows
-from reid.data.images import UInt8Image, decode
-from reid.utils.errors import InputError
+from reid.data.cache.file import (
+    CacheError,
+    DiskRows,
+    Key,
+    locked,
+    rows_of,
+    write_rows,
+)
+from reid.data.images import ImageError, UInt8Image, decode
+from reid.data.reading import in_parallel
 from reid.utils.logs import make_dir
 from reid.utils.memory import as_gib, free_disk, free_memory
 
@@ -22,17 +27,13 @@ def decode_all(
 ) -> Iterator[UInt8Image]:
     """Yields the images in order, (height, width, 3) uint8.
 
-    Threads are enough for this, since PIL releases Python's lock.
-
     Args:
         paths: The image files.
         size: (height, width) in pixels.
         threads: Number of threads that decode.
         title: Title of the progress bar, which is shown if decoding takes longer than 5 seconds.
     """
-    with ThreadPoolExecutor(max(threads, 1)) as pool:
-        images = pool.map(lambda path: decode(path, size), paths)
-        yield from tqdm(images, f"decoding {title}", len(paths), leave=False, delay=5, disable=None)
+    return in_parallel(lambda path: decode(path, size), paths, threads, f"decoding {title}")
 
 
 def cache_in_memory(
@@ -56,7 +57,7 @@ def cache_in_memory(
 
     Raises:
         CacheError: The pixels do not fit into memory.
-        InputError: An image is broken.
+        ImageError: An image cannot be read.
     """
     _check_fits(len(paths), size, title, "memory", free_memory() if free is None else free)
     pixels = np.empty((len(paths), *size, 3), np.uint8)
@@ -72,12 +73,12 @@ def cache_on_disk(
     title: str,
     file: Path,
     free: int | None = None,
-) -> np.ndarray:
+) -> DiskRows:
     """Decodes a split into a file, and reuses the images that an earlier run wrote there.
 
     An image is reused if its path, its size in bytes and its time of change are the same as when
     it was written. The file is written whole or not at all; of several processes that need it,
-    one writes it, the others wait, and all map the same pages.
+    one writes it, the others wait, and all read the same pages of the system's file cache.
 
     Args:
         paths: The N image files.
@@ -88,11 +89,11 @@ def cache_on_disk(
         free: Bytes of disk that are free; None asks the system.
 
     Returns:
-        (N, H, W, 3) uint8, mapped from the file; writing into it does not change the file.
+        Rows like an array (N, H, W, 3) uint8, read from the file when they are asked for.
 
     Raises:
         CacheError: The file does not fit on the disk or cannot be written.
-        InputError: An image is broken.
+        ImageError: An image cannot be read.
     """
     keys = [_key(path) for path in paths]
     make_dir(file.parent)
@@ -102,7 +103,7 @@ def cache_on_disk(
             free = free_disk(file.parent) if free is None else free
             _check_fits(len(paths), size, title, "disk", free)
             write_rows(file, size, keys, _merged(file, size, keys, old, threads, title))
-        return open_rows(file, size, len(keys))
+        return DiskRows(file, size)
 
 
 def _merged(
@@ -114,18 +115,20 @@ def _merged(
     title: str,
 ) -> Iterator[UInt8Image]:
     """Yields each image, read from the old file if it has it, and decoded otherwise."""
-    kept = open_rows(file, size, len(old)) if old else ()
-    new = [Path(key[0]) for key in keys if key not in old]
+    kept = DiskRows(file, size) if old else None
+    whole = {key: row for key, row in old.items() if kept is not None and kept.intact(row)}
+    new = [Path(key[0]) for key in keys if key not in whole]
     decoded = decode_all(new, size, threads, title)
     for key in keys:
-        yield kept[old[key]] if key in old else next(decoded)
+        yield kept[whole[key]] if kept is not None and key in whole else next(decoded)
 
 
 def _key(path: Path) -> Key:
     try:
         facts = os.stat(path)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read as an image ({error})") from error
+        reason = error.strerror or error
+        raise ImageError(f"{path}: cannot be read as an image ({reason})") from error
     return os.path.abspath(path), facts.st_size, facts.st_mtime_ns
 
 

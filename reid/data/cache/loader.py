@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from reid.data.augmentation.pipeline import GPUAugmenter, Rows, TrainTransform
+from reid.data.cache.file import PixelRows
 from reid.data.cache.prefetch import prefetch
 from reid.data.loaders import Plan
 from reid.data.records import Records
@@ -35,7 +36,7 @@ class CachedLoader:
 
     def __init__(
         self,
-        pixels: np.ndarray,
+        pixels: PixelRows,
         records: Records,
         plan: Plan,
         device: torch.device,

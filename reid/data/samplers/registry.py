@@ -5,7 +5,7 @@ from reid.utils.registry import Registry, Section
 
 SAMPLERS: Registry[type[PlanSampler]] = Registry(
     "sampler",
-    Section("DATALOADER", ("NUM_WORKERS", "CACHE", "SAMPLER", "NUM_INSTANCES")),
+    Section("DATALOADER", ("NUM_WORKERS", "CACHE", "ON_ERROR", "SAMPLER", "NUM_INSTANCES")),
     base=PlanSampler,
     values={"serves_pairs": (True, False)},
     facts=(

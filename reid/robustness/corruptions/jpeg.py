@@ -40,5 +40,5 @@ def _round_trip(pixels: np.ndarray, quality: int) -> np.ndarray:
     """Maps (H, W, 3) uint8 to the decoded image of the same shape."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=quality)
-    with Image.open(file) as image:
+    with Image.open(file, formats=("JPEG",)) as image:
         return np.asarray(image)
