@@ -192,7 +192,7 @@ def _result(number: int, row: dict[str, Any], arrays: Arrays) -> Result:
             raise ValueError(f"array {key} is {values.shape} {values.dtype}")
     kind, name, ranking = (str(row[key]) for key in ("kind", "name", "ranking"))
     facts = {str(key): value + 0 for key, value in row["facts"].items()}  # a number, or TypeError
-    return Result(kind, name, float(row["level"]), ranking, *columns.values(), facts)
+    return Result(kind, name, float(row["level"]), ranking, **columns, facts=facts)
 
 
 def _check(about: dict[str, Any], _: Arrays) -> Check:

@@ -31,7 +31,9 @@ _COPIES = 2  # of what is read: the arrays, and what is made of them
 _LISTED = 12
 
 
-def read_arrays(path: Path, keys: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+def read_arrays(
+    path: Path, keys: Sequence[str] | None = None, optional: Sequence[str] = ()
+) -> dict[str, np.ndarray]:
     """Reads arrays of numbers or text, of any shape (...), from an npz.
 
     Nothing is unpickled. Sizes, as the directory of the archive and the header of each array
@@ -41,6 +43,7 @@ def read_arrays(path: Path, keys: Sequence[str] | None = None) -> dict[str, np.n
     Args:
         path: The npz, from ``numpy.savez`` or ``numpy.savez_compressed``.
         keys: Names of the arrays to read, all of which must be there; None reads all there are.
+        optional: Names of further arrays, which are read if they are there.
 
     Raises:
         InputError: The file is missing, damaged, too large, or holds something else. The message
@@ -53,7 +56,7 @@ def read_arrays(path: Path, keys: Sequence[str] | None = None) -> dict[str, np.n
             raise InputError(f"{path} is not an npz file, or is cut off; write it with numpy.savez")
         with warnings.catch_warnings(), zipfile.ZipFile(path) as archive:
             warnings.simplefilter("ignore")  # numpy's, on headers that Python 2 wrote
-            return _read(path, archive, keys)
+            return _read(path, archive, keys, optional)
     except InputError:
         raise
     except MemoryError as error:
@@ -64,10 +67,12 @@ def read_arrays(path: Path, keys: Sequence[str] | None = None) -> dict[str, np.n
 
 
 def _read(
-    path: Path, archive: zipfile.ZipFile, keys: Sequence[str] | None
+    path: Path, archive: zipfile.ZipFile, keys: Sequence[str] | None, optional: Sequence[str]
 ) -> dict[str, np.ndarray]:
     members = _members(path, archive)
-    chosen = {key: _member(path, members, key, keys) for key in keys or members}
+    needed = list(members if keys is None else keys)
+    chosen = {key: _member(path, members, key, needed) for key in needed}
+    chosen |= {key: members[key] for key in optional if key in members}
     for key, info in chosen.items():
         _check_packing(f"{path}: array {shown(key)}", info)
     _check_room(path, list(chosen.values()))
@@ -93,7 +98,7 @@ def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]
 
 
 def _member(
-    path: Path, members: dict[str, zipfile.ZipInfo], key: str, keys: Sequence[str] | None
+    path: Path, members: dict[str, zipfile.ZipInfo], key: str, needed: Sequence[str]
 ) -> zipfile.ZipInfo:
     if key in members:
         return members[key]
@@ -101,7 +106,7 @@ def _member(
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     raise InputError(
         f"{path} has no array '{key}'{suggest(key, names[:_LISTED]) or ';'} it holds"
-        f" {', '.join(names[:_LISTED]) or 'nothing'}{more}, and needs {', '.join(keys or ())}"
+        f" {', '.join(names[:_LISTED]) or 'nothing'}{more}, and needs {', '.join(needed)}"
     )
 
 
