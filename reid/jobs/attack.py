@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tabulate import tabulate
 from yacs.config import CfgNode
@@ -77,16 +78,8 @@ def attack(
         logger.info(_threat(cfg, len(evaluator.clean["query"].pids), surrogate))
         run = _Run(cfg, evaluator, seen or embed, splits, folder, pieces, logger.info)
         run.all(attacks)
-        facts = {
-            "run": run_hash(run_of),
-            "weight": str(weight),
-            "surrogate": str(surrogate[1]) if surrogate is not None else None,
-            "num_queries": len(run.results[0].ap),
-            "attack": shared_settings(cfg),
-            "config": dump(cfg),
-            "commit": code["commit"],
-            "code": code,
-        }
+        facts = _report_facts(cfg, weight, surrogate, code)
+        facts |= {"run": run_hash(run_of), "num_queries": len(run.results[0].ap)}
         results = with_worst_cases(run.results)
         rows = records(results, cfg.SEED)
         write_report(folder, results, rows, [], facts)  # the checks below may be stopped
@@ -110,6 +103,19 @@ def _advice(pieces: Pieces, say: Callable[[str], object]) -> Iterator[None]:
     except KeyboardInterrupt:
         say(f"stopped; what is finished is in {pieces.folder}, and the same command goes on")
         raise
+
+
+def _report_facts(
+    cfg: CfgNode, weight: Path, surrogate: tuple[CfgNode, Path] | None, code: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        "weight": str(weight),
+        "surrogate": str(surrogate[1]) if surrogate is not None else None,
+        "attack": shared_settings(cfg),
+        "config": dump(cfg),
+        "commit": code["commit"],
+        "code": code,
+    }
 
 
 def _sanity(
