@@ -2,11 +2,15 @@
 
 import csv
 import json
+import shutil
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import ROOT, run, spawn
+from commands import ROOT, command, run, spawn
 from PIL import Image
 
 from reid.builders.attack import build_attacks
@@ -129,10 +133,87 @@ def test_saved_images_are_the_queries_within_the_budget(setup, attacked: Path) -
 def test_the_same_command_gives_the_same_numbers_in_any_batch(setup, attacked, tmp_path) -> None:
     _, base = setup
     again = [*base, *FEW, "ATTACK.NAMES", "pgd-fna"]
-    run("attack", *again, "OUTPUT_DIR", tmp_path / "a")
-    run("attack", *again, "ATTACK.IMS_PER_BATCH", 5, "OUTPUT_DIR", tmp_path / "c")
-    one, other = (np.load(tmp_path / x / "attack" / "per_query.npz") for x in "ac")
+    run("attack", *again, "OUTPUT_DIR", tmp_path)
+    first = (tmp_path / "attack" / "robustness.json").read_text()
+    text = run("attack", *again, "ATTACK.IMS_PER_BATCH", 5, "OUTPUT_DIR", tmp_path).stdout
+    older = tmp_path / "attack" / "older" / "1"
+    assert f"another run (other ATTACK.IMS_PER_BATCH) in {tmp_path}/attack were moved" in text
+    assert (older / "robustness.json").read_text() == first
+    one, other = (np.load(x / "per_query.npz") for x in (older, tmp_path / "attack"))
     assert all(np.array_equal(one[key], other[key]) for key in one.files)
+
+
+def without_seconds(folder: Path) -> dict:
+    report: dict = json.loads((folder / "robustness.json").read_text())
+    for row in report["rows"]:
+        row.pop("seconds", None)
+    return {**report, "config": ""}  # which names the folder
+
+
+def test_a_run_that_is_killed_again_and_again_goes_on(setup, tmp_path) -> None:
+    """Signals at two moments of one run; the report is that of a run left alone."""
+    _, base = setup
+    names = "('noise','pgd-fna')"
+    more = ["ATTACK.NAMES", names, "ATTACK.SAVE_IMAGES", 3]
+    more += ["ATTACK.CORRUPTIONS", "jpeg", "ATTACK.SEVERITIES", "(1,3)"]
+    args = [*base, *FEW, *more, "ATTACK.STEP_CURVE", "(30,)"]
+    whole, killed = tmp_path / "whole" / "attack", tmp_path / "killed" / "attack"
+    finished = 0
+    for how in (signal.SIGKILL, signal.SIGINT):
+        process = subprocess.Popen(
+            command("attack", *args, "OUTPUT_DIR", killed.parent),
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        before = finished
+        while finished < before + 2:  # the clean results, or an attack, and one more attack
+            assert process.poll() is None, process.communicate()[0]
+            finished = len(list(killed.glob("partial/*/*.npz")))
+            time.sleep(0.03)
+        process.send_signal(how)
+        process.communicate(timeout=60)
+        assert process.returncode != 0
+        finished = len(list(killed.glob("partial/*/*.npz")))
+    assert not (killed / "robustness.json").exists()
+    text = run("attack", *args, "OUTPUT_DIR", killed.parent).stdout
+    assert f"{finished - 1} of 7 attacks are done, in {killed}/partial/" in text
+    run("attack", *args, "OUTPUT_DIR", whole.parent)
+    assert without_seconds(killed) == without_seconds(whole)
+    one, other = (np.load(folder / "per_query.npz") for folder in (killed, whole))
+    assert one.files == other.files
+    assert all(np.array_equal(one[key], other[key]) for key in one.files)
+    images = [sorted((folder / "images").rglob("*.png")) for folder in (killed, whole)]
+    assert len(images[0]) == 4 * (3 + 1)
+    for a, b in zip(*images, strict=True):
+        assert a.relative_to(killed) == b.relative_to(whole) and a.read_bytes() == b.read_bytes()
+    assert sorted(p.name for p in killed.iterdir()) == sorted(p.name for p in whole.iterdir())
+
+
+def test_images_of_one_name_are_all_saved_and_test_as_they_were_attacked(setup, tmp_path) -> None:
+    root, base = setup
+    query = tmp_path / "data" / "market1501" / "query"
+    shutil.copytree(root / "data" / "synthetic-tiny-seed0", query.parent)
+    first, *_, last = sorted(query.glob("*.jpg"))
+    with Image.open(first) as image:  # beside first.jpg
+        image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(first.with_suffix(".png"))
+    (query / "more").mkdir()
+    shutil.copy(last, query / "more" / last.name)
+    count = len(list(query.rglob("*.*g")))
+    data = ["DATASETS.NAMES", "[market1501]", "DATASETS.ROOT_DIR", tmp_path / "data"]
+    attack = ["ATTACK.NAMES", "fgsm-fna", "ATTACK.EPS_255", 8, "ATTACK.NUM_QUERIES", 0]
+    attack += ["ATTACK.SAVE_IMAGES", -1, "ATTACK.STEP_CURVE", "()"]
+    run("attack", *base, *data, *attack, "OUTPUT_DIR", tmp_path)
+    saved = tmp_path / "attack" / "images" / "fgsm-fna_eps8"
+    assert len(list(saved.iterdir())) == count
+    for source, ends in ((first, (".jpg", ".png")), (last, (".jpg_1", ".jpg_2"))):
+        alike = sorted(p.name for p in saved.glob(f"{source.stem}*"))
+        assert alike == [f"{source.stem}{end}.png" for end in ends]
+    shutil.rmtree(query)
+    shutil.copytree(saved, query)
+    run("test", *base, *data, "OUTPUT_DIR", tmp_path)
+    tested = json.loads((tmp_path / "metrics.json").read_text())
+    (row,) = [r for r in rows(tmp_path / "attack") if r["kind"] == "attack"]
+    for key in ("mAP", "mINP", "rank1", "rank5"):
+        assert row[key] == tested[key]
 
 
 def test_transfer_and_gallery_and_sanity(setup, tmp_path) -> None:
@@ -185,6 +266,7 @@ def test_defences_are_compared(setup, attacked: Path, tmp_path) -> None:
         (["ATTACK.CORRUPTIONS", "jpg"], "did you mean 'jpeg'"),
         (["ATTACK.PGD.STEPS", "-1"], r"ATTACK\.PGD\.STEPS must be a whole number of at least 0"),
         (["ATTACK.EPS_255", "0.5"], r"ON_GRID False"),
+        (["ATTACK.EPS_255", "(8,8.0000001)"], r"8\.0 and 8\.0000001 are one budget"),
         (["ATTACK.ON_GRID", "False", "ATTACK.SAVE_IMAGES", "1"], r"ATTACK\.SAVE_IMAGES"),
     ],
 )

@@ -1,6 +1,7 @@
 """Attacks, and what they are run against."""
 
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -68,6 +69,7 @@ def build_attacks(cfg: CfgNode) -> list[RetrievalAttack]:
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"ATTACK.NAMES names {name} twice")
+    _check_budgets(cfg)
     attacks = [
         build_attack(cfg, spec, eps)
         for spec in found
@@ -82,6 +84,17 @@ def build_attacks(cfg: CfgNode) -> list[RetrievalAttack]:
     if cfg.ATTACK.SAVE_IMAGES and not cfg.ATTACK.ON_GRID:
         raise InputError("ATTACK.SAVE_IMAGES keeps 8-bit images; set ATTACK.ON_GRID True")
     return attacks
+
+
+def _check_budgets(cfg: CfgNode) -> None:
+    """Raises InputError for budgets that the report could not tell apart."""
+    budgets = sorted(set(cfg.ATTACK.EPS_255))
+    for one, other in pairwise(budgets):
+        if round(one, 6) == round(other, 6):
+            raise InputError(
+                f"ATTACK.EPS_255: {one} and {other} are one budget in the report, which has six"
+                " digits; name one of them"
+            )
 
 
 def build_step_curve(

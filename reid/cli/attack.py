@@ -2,7 +2,8 @@
 
     reid attack --config-file market_lfm.yml TEST.WEIGHT outputs/market_lfm/last.pth --sanity
 
-Clean and attacked retrieval in one table, curves, JSON and CSV in OUTPUT_DIR/attack.
+Clean and attacked retrieval in one table, curves, JSON and CSV in OUTPUT_DIR/attack. Each finished
+attack is on the disk at once: the same command goes on where a run was stopped.
 """
 
 import argparse
@@ -19,6 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     parser.add_argument(
         "--sanity", action="store_true", help="check the attack and the model's gradients as well"
+    )
+    parser.add_argument(
+        "--restart", action="store_true", help="begin anew, and not where a stopped run was"
     )
     parser.add_argument(
         "--surrogate-weight",
@@ -47,4 +51,4 @@ def run(args: argparse.Namespace) -> None:
         surrogate = (seen, args.surrogate_weight)
     from reid.jobs.attack import attack
 
-    attack(cfg, Path(cfg.TEST.WEIGHT), args.sanity, surrogate)
+    attack(cfg, Path(cfg.TEST.WEIGHT), args.sanity, surrogate, args.restart)

@@ -6,6 +6,7 @@ Each group is a name and the OUTPUT_DIRs of its training seeds, attacked by `rei
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -33,7 +34,11 @@ def run(args: argparse.Namespace) -> None:
         name, equals, folders = text.partition("=")
         if not equals or not name or name in groups:
             raise InputError(f"'{text}': name each group once, as NAME=DIR,DIR")
-        groups[name] = [read_report(Path(folder).expanduser()) for folder in folders.split(",")]
+        if not all(folders.split(",")):
+            raise InputError(f"'{text}' names an empty folder; write NAME=DIR,DIR")
+        groups[name] = [
+            read_report(Path(os.path.expanduser(folder))) for folder in folders.split(",")
+        ]
     for line in distrusted(groups):
         print(f"warning: {line}", file=sys.stderr)
     headers, rows = comparison(groups, args.metric, args.ranking)

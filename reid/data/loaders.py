@@ -89,15 +89,24 @@ def usable_workers(wanted: int) -> int:
 def leave_signals_to_parent(worker: int) -> None:
     """Lets a worker outlive signals that go to all processes of a run, as Ctrl-C does.
 
-    The parent finishes its step, which may need the worker. A worker ends when the parent says so,
-    or when it is gone.
+    The parent finishes its step, which may need the worker. A worker ends when the parent says so
+    (by SIGTERM, too, whose sender is looked at), or when the parent is gone.
 
     Args:
         worker: Number of the worker.
     """
-    for name in ("SIGTERM", "SIGINT", "SIGUSR1"):  # Windows has no SIGUSR1
+    for name in ("SIGINT", "SIGUSR1"):  # Windows has no SIGUSR1
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):  # not on macOS and Windows
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_if_parent_says, daemon=True).start()
+
+
+def _end_if_parent_says() -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)
 
 
 class WorkerError(InputError):

@@ -15,9 +15,11 @@ Array = TypeVar("Array", np.ndarray, Tensor)  # the result has the type of the a
 def as_tensor(values: ArrayLike) -> Tensor:
     """Returns (N, D), or any other shape, as a tensor that shares the memory where it can."""
     if isinstance(values, np.ndarray):
-        # torch takes neither foreign byte orders nor negative strides, and warns about memory that
-        # it may not write to (np.load with mmap_mode, broadcast views).
-        values = np.ascontiguousarray(values, values.dtype.newbyteorder("="))
+        # torch takes neither foreign byte orders nor negative strides nor long doubles, and warns
+        # about memory that it may not write to (np.load with mmap_mode, broadcast views).
+        dtype = values.dtype.newbyteorder("=")
+        with np.errstate(over="ignore"):  # becomes inf, which the caller finds
+            values = np.ascontiguousarray(values, np.float64 if dtype == np.longdouble else dtype)
         values = torch.from_numpy(values if values.flags.writeable else values.copy())
     values = values.detach()
     return values if values.dtype == torch.float64 else values.float()
@@ -85,13 +87,15 @@ def as_ids(values: ArrayLike, name: str, length: int) -> np.ndarray:
         length: The N that the features have.
 
     Raises:
-        ArgumentError: The length is not N, or the values are no integers.
+        ArgumentError: The length is not N, or the values are no integers of 64 bits.
     """
     ids = values.cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
     if ids.shape != (length,):
         raise ArgumentError(name, f"must have shape ({length},), got {ids.shape}")
     if not np.issubdtype(ids.dtype, np.integer):
         raise ArgumentError(name, f"must be integers, got {ids.dtype}")
+    if ids.dtype.kind == "u" and ids.size and int(ids.max()) > np.iinfo(np.int64).max:
+        raise ArgumentError(name, f"must be at most 2**63 - 1, got {ids.max()}")
     return ids.astype(np.int64, copy=False)
 
 

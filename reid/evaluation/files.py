@@ -1,7 +1,5 @@
 """Features in a file: plain numpy arrays, from this framework or from any other."""
 
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +8,8 @@ import torch
 from reid.evaluation.checks import as_features, as_ids, feature_pair
 from reid.evaluation.expansion import average_views, l2_normalize
 from reid.evaluation.features import Features
-from reid.utils.errors import InputError, suggest
+from reid.utils.arrays import read_arrays
+from reid.utils.errors import InputError
 from reid.utils.logs import write_whole
 
 FIELDS = ("feats", "pids", "camids")
@@ -46,35 +45,13 @@ def load_features(
         InputError: If the file cannot be read, lacks an array, or holds features or ids that do
             not fit.
     """
-    arrays = _read(path)
+    arrays = read_arrays(path, KEYS)
     try:
         query, gallery = (_split(arrays, name, device, normalize) for name in ("query", "gallery"))
         feature_pair(query.feats, gallery.feats)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     return query, gallery
-
-
-def _read(path: Path) -> dict[str, np.ndarray]:
-    if not path.is_file():
-        raise InputError(f"{path} does not exist or is not a file; name an npz of features")
-    if not zipfile.is_zipfile(path):
-        raise InputError(f"{path} is not an npz file, or is cut off; write it with numpy.savez")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            found = list(file)
-            arrays = {key: file[key] for key in KEYS if key in found}
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{path} is damaged: {error}") from error
-    except ValueError as error:  # what numpy raises for pickled objects, too
-        raise InputError(f"{path} holds more than plain arrays of numbers: {error}") from error
-    for key in KEYS:
-        if key not in found:
-            raise InputError(
-                f"{path} has no array '{key}'{suggest(key, found) or ';'} it holds"
-                f" {', '.join(sorted(found)) or 'nothing'}, and needs {', '.join(KEYS)}"
-            )
-    return arrays
 
 
 def _split(
@@ -84,6 +61,10 @@ def _split(
     if values.ndim == 3:
         values = average_views(values, normalize, name)
     feats = as_features(values, name).to(device)
+    lengths = torch.linalg.vector_norm(feats, dim=1)
+    if not bool(torch.isfinite(lengths).all()):
+        row = int((~torch.isfinite(lengths)).nonzero()[0])
+        raise InputError(f"{name} feature {row} is too long: its length is beyond {feats.dtype}")
     if normalize:
         feats = l2_normalize(feats, name)
     pids, camids = (

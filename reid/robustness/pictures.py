@@ -11,7 +11,7 @@ from torch import Tensor
 from reid.data.images import decode
 from reid.data.records import Records
 from reid.robustness.evaluator import RobustEvaluator
-from reid.robustness.images import lossless_name, save_images
+from reid.robustness.images import lossless_names, save_images
 from reid.utils.batch import Batch
 from reid.visualization.contact_sheet import AttackedQuery, contact_sheet
 from reid.visualization.curves import Panel, plot_curves
@@ -24,7 +24,8 @@ class ImageSaver:
     """Saves the first attacked images of a side losslessly, batch by batch.
 
     Args:
-        folder: Folder of the images; each has the name of its source.
+        folder: Folder of the images; each has the name of its source, see
+            :func:`reid.robustness.images.lossless_names`.
         count: Number of images; -1 saves all.
         records: Records of the attacked side.
         pids: Identities that are attacked; images of others are not saved.
@@ -39,6 +40,7 @@ class ImageSaver:
         self.indices = wanted[:count] if count >= 0 else wanted
         self.folder = folder
         self.records = records
+        self.names = lossless_names([record.path for record in records])
         self.as_arrays = as_arrays
         self._wanted = torch.tensor(self.indices, dtype=torch.int64)
         self._kept: list[Tensor] = []  # all images for an npz, else those of the sheet
@@ -97,7 +99,7 @@ class ImageSaver:
         contact_sheet(sheet, path)
 
     def _names(self, indices: Sequence[int]) -> list[str]:
-        return [lossless_name(self.records[index].path.name) for index in indices]
+        return [self.names[index] for index in indices]
 
 
 def pixels(path: Path, size: Sequence[int]) -> np.ndarray:

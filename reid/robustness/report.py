@@ -104,17 +104,6 @@ def write_report(
         checks: Sanity checks; empty if they were not run.
         facts: Further entries of robustness.json.
     """
-    sanity = {
-        "verdict": verdict(checks) if checks else "not run: add --sanity",
-        "checks": [vars(check) for check in checks],
-    }
-    text = json.dumps({"sanity": sanity, **facts, "rows": _plain(rows)}, indent=2)
-    write_text(folder / "robustness.json", text + "\n")
-    out = io.StringIO()
-    writer = csv.DictWriter(out, COLUMNS, restval="", extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(folder / "robustness.csv", out.getvalue())
     arrays = {
         f"{i}/{key}": getattr(o, key)
         for i, o in enumerate(results)
@@ -122,6 +111,18 @@ def write_report(
     }
     arrays["query_index"] = results[0].query_index
     write_whole(folder / "per_query.npz", lambda file: np.savez_compressed(file, **arrays))  # type: ignore[arg-type]
+    out = io.StringIO()
+    writer = csv.DictWriter(out, COLUMNS, restval="", extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(folder / "robustness.csv", out.getvalue())
+    sanity = {
+        "verdict": verdict(checks) if checks else "not run: add --sanity",
+        "checks": [vars(check) for check in checks],
+    }
+    # The last file: where it is, the others are.
+    text = json.dumps({"sanity": sanity, **facts, "rows": _plain(rows)}, indent=2)
+    write_text(folder / "robustness.json", text + "\n")
 
 
 def _plain(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -91,6 +91,13 @@ def test_byte_order_and_layout_do_not_matter(tmp_path, change):
         ({"query_feats": np.ones((3, 4), complex)}, "must be real numbers, got complex128"),
         ({"gallery_feats": np.full((5, 4), np.inf)}, "gallery features hold NaN or infinite"),
         ({"query_pids": np.array([1, None, 2])}, "holds more than plain arrays of numbers"),
+        ({"gallery_feats": np.full((5, 4), np.nan)}, "gallery features hold NaN or infinite"),
+        ({"gallery_feats": np.full((5, 4), 1e30, np.float32)}, "gallery feature 0 is too long"),
+        ({"gallery_feats": np.full((5, 4), np.longdouble("1e400"))}, "hold NaN or infinite"),
+        ({"query_pids": np.array([1, 2, 2**64 - 1], np.uint64)}, "query_pids must be at most"),
+        ({"query_pids": np.arange(3)[:, None]}, r"query_pids must have shape \(3,\), got \(3, 1\)"),
+        ({"query_feats": np.ones((3, 2, 2, 4))}, r"query features must be \(N, D\)"),
+        ({"query_feats": np.array(1.0)}, r"query features must be \(N, D\)"),
     ],
 )
 def test_what_does_not_fit_is_named_with_the_file(tmp_path, changes, message):
@@ -99,6 +106,40 @@ def test_what_does_not_fit_is_named_with_the_file(tmp_path, changes, message):
     text = str(caught.value)
     assert text.startswith(str(tmp_path / "saved.npz"))
     assert re.search(message, text.replace(str(tmp_path / "saved.npz"), "saved"))
+
+
+@pytest.mark.parametrize("dtype", [np.longdouble, np.float64, np.float16, np.uint16, np.int8, bool])
+def test_any_real_numbers_are_features(tmp_path, dtype):
+    feats = np.array([[1, 0, 1, 1], [0, 1, 0, 0], [1, 1, 1, 0]], dtype)
+    loaded = load_features(write(tmp_path, query_feats=feats), CPU, False)[0].feats
+    np.testing.assert_array_equal(loaded, feats)
+
+
+def test_odd_features_are_loaded_or_named(tmp_path):
+    """200 files, each with one array replaced by one of another type, shape or range."""
+    rng = np.random.default_rng(0)
+    values = [0, 1, -1, 2**63, np.nan, np.inf, 1e-40, 1e30, 1e300, "a", b"b", 1j, None]
+    dtypes = ["<f4", ">f8", "f2", "i8", "u8", "?", "c8", "U3", "S2", "O", "g"]
+    loaded, lines = 0, []
+    for _ in range(200):
+        key = KEYS[rng.integers(len(KEYS))]
+        shape = arrays()[key].shape if rng.integers(2) else rng.integers(0, 6, rng.integers(0, 4))
+        value = values[rng.integers(len(values))]
+        try:
+            array = np.full(shape, value).astype(dtypes[rng.integers(len(dtypes))])
+        except (TypeError, ValueError, OverflowError, Warning):
+            continue  # numpy cannot hold that value
+        path = write(tmp_path, **{key: array})
+        try:
+            query, gallery = load_features(path, CPU, bool(rng.integers(2)))
+        except InputError as error:
+            lines.append(str(error))
+            continue
+        loaded += 1
+        assert torch.isfinite(query.feats).all() and torch.isfinite(gallery.feats).all()
+        assert len(query.pids) == len(query.camids) == len(query.feats)
+    assert loaded > 5 and len(lines) > 100
+    assert all(line.startswith(str(path)) and "\n" not in line for line in lines)
 
 
 def test_a_file_that_is_no_npz_is_named(tmp_path):

@@ -151,3 +151,23 @@ def test_the_gradient_is_looked_for_where_the_attack_is() -> None:
 @pytest.mark.parametrize(("passed", "word"), [(True, "all 1"), (False, "DO NOT TRUST")])
 def test_the_verdict_is_in_words(passed: bool, word: str) -> None:
     assert word in verdict([Check("x", passed, "")])
+
+
+def test_checks_that_were_stopped_go_on() -> None:
+    """Each check runs once over all starts, and finds what it finds in a run without a stop."""
+    done: dict[str, Check] = {}
+    ran = []
+
+    def keep(name, check):
+        if name not in done:
+            ran.append(name)
+            if len(ran) in (3, 9):
+                raise KeyboardInterrupt
+            done[name] = check()
+        return done[name]
+
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            battery(evaluator()).run(keep)
+    assert battery(evaluator()).run(keep) == battery(evaluator()).run()
+    assert len(ran) == 12 + 2 and len(done) == 12
