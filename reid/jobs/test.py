@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import re
 from pathlib import Path
 
 from tabulate import tabulate
@@ -12,6 +13,7 @@ from reid import builders
 from reid.builders.common import build_device, output_dir
 from reid.builders.evaluation import protocol_errors
 from reid.config import (
+    default_cfg,
     dump,
     imported_files,
     leaves,
@@ -37,7 +39,6 @@ from reid.utils.code_state import code_state
 from reid.utils.environment import describe
 from reid.utils.errors import InputError
 from reid.utils.logs import get_logger
-
 
 CONFIG = "config.yml"  # a run writes it into its OUTPUT_DIR
 
@@ -134,7 +135,7 @@ class _Test:
         self.pictures = builders.same_pictures(cfg, query, gallery, cfg.TEST.SAVE_FEATURES)
         builders.check_matched(cfg, query, gallery, self.pictures)
         ids = ids_hash(*builders.ids_of(query), *builders.ids_of(gallery))
-        self.subject = Subject(source, cfg.DATASETS.NAMES[0], cfg.TEST.PROTOCOL, ids)
+        self.subject = Subject(source, _data_name(cfg), cfg.TEST.PROTOCOL, ids)
         self.folder = _place(cfg, self.subject)
 
     def evaluate(self, embed: nn.Module, facts: dict[str, object]) -> TestResult:
@@ -150,6 +151,17 @@ class _Test:
         more = {**facts, "dataset": self.subject.dataset}
         _report(self.cfg, result, len(self.splits.gallery), self.subject, self.folder, more)
         return result
+
+
+def _data_name(cfg: CfgNode) -> str:
+    """Returns the name of the data set, with those of its settings that are not at their defaults.
+
+    It is part of the name of a folder: ``synthetic_preset-tiny``.
+    """
+    name = cfg.DATASETS.NAMES[0]
+    section, usual = (one.DATASETS.get(name.upper(), {}) for one in (cfg, default_cfg()))
+    own = [f"{key.lower()}-{value}" for key, value in section.items() if value != usual.get(key)]
+    return "_".join([name, *(re.sub(r"[^\w-]+", "-", text) for text in own)])
 
 
 def _place(cfg: CfgNode, subject: Subject) -> Path:
