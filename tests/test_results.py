@@ -1,6 +1,7 @@
 """The table of results: only like beside like, and a wrong file is one line."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from commands import run, spawn
 MARKET = {"dataset": "market1501", "protocol": "cross_camera", "ids": "aaa"}
 
 
-def tested(folder: Path, **entries: object) -> Path:
+def result(folder: Path, **entries: object) -> Path:
     """Writes a metrics.json; an entry None is left out."""
     metrics = {
         **dict.fromkeys(("mAP", "mINP", "rank1", "rank5", "rank10"), 0.5),
@@ -27,8 +28,8 @@ def lines(*folders: Path) -> list[str]:
 
 
 def test_one_table_for_what_can_be_compared(tmp_path: Path) -> None:
-    a = tested(tmp_path / "a", mAP=0.25, seed=3, recipe_hash="r1")
-    b = tested(tmp_path / "b", mAP=0.75)
+    a = result(tmp_path / "a", mAP=0.25, seed=3, recipe_hash="r1")
+    b = result(tmp_path / "b", mAP=0.75)
     found = lines(a, b)
     assert found[0] == "market1501, cross_camera: 10 queries, 90 gallery images"
     assert [line.split() for line in found[4:6]] == [
@@ -55,7 +56,7 @@ def test_one_table_for_what_can_be_compared(tmp_path: Path) -> None:
 def test_what_cannot_be_compared_is_apart(
     tmp_path: Path, change: dict[str, object], title: str
 ) -> None:
-    found = lines(tested(tmp_path / "a"), tested(tmp_path / "b", seed=1, **change))
+    found = lines(result(tmp_path / "a"), result(tmp_path / "b", seed=1, **change))
     assert found[0] == "2 tables: numbers of different tables cannot be compared"
     titles = [number for number, line in enumerate(found) if line.endswith("gallery images")]
     assert len(titles) == 2 and found[titles[1]] == title
@@ -65,8 +66,8 @@ def test_what_cannot_be_compared_is_apart(
 
 def test_features_stand_with_what_shows_the_same_people(tmp_path: Path) -> None:
     own = {"dataset": None, "weight": None, "seed": None, "recipe_hash": None}
-    features = tested(tmp_path / "f", **own, features="there/saved.npz")
-    found = lines(features, tested(tmp_path / "a"))
+    features = result(tmp_path / "f", **own, features="there/saved.npz")
+    found = lines(features, result(tmp_path / "a"))
     assert found[0].startswith("market1501, ")
     assert sorted(line.split()[0] for line in found[4:6]) == ["a", "f"]
     alone = lines(features)
@@ -74,16 +75,16 @@ def test_features_stand_with_what_shows_the_same_people(tmp_path: Path) -> None:
 
 
 def test_all_results_of_a_folder_are_shown(tmp_path: Path) -> None:
-    tested(tmp_path / "a", re_ranked=dict.fromkeys(("mAP", "mINP", "rank1", "rank5"), 0.75))
-    tested(tmp_path / "a" / "test" / "dukemtmc_cross_camera", dataset="dukemtmc", ids="d")
+    result(tmp_path / "a", re_ranked=dict.fromkeys(("mAP", "mINP", "rank1", "rank5"), 0.75))
+    result(tmp_path / "a" / "test" / "dukemtmc_cross_camera", dataset="dukemtmc", ids="d")
     text = "\n".join(lines(tmp_path / "a"))
     assert "market1501, cross" in text and "dukemtmc, cross" in text and "a, re-ranked" in text
 
 
 def test_seeds_of_one_recipe_get_their_mean(tmp_path: Path) -> None:
     for seed, value in enumerate((0.2, 0.4, 0.9)):
-        tested(tmp_path / f"s{seed}", seed=seed, mAP=value)
-    tested(tmp_path / "other", seed=1, recipe_hash="r9", mAP=0.1)
+        result(tmp_path / f"s{seed}", seed=seed, mAP=value)
+    result(tmp_path / "other", seed=1, recipe_hash="r9", mAP=0.1)
     found = lines(*(tmp_path / name for name in ("s0", "s1", "s2", "other")))
     (mean,) = (line for line in found if "mean" in line)
     # Squares of the distances from 50: 900, 100, 1600; their sum / 2 is 1300, its root 36.06.
@@ -92,25 +93,25 @@ def test_seeds_of_one_recipe_get_their_mean(tmp_path: Path) -> None:
 
 
 def test_a_seed_that_is_there_twice_is_said(tmp_path: Path) -> None:
-    found = lines(tested(tmp_path / "a"), tested(tmp_path / "b"))
+    found = lines(result(tmp_path / "a"), result(tmp_path / "b"))
     (note,) = (line for line in found if "mean" in line)
     assert note == "no mean of a, b: recipe last.pth r0 has a seed twice (0, 0)"
 
 
 def test_best_and_last_are_two_recipes(tmp_path: Path) -> None:
-    a = tested(tmp_path / "a", seed=0, weight="a/last.pth")
-    b = tested(tmp_path / "b", seed=1, weight="b/best.pth")
+    a = result(tmp_path / "a", seed=0, weight="a/last.pth")
+    b = result(tmp_path / "b", seed=1, weight="b/best.pth")
     assert not any("mean" in line for line in lines(a, b))
 
 
 def test_folders_of_one_name_are_told_apart(tmp_path: Path) -> None:
-    found = "\n".join(lines(tested(tmp_path / "x" / "run"), tested(tmp_path / "y" / "run", seed=1)))
+    found = "\n".join(lines(result(tmp_path / "x" / "run"), result(tmp_path / "y" / "run", seed=1)))
     assert str(tmp_path / "x" / "run") in found and str(tmp_path / "y" / "run") in found
 
 
 def test_a_result_of_an_older_version_is_shown(tmp_path: Path) -> None:
     new = ("protocol", "ids", "seed", "recipe_hash")
-    found = lines(tested(tmp_path / "a", **dict.fromkeys(new)))
+    found = lines(result(tmp_path / "a", **dict.fromkeys(new)))
     assert found[0].startswith("market1501, cross_camera: ")
     assert found[4].split() == ["a", *["50.0"] * 4]
 
@@ -137,7 +138,7 @@ def test_a_result_of_an_older_version_is_shown(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_file_is_one_line(tmp_path: Path, content: object, said: str) -> None:
-    folder = tested(tmp_path / "a", **(content if isinstance(content, dict) else {}))
+    folder = result(tmp_path / "a", **(content if isinstance(content, dict) else {}))
     if isinstance(content, str):
         (folder / "metrics.json").write_text(content)
     error = run("results", folder, code=2).stderr
@@ -146,7 +147,7 @@ def test_a_wrong_file_is_one_line(tmp_path: Path, content: object, said: str) ->
 
 
 def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
-    with (tested(tmp_path / "a") / "metrics.json").open("r+b") as file:
+    with (result(tmp_path / "a") / "metrics.json").open("r+b") as file:
         file.truncate(65 << 20)
     assert "has 68157440 bytes" in run("results", tmp_path / "a", code=2).stderr
 
@@ -158,6 +159,8 @@ def test_a_folder_without_results_is_named(tmp_path: Path) -> None:
 
 
 def test_the_table_needs_no_torch(tmp_path: Path) -> None:
-    shown = spawn("results", tested(tmp_path / "a"), env={"PYTHONPROFILEIMPORTTIME": "1"})
+    shown = spawn(
+        "results", result(tmp_path / "a"), env={**os.environ, "PYTHONPROFILEIMPORTTIME": "1"}
+    )
     assert "market1501" in shown.stdout and "argparse" in shown.stderr
     assert " torch" not in shown.stderr

@@ -104,8 +104,9 @@ def read(folder: Path, name: str) -> list[Tested]:
     Raises:
         InputError: The folder has no result, or a file is no result of a test.
     """
-    files = [folder / FILE, *sorted(folder.glob(f"test/*/{FILE}"))]
-    found = [file for file in files if os.path.exists(file)]
+    # os.path says no to a path that is too long, where pathlib raises.
+    below = sorted(folder.glob(f"test/*/{FILE}")) if os.path.isdir(folder) else []
+    found = [file for file in (folder / FILE, *below) if os.path.exists(file)]
     if not found:
         raise InputError(f"{folder / FILE} does not exist; test the run first (reid test)")
     return [parsed(read_json(file, "the result of a test"), file, name) for file in found]

@@ -6,8 +6,8 @@ from typing import Any
 
 from yacs.config import CfgNode
 
-from reid.config.defaults import default_cfg
-from reid.config.trees import dump, leaves, parse_dump
+from reid.config.defaults import known_settings
+from reid.config.trees import leaves
 
 # Keys, or beginnings of keys, that are no part of a recipe. All but the seed change no result, or
 # only its last digits, as another processor does.
@@ -43,7 +43,7 @@ def recipe_hash(cfg: CfgNode, trained: CfgNode | None = None) -> str:
         trained: The config that the tested model was trained with; a test may say something else
             about training, and it does not count.
     """
-    defaults = dict(leaves(parse_dump(dump(default_cfg()))))
+    defaults = {key: _plain(setting.default) for key, setting in known_settings().items()}
     made, tested = (_settings(one, defaults) for one in (trained or cfg, cfg))
     tested = {key: value for key, value in tested.items() if key.startswith(OF_A_TEST)}
     return hashlib.sha256(json.dumps([made, tested], sort_keys=True).encode()).hexdigest()[:12]
@@ -51,8 +51,14 @@ def recipe_hash(cfg: CfgNode, trained: CfgNode | None = None) -> str:
 
 def _settings(cfg: CfgNode, defaults: dict[str, Any]) -> dict[str, Any]:
     """Returns what a recipe consists of: the settings that count and are not at their defaults."""
+    settings = ((key, _plain(value)) for key, value in leaves(cfg))
     return {
         key: value
-        for key, value in leaves(parse_dump(dump(cfg)))
+        for key, value in settings
         if not key.startswith(NO_PART_OF_A_RECIPE) and value != defaults.get(key)
     }
+
+
+def _plain(value: Any) -> Any:
+    """Returns a value as a saved config has it, where tuples are lists."""
+    return list(value) if isinstance(value, tuple) else value
