@@ -293,8 +293,8 @@ def _test_settings() -> dict[str, Setting]:
         **_part("TEST.AQE", Expansion),
         "TEST.SAVE_FEATURES": _bool(
             False,
-            "write OUTPUT_DIR/features.npz, which `tools/test.py --features` evaluates without"
-            " model or images",
+            "write features.npz beside the results, which `tools/test.py --features` evaluates"
+            " without model or images",
         ),
     }
 
