@@ -71,14 +71,21 @@ def test_features_stand_with_what_shows_the_same_people(tmp_path: Path) -> None:
     assert found[0].startswith("market1501, ")
     assert sorted(line.split()[0] for line in found[4:6]) == ["a", "f"]
     alone = lines(features)
-    assert alone[0].startswith("saved features, ") and alone[4].startswith("f saved.npz ")
+    assert alone[0].startswith("saved features, ") and alone[4].startswith("f ")
 
 
 def test_all_results_of_a_folder_are_shown(tmp_path: Path) -> None:
     result(tmp_path / "a", re_ranked=dict.fromkeys(("mAP", "mINP", "rank1", "rank5"), 0.75))
     result(tmp_path / "a" / "test" / "dukemtmc_cross_camera", dataset="dukemtmc", ids="d")
+    tested_features = {"weight": None, "features": "x.npz", "seed": None, "recipe_hash": None}
+    result(tmp_path / "a" / "test" / "features_cross_camera", **tested_features, dataset=None)
     text = "\n".join(lines(tmp_path / "a"))
-    assert "market1501, cross" in text and "dukemtmc, cross" in text and "a, re-ranked" in text
+    assert (
+        "a (features) " in text
+        and "market1501, cross" in text
+        and "dukemtmc, cross" in text
+        and "a, re-ranked" in text
+    )
 
 
 def test_seeds_of_one_recipe_get_their_mean(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import argparse
 import os
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ class Tested:
         counts: Numbers of queries, of queries without a match, and of gallery images.
         ids: Hash of the people and cameras; "" in results of an older version.
         seed: Seed of the training; None where it is not known.
+        source: What was tested: "features", the name of a reference, or "" for a checkpoint.
         recipe: Recipe of the training and the test, with the name of the weight's file; "" where it
             is not known.
     """
@@ -48,6 +49,7 @@ class Tested:
     counts: tuple[int, int, int]
     ids: str
     seed: int | None
+    source: str
     recipe: str
 
     @property
@@ -81,7 +83,8 @@ def run(args: argparse.Namespace) -> None:
     for group in groups:
         rows, notes = table(group)
         # Numbers are texts here, so that a mean can carry its standard deviation.
-        body = tabulate(rows, headers, style, disable_numparse=True, stralign="right")
+        aligned = ("left", *["right"] * (len(headers) - 1))
+        body = tabulate(rows, headers, style, disable_numparse=True, colalign=aligned)
         print("\n".join([group[0].title, "", body, *notes, ""]))
 
 
@@ -109,7 +112,13 @@ def read(folder: Path, name: str) -> list[Tested]:
     found = [file for file in (folder / FILE, *below) if os.path.exists(file)]
     if not found:
         raise InputError(f"{folder / FILE} does not exist; test the run first (reid test)")
-    return [parsed(read_json(file, "the result of a test"), file, name) for file in found]
+    results = [parsed(read_json(file, "the result of a test"), file, name) for file in found]
+    return [
+        one
+        if file.parent == folder or not one.source
+        else replace(one, run=f"{name} ({one.source})")
+        for file, one in zip(found, results, strict=True)
+    ]
 
 
 def parsed(content: Any, file: Path, name: str) -> Tested:
@@ -141,13 +150,14 @@ def parsed(content: Any, file: Path, name: str) -> Tested:
         source = entry.get("reference") or Path(entry.get("weight", "")).name
         recipe = f"{source} {entry['recipe_hash']}"
     return Tested(
-        run=f"{name} {Path(entry['features']).name}" if "features" in entry else name,
+        run=name,
         tables=tables,
         dataset=entry.get("dataset", ""),
         protocol=entry.get("protocol", "cross_camera"),  # older versions had no other one
         counts=(entry["num_queries"], entry["num_skipped"], entry["num_gallery"]),
         ids=entry.get("ids", ""),
         seed=entry.get("seed"),
+        source="features" if "features" in entry else entry.get("reference", ""),
         recipe=recipe,
     )
 
