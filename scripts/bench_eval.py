@@ -125,7 +125,7 @@ def bench_re_ranking(data: Data, matrix: bool, dense: bool) -> None:
         dist, ours = timed("re_ranking", lambda: re_ranking(*data[:2]))
         print(f"  {ours / product:.2f} products")
     if dense:
-        sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "evaluation"))
+        sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
         from textbook import dense_re_ranking
 
         slow, textbook = timed("textbook", lambda: dense_re_ranking(*data[:2], dtype=np.float32))

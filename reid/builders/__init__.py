@@ -5,10 +5,11 @@ from reid.builders.checkpoints import (
     check_resumable,
     check_same_run,
     load_trained,
+    load_with_config,
 )
 from reid.builders.common import make
 from reid.builders.data import load_splits
-from reid.builders.evaluation import build_retrieval, evaluate
+from reid.builders.evaluation import build_retrieval, check_matched, evaluate, ids_of, same_pictures
 from reid.builders.model import build_embedding, build_model, build_perturb
 from reid.builders.trainer import build_trainer
 
@@ -19,10 +20,14 @@ __all__ = [
     "build_retrieval",
     "build_trainer",
     "check_alike",
+    "check_matched",
     "check_resumable",
     "check_same_run",
     "evaluate",
+    "ids_of",
     "load_splits",
     "load_trained",
+    "load_with_config",
     "make",
+    "same_pictures",
 ]

@@ -10,10 +10,14 @@ from yacs.config import CfgNode
 
 from reid.builders.common import ATTACK, build_device, make
 from reid.builders.data import build_eval_loader
-from reid.builders.evaluation import build_retrieval
+from reid.builders.evaluation import (
+    build_retrieval,
+    check_matched,
+    plain_retrieval,
+    same_pictures,
+)
 from reid.data.records import Records, Splits
 from reid.evaluation.features import Embedding, Features
-from reid.evaluation.retrieval import Retrieval
 from reid.robustness.attack import RetrievalAttack
 from reid.robustness.attacks import ATTACKS
 from reid.robustness.ball import LEVELS, Linf
@@ -143,6 +147,8 @@ def build_robust_evaluator(
     """
     device = build_device(cfg)
     query = spaced(splits.query, num_queries)
+    pictures = same_pictures(cfg, query, splits.gallery)
+    check_matched(cfg, query, splits.gallery, pictures)
     view = cfg.clone()
     view.defrost()
     view.INPUT.SIZE_TEST = pixel_size(cfg)
@@ -154,7 +160,7 @@ def build_robust_evaluator(
         protocol = build_retrieval(cfg, len(query), len(splits.gallery))
         gallery = build_eval_loader(view, splits.gallery, device, "gallery", once=False)
     else:
-        protocol = Retrieval(cfg.TEST.METRIC, cfg.TEST.CHUNK)
+        protocol = plain_retrieval(cfg)
         gallery, known = whole.gallery, whole.clean["gallery"]
     return RobustEvaluator(
         embed,
@@ -167,6 +173,7 @@ def build_robust_evaluator(
         cfg.ATTACK.ON_GRID,
         known,
         splits.distractor_pid,
+        pictures,
     )
 
 

@@ -188,12 +188,26 @@ def _config_of(checkpoint: Mapping[str, Any], path: Path) -> CfgNode:
 
 
 def load_trained(cfg: CfgNode, path: Path, logger: logging.Logger) -> ReIDModel:
+    """Builds the model of a checkpoint; see :func:`load_with_config`.
+
+    Args:
+        cfg: The config.
+        path: The checkpoint.
+        logger: Logger that is told what was loaded.
+    """
+    return load_with_config(cfg, path, logger)[0]
+
+
+def load_with_config(cfg: CfgNode, path: Path, logger: logging.Logger) -> tuple[ReIDModel, CfgNode]:
     """Builds the model of a checkpoint and fills it; the training data is not needed.
 
     Args:
         cfg: The config.
         path: The checkpoint.
         logger: Logger that is told what was loaded.
+
+    Returns:
+        The model, and the config that it was trained with.
 
     Raises:
         InputError: If the checkpoint's network is not the one that the config describes.
@@ -213,4 +227,4 @@ def load_trained(cfg: CfgNode, path: Path, logger: logging.Logger) -> ReIDModel:
     model = build_model(cfg, len(checkpoint["pids"]), pretrained=False)
     ckpt.load_model(model, checkpoint, path)
     logger.info(f"weights of {path}, epoch {checkpoint['epoch']}, commit {checkpoint['commit']}")
-    return model
+    return model, parse_dump(checkpoint["config"])

@@ -30,6 +30,7 @@ from reid.data.records import (
     label_of_pid,
 )
 from reid.data.samplers import SAMPLERS, PlanSampler
+from reid.evaluation.protocol import ANY_CAMERA
 from reid.utils import distributed
 from reid.utils.batch import BatchLoader
 from reid.utils.errors import InputError
@@ -133,7 +134,8 @@ def split_validation(cfg: CfgNode, splits: Splits, logger: logging.Logger) -> Sp
         logger.info("best.pth is picked on the TEST split, as the field does (VAL_FRACTION 0)")
         return splits
     with config_errors("SOLVER", lambda argument: f"SOLVER.VAL_{argument.upper()}"):
-        cut = cut_validation(splits.train, fraction, derive_seed(cfg.SEED, VALIDATION))
+        any_camera = cfg.TEST.PROTOCOL == ANY_CAMERA
+        cut = cut_validation(splits.train, fraction, derive_seed(cfg.SEED, VALIDATION), any_camera)
     rows, _ = describe_counts(cut)
     logger.info(
         "best.pth is picked on a validation split of identities held out from train\n"

@@ -9,6 +9,7 @@ from yacs.config import CfgNode
 
 from reid.builders.common import TRAINER, build_device
 from reid.builders.data import build_eval_loaders, build_train_loader, load_splits, split_validation
+from reid.builders.evaluation import plain_retrieval, protocol_errors, same_pictures
 from reid.builders.model import build_criterion, build_embedding, build_model, build_perturb
 from reid.config import config_errors, dump, imported_files
 from reid.data.cache.loader import CachedLoader
@@ -18,7 +19,6 @@ from reid.engine import parallel
 from reid.engine.optim import Schedule, build_optimizer, parameter_groups
 from reid.engine.trainer import Trainer
 from reid.evaluation.evaluator import evaluate_retrieval
-from reid.evaluation.retrieval import Retrieval
 from reid.modeling import ReIDModel
 from reid.utils import distributed
 from reid.utils.batch import BatchLoader
@@ -98,12 +98,18 @@ def _build_evaluate(
     once = cfg.SOLVER.EVAL_PERIOD == 0 or cfg.SOLVER.EVAL_PERIOD >= cfg.SOLVER.MAX_EPOCHS
     query, gallery = build_eval_loaders(cfg, data, device, once)
 
+    pictures = same_pictures(cfg, data.query, data.gallery)
+
     def summary() -> dict[str, float]:
-        protocol = Retrieval(cfg.TEST.METRIC, cfg.TEST.CHUNK)
-        ranking = evaluate_retrieval(embed, query, gallery, device, protocol).rankings.get("plain")
-        names = ("mAP", "rank1")
+        protocol = plain_retrieval(cfg)
+        with protocol_errors():
+            result = evaluate_retrieval(embed, query, gallery, device, protocol, pictures=pictures)
+        ranking = result.rankings.get("plain")  # which only process 0 has
+        names = ("mAP", "rank1", "num_skipped")
         values = [0.0 if ranking is None else ranking.summary()[name] for name in names]
-        return dict(zip(names, distributed.from_main(values), strict=True))
+        *metrics, unmatched = distributed.from_main(values)
+        found = dict(zip(names[:2], metrics, strict=True))
+        return {**found, "unmatched": unmatched} if unmatched else found
 
     return summary
 

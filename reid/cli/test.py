@@ -22,7 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=path,
         metavar="NPZ",
         help="evaluate saved features, without model, images or config: arrays query_feats,"
-        " query_pids, query_camids, gallery_feats, gallery_pids, gallery_camids",
+        " query_pids, query_camids, gallery_feats, gallery_pids, gallery_camids, and for"
+        " TEST.PROTOCOL any_camera query_pictures, gallery_pictures where queries lie in the"
+        " gallery",
     )
 
 

@@ -14,6 +14,7 @@ from reid.config.defaults import default_cfg, known_settings
 from reid.config.files import find_config, read_chain
 from reid.config.imports import imported_files
 from reid.config.loading import load_cfg
+from reid.config.recipe import recipe_hash
 from reid.config.trees import difference, dump, leaves, parse_dump
 
 __all__ = [
@@ -29,5 +30,6 @@ __all__ = [
     "parse_dump",
     "part_settings",
     "read_chain",
+    "recipe_hash",
     "regularizer_of_stage",
 ]

@@ -14,6 +14,7 @@ from reid.data.datasets import DATASETS
 from reid.data.samplers import SAMPLERS
 from reid.engine.optim import OPTIMIZERS, SCHEDULES
 from reid.evaluation import METRICS
+from reid.evaluation.protocol import CROSS_CAMERA, PROTOCOLS
 from reid.evaluation.ranking import CHUNK
 from reid.evaluation.retrieval import Expansion, ReRanking
 from reid.losses import LOSSES
@@ -291,6 +292,13 @@ def _test_settings() -> dict[str, Setting]:
         ),
         "TEST.FEAT_NORM": _bool(True, "divide features by their L2 norm"),
         "TEST.FLIP": _bool(False, "average the features of image and mirror image"),
+        "TEST.PROTOCOL": _word(
+            CROSS_CAMERA,
+            "which gallery images of a query's identity it may find: those of another camera"
+            " (`cross_camera`), or all but its own picture (`any_camera`, for data whose cameras"
+            " are unknown, or that has one); also in training's evaluation and under attack",
+            *PROTOCOLS,
+        ),
         "TEST.METRIC": _word("euclidean", "the distance", *sorted(METRICS)),
         "TEST.CHUNK": _int(
             CHUNK, "queries ranked at a time; memory is CHUNK x gallery x 4 bytes", 1
@@ -305,8 +313,8 @@ def _test_settings() -> dict[str, Setting]:
         **_part("TEST.AQE", Expansion),
         "TEST.SAVE_FEATURES": _bool(
             False,
-            "write OUTPUT_DIR/features.npz, which `tools/test.py --features` evaluates without"
-            " model or images",
+            "write features.npz beside the results, which `tools/test.py --features` evaluates"
+            " without model or images",
         ),
     }
 

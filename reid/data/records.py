@@ -121,7 +121,7 @@ def describe_counts(
     return rows, warnings
 
 
-def cut_validation(train: Records, fraction: float, seed: int) -> Splits:
+def cut_validation(train: Records, fraction: float, seed: int, any_camera: bool = False) -> Splits:
     """Cuts an identity-disjoint validation set from the training records.
 
     Of each held-out identity one image per camera is a query and the rest is gallery, as in
@@ -132,6 +132,8 @@ def cut_validation(train: Records, fraction: float, seed: int) -> Splits:
         train: All training records.
         fraction: Fraction of the train identities to hold out, in (0, 1).
         seed: Seed by which identities and query images are chosen.
+        any_camera: Take no notice of cameras: of each held-out identity one image is a query, and
+            an identity needs two images.
 
     Raises:
         ArgumentError: Fewer than two identities would remain on either side.
@@ -139,14 +141,17 @@ def cut_validation(train: Records, fraction: float, seed: int) -> Splits:
     rng = np.random.default_rng(seed)
     by_pid: dict[int, dict[int, list[ImageRecord]]] = {}
     for record in train:
-        by_pid.setdefault(record.pid, {}).setdefault(record.camid, []).append(record)
-    usable = [pid for pid in sorted(by_pid) if _matchable(by_pid[pid].values())]
+        camera = 0 if any_camera else record.camid
+        by_pid.setdefault(record.pid, {}).setdefault(camera, []).append(record)
+    least = 1 if any_camera else 2
+    usable = [pid for pid in sorted(by_pid) if _matchable(by_pid[pid].values(), least)]
     wanted = round(fraction * len(by_pid))
     if not 2 <= wanted <= min(len(usable), len(by_pid) - 2):
         raise ArgumentError(
             "fraction",
             f"{fraction} of {len(by_pid)} train identities is {wanted}; at least 2 must be held"
-            f" out, 2 kept, and {len(usable)} are seen by two cameras",
+            f" out, 2 kept, and {len(usable)} "
+            + ("have two images" if any_camera else "are seen by two cameras"),
         )
     held = {usable[i] for i in rng.permutation(len(usable))[:wanted]}
     query = {
@@ -161,7 +166,7 @@ def cut_validation(train: Records, fraction: float, seed: int) -> Splits:
     )
 
 
-def _matchable(cameras: Iterable[list[ImageRecord]]) -> bool:
-    """True if some image can be a query that finds another camera's image in the gallery."""
+def _matchable(cameras: Iterable[list[ImageRecord]], least: int) -> bool:
+    """True if some image can be a query that finds an image of ``least`` cameras in the gallery."""
     sizes = sorted((len(images) for images in cameras), reverse=True)
-    return len(sizes) > 1 and sizes[0] > 1
+    return len(sizes) >= least and sizes[0] > 1

@@ -14,6 +14,7 @@ import numpy as np
 
 from reid.evaluation.checks import ArrayLike, as_ids
 from reid.evaluation.loops import compiled_loops
+from reid.evaluation.protocol import CROSS_CAMERA, Pictures, junk_keys
 from reid.utils.errors import InputError
 
 RankRows: TypeAlias = Callable[..., int]
@@ -29,26 +30,32 @@ class Matches:
         g_camids: (G,) integer cameras of the gallery.
         num_query: Number of rows of the distance matrix, Q.
         num_gallery: Number of its columns, G.
+        protocol: Which images of the same identity are junk; see :mod:`reid.evaluation.protocol`.
+        pictures: (Q,) and (G,) integers, the same for the same picture, for ``any_camera``.
 
     Raises:
-        ArgumentError: Ids of another length, or ids that are no integers.
+        ArgumentError: Ids of another length, ids that are no integers, or an unknown protocol.
     """
 
     def __init__(
         self,
         q_pids: ArrayLike,
         g_pids: ArrayLike,
-        q_camids: ArrayLike,
-        g_camids: ArrayLike,
+        q_camids: ArrayLike | None,
+        g_camids: ArrayLike | None,
         num_query: int,
         num_gallery: int,
+        protocol: str = CROSS_CAMERA,
+        pictures: Pictures | None = None,
     ) -> None:
         q_pid = as_ids(q_pids, "q_pids", num_query)
         g_pid = as_ids(g_pids, "g_pids", num_gallery)
         self.num_query = num_query
         self.num_gallery = num_gallery
-        self.q_cam = as_ids(q_camids, "q_camids", num_query)
-        self.g_cam = as_ids(g_camids, "g_camids", num_gallery)
+        self.protocol = protocol
+        self.q_key, self.g_key = junk_keys(
+            num_query, num_gallery, q_camids, g_camids, protocol, pictures
+        )
         self.junk_for_all = np.flatnonzero(g_pid == -1)
         self.by_pid = np.argsort(g_pid, kind="stable")
         grouped = g_pid[self.by_pid]
@@ -61,7 +68,7 @@ class Matches:
 
         With B queries, begin is (B + 1,) and match (M,) int64: match[begin[r]:begin[r + 1]] are the
         gallery indices of the matches of query ``start`` + r, ascending. junk_begin (B + 1,) and
-        junk (J,) hold in the same way the images of its identity from its camera.
+        junk (J,) hold in the same way the images of its identity that the protocol leaves out.
 
         Args:
             start: First query.
@@ -71,7 +78,7 @@ class Matches:
         row = np.repeat(np.arange(stop - start), count)
         first = self.first[start:stop] - np.cumsum(count) + count
         col = self.by_pid[np.arange(len(row)) + first[row]]
-        is_match = self.g_cam[col] != self.q_cam[start:stop][row]
+        is_match = self.g_key[col] != self.q_key[start:stop][row]
         bounds = np.arange(stop - start + 1)
         begin, junk_begin = (row[mask].searchsorted(bounds) for mask in (is_match, ~is_match))
         return begin, col[is_match], junk_begin, col[~is_match]

@@ -15,6 +15,7 @@ from torch import nn
 from reid.evaluation import Ranking
 from reid.evaluation.features import Features, extract, gathered
 from reid.evaluation.files import save_features
+from reid.evaluation.places import METRICS_FILE, RANKING_FILE
 from reid.evaluation.retrieval import Retrieval
 from reid.utils import distributed
 from reid.utils.batch import Batch
@@ -47,6 +48,7 @@ def evaluate_retrieval(
     device: torch.device,
     protocol: Retrieval,
     save: Path | None = None,
+    pictures: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> TestResult:
     """Ranks the gallery for every query.
 
@@ -61,12 +63,15 @@ def evaluate_retrieval(
         protocol: The rankings to compute.
         save: File to which the features are written, for
             :func:`reid.evaluation.files.load_features`; None writes none.
+        pictures: (Q,) and (G,) int64, the same for the same picture; None: not known.
     """
     start = time.perf_counter()
     q, g = (gathered(extract(embed, loader, device)) for loader in (query, gallery))
     seconds = _seconds_since(start)
     if not distributed.is_main():
         return TestResult()
+    if pictures is not None:
+        q, g = q._replace(pictures=pictures[0]), g._replace(pictures=pictures[1])
     if save is not None:
         save_features(save, q, g)
     result = rank_features(q, g, protocol)
@@ -118,5 +123,5 @@ def write_results(result: TestResult, folder: Path, facts: dict[str, Any]) -> No
         for key in ("query_index", "ap", "inp", "first_hit"):
             arrays[prefix + key] = np.asarray(getattr(ranking, key))
     metrics |= {"seconds": result.seconds, **facts}
-    write_text(folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
-    write_whole(folder / "ranking.npz", lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
+    write_text(folder / METRICS_FILE, json.dumps(metrics, indent=2) + "\n")
+    write_whole(folder / RANKING_FILE, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]

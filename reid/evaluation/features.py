@@ -20,11 +20,26 @@ class Features(NamedTuple):
         feats: (N, D) float32 on the device that computed them.
         pids: (N,) int64.
         camids: (N,) int64.
+        pictures: (N,) int64, the same for the same picture, within both splits; None where it is
+            not known. The protocol ``any_camera`` leaves out a query's own picture by it.
     """
 
     feats: Tensor
     pids: np.ndarray
     camids: np.ndarray
+    pictures: np.ndarray | None = None
+
+
+def pictures_of(query: Features, gallery: Features) -> tuple[np.ndarray, np.ndarray] | None:
+    """Returns the numbers of the pictures, (Q,) and (G,), or None if a side does not know them.
+
+    Args:
+        query: Features of the queries.
+        gallery: Features of the gallery.
+    """
+    if query.pictures is None or gallery.pictures is None:
+        return None
+    return query.pictures, gallery.pictures
 
 
 class _Output(Protocol):

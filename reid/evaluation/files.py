@@ -7,51 +7,63 @@ import torch
 
 from reid.evaluation.checks import as_features, as_ids, feature_pair
 from reid.evaluation.expansion import average_views, l2_normalize
-from reid.evaluation.features import Features
+from reid.evaluation.features import Features, pictures_of
 from reid.utils.arrays import read_arrays
-from reid.utils.errors import InputError
+from reid.utils.errors import ArgumentError, InputError
 from reid.utils.logs import write_whole
 
 FIELDS = ("feats", "pids", "camids")
-KEYS = [f"{split}_{field}" for split in ("query", "gallery") for field in FIELDS]
+SPLITS = ("query", "gallery")
+KEYS = [f"{split}_{field}" for split in SPLITS for field in FIELDS]
+PICTURES = [f"{split}_pictures" for split in SPLITS]  # these two may be missing
 
 
 def save_features(path: Path, query: Features, gallery: Features) -> None:
     """Writes an npz with the arrays :data:`KEYS`, without pickle; a crash leaves no half file.
+
+    The numbers of the pictures are written, too, where they are known.
 
     Args:
         path: The file.
         query: Features of the queries.
         gallery: Features of the gallery.
     """
-    values = [query.feats.cpu().numpy(), *query[1:], gallery.feats.cpu().numpy(), *gallery[1:]]
-    arrays = dict(zip(KEYS, values, strict=True))
+    arrays: dict[str, np.ndarray] = {}
+    for name, side in zip(SPLITS, (query, gallery), strict=True):
+        values = (side.feats.cpu().numpy(), side.pids, side.camids)
+        arrays |= {f"{name}_{field}": v for field, v in zip(FIELDS, values, strict=True)}
+    arrays |= dict(zip(PICTURES, pictures_of(query, gallery) or (), strict=False))
     write_whole(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
 
 
 def load_features(
-    path: Path, device: torch.device, normalize: bool = True
+    path: Path, device: torch.device, normalize: bool = True, cameras: bool = True
 ) -> tuple[Features, Features]:
     """Reads query and gallery from an npz; nothing in it is unpickled.
 
     Args:
         path: The npz. It holds ``query_feats`` (Q, D) or, with V views of each image, (Q, V, D);
             ``query_pids`` (Q,) and ``query_camids`` (Q,) integers; the same for ``gallery_``.
+            ``query_pictures`` (Q,) and ``gallery_pictures`` (G,) may be there: integers or texts
+            (paths), the same for the same picture.
         device: Device of the returned features.
         normalize: Divide features by their L2 norm. Several views of an image are averaged by
             :func:`reid.evaluation.average_views`.
+        cameras: Whether the file needs cameras; without it those that are missing are -1.
 
     Raises:
         InputError: If the file cannot be read, lacks an array, or holds features or ids that do
             not fit.
     """
-    arrays = read_arrays(path, KEYS)
+    needed = [key for key in KEYS if cameras or not key.endswith("_camids")]
+    arrays = read_arrays(path, needed, [*KEYS, *PICTURES])
     try:
-        query, gallery = (_split(arrays, name, device, normalize) for name in ("query", "gallery"))
+        query, gallery = (_split(arrays, name, device, normalize) for name in SPLITS)
         feature_pair(query.feats, gallery.feats)
+        pictures = _pictures(arrays, len(query.pids), len(gallery.pids))
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    return query, gallery
+    return query._replace(pictures=pictures[0]), gallery._replace(pictures=pictures[1])
 
 
 def _split(
@@ -67,7 +79,30 @@ def _split(
         raise InputError(f"{name} feature {row} is too long: its length is beyond {feats.dtype}")
     if normalize:
         feats = l2_normalize(feats, name)
+    unknown = np.full(len(feats), -1)
     pids, camids = (
-        as_ids(arrays[f"{name}_{field}"], f"{name}_{field}", len(feats)) for field in FIELDS[1:]
+        as_ids(arrays.get(f"{name}_{field}", unknown), f"{name}_{field}", len(feats))
+        for field in FIELDS[1:]
     )
     return Features(feats, pids, camids)
+
+
+def _pictures(
+    arrays: dict[str, np.ndarray], num_query: int, num_gallery: int
+) -> tuple[np.ndarray, np.ndarray] | tuple[None, None]:
+    """Returns the numbers of the pictures of both sides, which texts get here, or two None."""
+    given = [key for key in PICTURES if key in arrays]
+    if not given:
+        return None, None
+    if len(given) == 1:
+        raise InputError(f"it has {given[0]}, but only one of {' and '.join(PICTURES)}")
+    sides = [arrays[key] for key in PICTURES]
+    for key, side, length in zip(PICTURES, sides, (num_query, num_gallery), strict=True):
+        if side.shape != (length,) or side.dtype.kind not in "iuSU":
+            raise ArgumentError(
+                key, f"must be ({length},) integers or texts, got {side.dtype} of {side.shape}"
+            )
+    if len({side.dtype.kind in "iu" for side in sides}) == 2:
+        raise InputError(f"{' and '.join(PICTURES)} must both be integers, or both be texts")
+    _, number = np.unique(np.concatenate(sides), return_inverse=True)
+    return number[:num_query], number[num_query:]

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from reid.evaluation.checks import ArrayLike, as_tensor, feature_pair
 from reid.evaluation.counting import Matches, RankRows, Scores, rank_rows_for, score_rows
 from reid.evaluation.distance import check_metric, distance_to
+from reid.evaluation.protocol import CROSS_CAMERA, Pictures, no_match
 from reid.utils.errors import ArgumentError, InputError
 
 CHUNK = 512  # queries at a time; of a matrix on a GPU, half the rows that are copied at a time
@@ -22,8 +23,7 @@ BLOCK = 64  # rows that a thread ranks at a time
 class Ranking:
     """Ranks of the true matches of each query, and the metrics computed from them, as fractions.
 
-    A query without a match in another camera has no defined AP; it is left out and counted in
-    ``num_skipped``.
+    A query without a match has no defined AP; it is left out and counted in ``num_skipped``.
 
     Attributes:
         ap: (V,) float64 average precision of each valid query, the mean over its matches of the
@@ -79,45 +79,55 @@ def evaluate_rank(
     distmat: ArrayLike,
     q_pids: ArrayLike,
     g_pids: ArrayLike,
-    q_camids: ArrayLike,
-    g_camids: ArrayLike,
+    q_camids: ArrayLike | None,
+    g_camids: ArrayLike | None,
     max_rank: int = 50,
+    protocol: str = CROSS_CAMERA,
+    pictures: Pictures | None = None,
 ) -> Ranking:
-    """Returns the metrics of a distance matrix under the Market-1501 protocol.
+    """Returns the metrics of a distance matrix under the Market-1501 protocol, or another one.
 
     For each query, gallery rows of its own identity *and* its own camera are junk, as are rows
-    with pid -1: they are removed before ranking. Equal distances rank by gallery index.
+    with pid -1: they are removed before ranking. Under ``any_camera`` only the query's own picture
+    and rows with pid -1 are. Equal distances rank by gallery index.
     Source: Zheng et al., "Scalable Person Re-identification: A Benchmark", ICCV 2015.
 
     Args:
         distmat: (Q, G) finite distances, smaller = more alike; numpy or torch, any device.
         q_pids: (Q,) integer identities. -1 marks junk, so a query of -1 has no match.
         g_pids: (G,) the same for the gallery.
-        q_camids: (Q,) integer cameras.
+        q_camids: (Q,) integer cameras; ``any_camera`` does not read them, and takes None.
         g_camids: (G,) the same for the gallery.
         max_rank: Length of the CMC curve; at most G are kept.
+        protocol: ``cross_camera`` or ``any_camera``; see :mod:`reid.evaluation.protocol`.
+        pictures: (Q,) and (G,) integers, the same for the same picture, by which ``any_camera``
+            knows the query's own picture. None: no query lies in the gallery.
 
     Raises:
         InputError: For empty, ill-fitting or non-finite input, and if no query has a match.
     """
     if np.ndim(distmat) != 2 or 0 in distmat.shape:
         raise InputError(f"distances must be (Q, G) and not empty, got shape {np.shape(distmat)}")
-    matches = Matches(q_pids, g_pids, q_camids, g_camids, *distmat.shape)
+    num_query, num_gallery = distmat.shape
+    ids = (q_pids, g_pids, q_camids, g_camids)
+    matches = Matches(*ids, num_query, num_gallery, protocol, pictures)
     step = 2 * CHUNK
     chunks = ((i, distmat[i : i + step]) for i in range(0, len(distmat), step))
     return rank_chunks(chunks, matches, max_rank)
 
 
-def evaluate_features(
+def evaluate_features(  # noqa: PLR0913 - the arrays of the protocol
     q_feats: ArrayLike,
     g_feats: ArrayLike,
     q_pids: ArrayLike,
     g_pids: ArrayLike,
-    q_camids: ArrayLike,
-    g_camids: ArrayLike,
+    q_camids: ArrayLike | None,
+    g_camids: ArrayLike | None,
     metric: str = "euclidean",
     chunk: int = CHUNK,
     max_rank: int = 50,
+    protocol: str = CROSS_CAMERA,
+    pictures: Pictures | None = None,
 ) -> Ranking:
     """Returns the metrics of features, ``chunk`` queries at a time: no (Q, G) matrix exists.
 
@@ -131,13 +141,16 @@ def evaluate_features(
         metric: Name of the distance; see :func:`reid.evaluation.distance.pairwise_distance`.
         chunk: Queries at a time, at least 1; memory is chunk * G distances.
         max_rank: Length of the CMC curve; at most G are kept.
+        protocol: ``cross_camera`` or ``any_camera``; see :func:`evaluate_rank`.
+        pictures: (Q,) and (G,) numbers of the pictures, or None.
 
     Raises:
         InputError: For empty, ill-fitting or non-finite input, for an unknown metric, and if no
             query has a match.
     """
     query, gallery = feature_pair(q_feats, g_feats)
-    matches = Matches(q_pids, g_pids, q_camids, g_camids, len(query), len(gallery))
+    ids = (q_pids, g_pids, q_camids, g_camids)
+    matches = Matches(*ids, len(query), len(gallery), protocol, pictures)
     check_metric(metric, query, gallery)
     distance = distance_to(gallery, metric)
     starts = chunk_starts(len(query), chunk, "ranking")
@@ -172,8 +185,8 @@ def rank_chunks(
         max_rank: Length of the CMC curve; at most G are kept.
 
     Raises:
-        ArgumentError: ``max_rank`` is below 1.
-        InputError: A distance is NaN or infinite, or no query has a match.
+        ArgumentError: ``max_rank`` is below 1, or no query has a match.
+        InputError: A distance is NaN or infinite.
     """
     if max_rank < 1:
         raise ArgumentError("max_rank", f"must be at least 1, got {max_rank}")
@@ -184,10 +197,7 @@ def rank_chunks(
         np.concatenate(column) for column in zip(*scores, strict=True)
     )
     if len(ap) == 0:
-        raise InputError(
-            f"none of the {matches.num_query} queries has a match: no gallery image shows "
-            "the identity of a query in another camera; check pids and camids"
-        )
+        raise no_match(matches.num_query, matches.protocol)
     skipped = matches.num_query - len(ap)
     limit = min(max_rank, matches.num_gallery)
     return Ranking(ap, inp, first_hit, query_index, matches.num_query, skipped, limit)

@@ -27,6 +27,7 @@ from reid.evaluation.checks import Array, ArrayLike, feature_pair, like
 from reid.evaluation.counting import Matches
 from reid.evaluation.distance import distance_to
 from reid.evaluation.neighbors import nearest
+from reid.evaluation.protocol import CROSS_CAMERA, Pictures
 from reid.evaluation.ranking import CHUNK, Ranking, chunk_starts, rank_chunks
 from reid.utils.errors import ArgumentError
 
@@ -65,13 +66,15 @@ def evaluate_reranked(  # noqa: PLR0913 - the six arrays of the protocol
     g_feats: ArrayLike,
     q_pids: ArrayLike,
     g_pids: ArrayLike,
-    q_camids: ArrayLike,
-    g_camids: ArrayLike,
+    q_camids: ArrayLike | None,
+    g_camids: ArrayLike | None,
     k1: int = 20,
     k2: int = 6,
     lambda_value: float = 0.3,
     chunk: int = CHUNK,
     max_rank: int = 50,
+    protocol: str = CROSS_CAMERA,
+    pictures: Pictures | None = None,
 ) -> Ranking:
     """Returns the metrics after re-ranking, ``chunk`` queries at a time: no (Q, G) matrix exists.
 
@@ -87,9 +90,13 @@ def evaluate_reranked(  # noqa: PLR0913 - the six arrays of the protocol
         lambda_value: Weight of the original distance, in [0, 1].
         chunk: Queries at a time, at least 1; memory is chunk * G distances.
         max_rank: Length of the CMC curve.
+        protocol: ``cross_camera`` or ``any_camera``: which ranks count. The neighbourhoods are
+            taken among all images in both.
+        pictures: (Q,) and (G,) numbers of the pictures, or None.
     """
     query, gallery = feature_pair(q_feats, g_feats)
-    matches = Matches(q_pids, g_pids, q_camids, g_camids, len(query), len(gallery))
+    ids = (q_pids, g_pids, q_camids, g_camids)
+    matches = Matches(*ids, len(query), len(gallery), protocol, pictures)
     return rank_chunks(_reranked(query, gallery, k1, k2, lambda_value, chunk), matches, max_rank)
 
 

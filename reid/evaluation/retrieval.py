@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from reid.evaluation.counting import Matches
 from reid.evaluation.expansion import average_query_expansion, check_expansion, l2_normalize
-from reid.evaluation.features import Features
+from reid.evaluation.features import Features, pictures_of
+from reid.evaluation.protocol import CROSS_CAMERA, check_protocol
 from reid.evaluation.ranking import CHUNK, Ranking, evaluate_features
 from reid.evaluation.rerank import check_re_ranking, evaluate_reranked
 from reid.utils.checks import check_count, check_range
@@ -58,12 +60,32 @@ class Retrieval:
         rerank: Settings of the ranking "re-ranked"; None leaves it out.
         expansion: Settings of the ranking "AQE", of expanded queries and the gallery, all of unit
             length, and with ``rerank`` of "AQE, re-ranked" too; None leaves both out.
+        protocol: ``cross_camera`` or ``any_camera``: which ranks count; see
+            :mod:`reid.evaluation.protocol`. Expansion and re-ranking see all images in both.
+
+    Raises:
+        ArgumentError: An unknown protocol.
     """
 
     metric: str = "euclidean"
     chunk: int = CHUNK
     rerank: ReRanking | None = None
     expansion: Expansion | None = None
+    protocol: str = CROSS_CAMERA
+
+    def __post_init__(self) -> None:
+        check_protocol(self.protocol)
+
+    def matches(self, query: Features, gallery: Features) -> Matches:
+        """Returns which gallery images are matches and which are junk.
+
+        Args:
+            query: Features of the queries.
+            gallery: Features of the gallery.
+        """
+        ids = (query.pids, gallery.pids, query.camids, gallery.camids)
+        sizes = (len(query.pids), len(gallery.pids))
+        return Matches(*ids, *sizes, self.protocol, pictures_of(query, gallery))
 
     def check(self, num_query: int, num_gallery: int) -> None:
         """Raises ArgumentError unless all rankings can be computed for so many images.
@@ -100,8 +122,13 @@ class Retrieval:
     def _of(self, prefix: str, query: Features, gallery: Features) -> Iterator[tuple[str, Ranking]]:
         ids = (query.pids, gallery.pids, query.camids, gallery.camids)
         sides = (query.feats, gallery.feats, *ids)
-        yield prefix or "plain", evaluate_features(*sides, self.metric, self.chunk)
+        pictures = pictures_of(query, gallery)
+        plain = evaluate_features(
+            *sides, self.metric, self.chunk, protocol=self.protocol, pictures=pictures
+        )
+        yield prefix or "plain", plain
         if self.rerank is not None:
             r = self.rerank
-            again = evaluate_reranked(*sides, r.k1, r.k2, r.lambda_value, self.chunk)
+            settings = (r.k1, r.k2, r.lambda_value, self.chunk)
+            again = evaluate_reranked(*sides, *settings, protocol=self.protocol, pictures=pictures)
             yield ", ".join(filter(None, (prefix, "re-ranked"))), again

@@ -16,7 +16,14 @@ from reid.utils.environment import describe
 _ASIDE = ("ATTACK.SAVE_", "ATTACK.SANITY_", "ATTACK.STEP_CURVE", "ATTACK.IMS_PER_BATCH")
 _SHARED = (
     *("ATTACK.", "DATASETS.NAMES", "DATASETS.SYNTHETIC.", "INPUT.SIZE_TEST"),
-    *("TEST.NECK_FEAT", "TEST.FEAT_NORM", "TEST.FLIP", "TEST.METRIC", "TEST.RERANK."),
+    *(
+        "TEST.NECK_FEAT",
+        "TEST.FEAT_NORM",
+        "TEST.FLIP",
+        "TEST.METRIC",
+        "TEST.PROTOCOL",
+        "TEST.RERANK.",
+    ),
 )
 # Where things are, and how they get into memory: the contents are among the facts.
 _PLACES = (

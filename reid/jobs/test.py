@@ -1,6 +1,8 @@
 """Testing, from a config to files: what ``reid test`` and ``reid reference`` run."""
 
 import hashlib
+import logging
+import re
 from pathlib import Path
 
 from tabulate import tabulate
@@ -9,35 +11,63 @@ from yacs.config import CfgNode
 
 from reid import builders
 from reid.builders.common import build_device, output_dir
-from reid.config import dump, imported_files
+from reid.builders.evaluation import protocol_errors
+from reid.config import (
+    default_cfg,
+    dump,
+    imported_files,
+    leaves,
+    parse_dump,
+    read_chain,
+    recipe_hash,
+)
 from reid.data.records import Splits
 from reid.evaluation.evaluator import HEADERS, TestResult, rank_features, write_results
+from reid.evaluation.features import pictures_of
 from reid.evaluation.files import load_features
+from reid.evaluation.places import (
+    FEATURES_FILE,
+    METRICS_FILE,
+    RANKING_FILE,
+    Subject,
+    place,
+    read_old,
+)
+from reid.evaluation.protocol import ANY_CAMERA, CROSS_CAMERA, count_matched, ids_hash, no_match
 from reid.utils import distributed
 from reid.utils.code_state import code_state
 from reid.utils.environment import describe
 from reid.utils.errors import InputError
 from reid.utils.logs import get_logger
 
-FEATURES = "features.npz"  # in OUTPUT_DIR, with TEST.SAVE_FEATURES
+CONFIG = "config.yml"  # a run writes it into its OUTPUT_DIR
 
 
 def test(cfg: CfgNode, weight: Path) -> TestResult:
-    """Evaluates the checkpoint ``weight``; writes metrics.json and ranking.npz to OUTPUT_DIR.
+    """Evaluates the checkpoint ``weight``; writes metrics.json and ranking.npz.
 
-    Of several processes the first one writes and has the rankings.
+    They go to OUTPUT_DIR, or to a folder below it where they would replace the result of something
+    else; see :func:`reid.evaluation.places.place`. Of several processes the first one writes and
+    has the rankings.
 
     Args:
         cfg: From :func:`reid.config.load_cfg`.
         weight: The checkpoint.
+
+    Raises:
+        InputError: No query has a match, which is known before the checkpoint is read.
     """
     builders.check_alike(cfg)
     logger = get_logger(output_dir(cfg), "test")
     logger.info(describe(build_device(cfg)))
-    model = builders.load_trained(cfg, weight, logger)
-    splits = builders.load_splits(cfg, False, logger)
-    embed = builders.build_embedding(cfg, model)
-    return _evaluate(cfg, embed, splits, {"weight": str(weight)})
+    job = _Test(cfg, builders.load_splits(cfg, False, logger), "weight")
+    model, trained = builders.load_with_config(cfg, weight, logger)
+    facts = {
+        "weight": str(weight),
+        "seed": trained.get("SEED"),
+        "recipe_hash": recipe_hash(cfg, trained),
+    }
+    return job.evaluate(builders.build_embedding(cfg, model), facts)
 
 
 def test_reference(cfg: CfgNode, name: str, embed: nn.Module) -> TestResult:
@@ -54,7 +84,9 @@ def test_reference(cfg: CfgNode, name: str, embed: nn.Module) -> TestResult:
     if distributed.active():
         raise InputError("a reference is evaluated by one process; start it without torchrun")
     logger = get_logger(output_dir(cfg), "test")
-    return _evaluate(cfg, embed, builders.load_splits(cfg, False, logger), {"reference": name})
+    job = _Test(cfg, builders.load_splits(cfg, False, logger), name)
+    facts = {"reference": name, "seed": cfg.SEED, "recipe_hash": recipe_hash(cfg)}
+    return job.evaluate(embed, facts)
 
 
 def test_features(cfg: CfgNode, path: Path) -> TestResult:
@@ -68,33 +100,100 @@ def test_features(cfg: CfgNode, path: Path) -> TestResult:
     """
     if not distributed.is_main():
         return TestResult()
-    output = output_dir(cfg)
-    logger = get_logger(output, "test")
+    logger = get_logger(output_dir(cfg), "test")
     device = build_device(cfg)
     logger.info(describe(device))
-    query, gallery = load_features(path, device, cfg.TEST.FEAT_NORM)
-    protocol = builders.build_retrieval(cfg, len(query.pids), len(gallery.pids))
-    result = rank_features(query, gallery, protocol)
-    _report(cfg, result, len(gallery.pids), {"features": str(path)})
+    protocol = cfg.TEST.PROTOCOL
+    any_camera = protocol == ANY_CAMERA
+    query, gallery = load_features(path, device, cfg.TEST.FEAT_NORM, cameras=not any_camera)
+    pictures = pictures_of(query, gallery)
+    ids = (query.pids, query.camids, gallery.pids, gallery.camids)
+    with protocol_errors():
+        if not count_matched(*ids, protocol, pictures):
+            raise no_match(len(query.pids), protocol)
+    if any_camera and pictures is None:
+        logger.info(
+            f"{path} has no query_pictures and gallery_pictures: no gallery image is taken for a"
+            " query's own picture"
+        )
+    retrieval = builders.build_retrieval(cfg, len(query.pids), len(gallery.pids))
+    result = rank_features(query, gallery, retrieval)
+    subject = Subject("features", "", protocol, ids_hash(*ids))
+    facts: dict[str, object] = {"features": str(path), "dataset": None}
+    _report(cfg, result, len(gallery.pids), subject, _place(cfg, subject), facts)
     return result
 
 
-def _evaluate(cfg: CfgNode, embed: nn.Module, splits: Splits, facts: dict[str, str]) -> TestResult:
-    protocol = builders.build_retrieval(cfg, len(splits.query), len(splits.gallery))
-    save = Path(cfg.OUTPUT_DIR) / FEATURES if cfg.TEST.SAVE_FEATURES else None
-    result = builders.evaluate(cfg, embed, splits, protocol, save)
-    if not distributed.is_main():
+class _Test:
+    """The test of a model on a data set; what would fail at the end is refused at the start."""
+
+    def __init__(self, cfg: CfgNode, splits: Splits, source: str) -> None:
+        self.cfg = cfg
+        self.splits = splits
+        query, gallery = splits.query, splits.gallery
+        self.retrieval = builders.build_retrieval(cfg, len(query), len(gallery))
+        self.pictures = builders.same_pictures(cfg, query, gallery, cfg.TEST.SAVE_FEATURES)
+        builders.check_matched(cfg, query, gallery, self.pictures)
+        ids = ids_hash(*builders.ids_of(query), *builders.ids_of(gallery))
+        self.subject = Subject(source, _data_name(cfg), cfg.TEST.PROTOCOL, ids)
+        self.folder = _place(cfg, self.subject)
+
+    def evaluate(self, embed: nn.Module, facts: dict[str, object]) -> TestResult:
+        """Extracts features, ranks, writes and prints; returns what was found."""
+        save = self.folder / FEATURES_FILE if self.cfg.TEST.SAVE_FEATURES else None
+        result = builders.evaluate(
+            self.cfg, embed, self.splits, self.retrieval, save, self.pictures
+        )
+        if not distributed.is_main():
+            return result
+        if save is not None:
+            get_logger(Path(self.cfg.OUTPUT_DIR), "test").info(f"features written: {save}")
+        more = {**facts, "dataset": self.subject.dataset}
+        _report(self.cfg, result, len(self.splits.gallery), self.subject, self.folder, more)
         return result
-    if save is not None:
-        get_logger(Path(cfg.OUTPUT_DIR), "test").info(f"features written: {save}")
-    _report(cfg, result, len(splits.gallery), {**facts, "dataset": cfg.DATASETS.NAMES[0]})
-    return result
 
 
-def _report(cfg: CfgNode, result: TestResult, num_gallery: int, facts: dict[str, str]) -> None:
-    """Writes what a test found, and prints it."""
+def _data_name(cfg: CfgNode) -> str:
+    """Returns the name of the data set, with those of its settings that are not at their defaults.
+
+    It is part of the name of a folder: ``synthetic_preset-tiny``.
+    """
+    name = cfg.DATASETS.NAMES[0]
+    section, usual = (one.DATASETS.get(name.upper(), {}) for one in (cfg, default_cfg()))
+    own = [f"{key.lower()}-{value}" for key, value in section.items() if value != usual.get(key)]
+    return "_".join([name, *(re.sub(r"[^\w-]+", "-", text) for text in own)])
+
+
+def _place(cfg: CfgNode, subject: Subject) -> Path:
+    """Makes the folder that gets the results of a test, and returns it."""
     output = Path(cfg.OUTPUT_DIR)
-    logger = get_logger(output, "test")
+    own = True
+    if (output / CONFIG).is_file():  # the folder of a run
+        run = CfgNode(dict(read_chain(output / CONFIG)[-1][1]))
+        own = subject.source == "weight" and _same_test(cfg, run)
+    return output_dir(cfg, *place(output, subject, own))
+
+
+def _same_test(cfg: CfgNode, run: CfgNode) -> bool:
+    """Says whether a test has the data set and the protocol of a run."""
+    then = {"TEST.PROTOCOL": CROSS_CAMERA, **dict(leaves(run))}  # older runs know no other one
+    return all(
+        then.get(key, value) == value
+        for key, value in leaves(parse_dump(dump(cfg)))
+        if key == "TEST.PROTOCOL" or (key.startswith("DATASETS.") and key != "DATASETS.ROOT_DIR")
+    )
+
+
+def _report(
+    cfg: CfgNode,
+    result: TestResult,
+    num_gallery: int,
+    subject: Subject,
+    folder: Path,
+    facts: dict[str, object],
+) -> None:
+    """Writes what a test found, and prints it."""
+    logger = get_logger(Path(cfg.OUTPUT_DIR), "test")
     plain = result.rankings["plain"]
     if plain.num_skipped:
         logger.warning(
@@ -103,11 +202,28 @@ def _report(cfg: CfgNode, result: TestResult, num_gallery: int, facts: dict[str,
     code = code_state(imported_files(cfg.IMPORTS))
     found = {
         **facts,
+        "protocol": subject.protocol,
+        "ids": subject.ids,
         "config_hash": hashlib.sha256(dump(cfg).encode()).hexdigest()[:12],
         "commit": code["commit"],
         "code": code,
     }
-    write_results(result, output, {"num_gallery": num_gallery, **found})
+    _tell_what_is_replaced(folder, found, logger)
+    write_results(result, folder, {"num_gallery": num_gallery, **found})
     table = tabulate(result.rows(), HEADERS, floatfmt=".1f")
-    logger.info(f"{plain.num_queries} queries, {num_gallery} gallery images\n{table}")
-    logger.info(f"written: {output}/metrics.json, {output}/ranking.npz")
+    logger.info(
+        f"{plain.num_queries} queries, {num_gallery} gallery images, protocol {subject.protocol}\n"
+        f"{table}"
+    )
+    logger.info(f"written: {folder / METRICS_FILE}, {folder / RANKING_FILE}")
+
+
+def _tell_what_is_replaced(folder: Path, found: dict[str, object], logger: logging.Logger) -> None:
+    """Logs that another test's result is replaced, and what differs."""
+    old = read_old(folder)
+    if old is None:
+        return
+    keys = ("weight", "features", "config_hash", "recipe_hash")
+    changed = [f"{k} {old[k]}" for k in keys if k in old and old[k] != found.get(k)]
+    if changed:
+        logger.info(f"the result in {folder} is replaced; it was of {', '.join(changed)}")

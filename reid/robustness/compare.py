@@ -1,6 +1,5 @@
 """Compares defences: mean and standard deviation of the reports of several training seeds."""
 
-import json
 import math
 import statistics
 import sys
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from reid.utils.errors import InputError
+from reid.utils.jsonfile import read_json
 
 METRICS = {"mAP": "mAP", "rank1": "Rank-1", "mINP": "mINP", "success": "success"}
 KINDS = ("clean", "attack", "worst", "steps", "corruption")
@@ -33,8 +33,10 @@ def read_report(folder: Path) -> Report:
         try:
             if not path.is_file():
                 continue
-            report = _read(path)
+            report = read_json(path, "a report of tools/attack.py", _MAX_BYTES)
             _check_report(report)
+        except InputError:
+            raise
         except (OSError, ValueError, RecursionError) as error:
             problem = error.strerror if isinstance(error, OSError) else error
             raise InputError(
@@ -44,16 +46,6 @@ def read_report(folder: Path) -> Report:
         checked: Report = report
         return checked
     raise InputError(f"{folder} holds no robustness.json; attack the run first (reid attack)")
-
-
-def _read(path: Path) -> Any:
-    size = path.stat().st_size
-    if size > _MAX_BYTES:
-        raise ValueError(f"it has {size} bytes, and a report at most {_MAX_BYTES}")
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except RecursionError as error:
-        raise ValueError("it is nested too deep") from error
 
 
 def _check_report(report: Any) -> None:

@@ -2,14 +2,13 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from reid.data.records import JUNK_PID
 from reid.evaluation.distance import distance_to
 from reid.evaluation.features import Embedding, Features, extract
 from reid.evaluation.retrieval import Retrieval
@@ -37,6 +36,7 @@ class RobustEvaluator:
         on_grid: Whether perturbed images are rounded to 8 bits.
         known_gallery: Clean features of the gallery; None computes them.
         distractor_pid: The pid of gallery images that show nobody who is searched for.
+        pictures: (Q,) and (G,) int64, the same for the same picture; None: not known.
         clean: Clean features of both sides, by "query" and "gallery".
         last: Features of both sides under the latest attack.
     """
@@ -51,6 +51,7 @@ class RobustEvaluator:
     on_grid: bool = True
     known_gallery: Features | None = None
     distractor_pid: int | None = None
+    pictures: tuple[np.ndarray, np.ndarray] | None = None
     clean: dict[str, Features] = field(init=False)
     last: dict[str, Features] = field(init=False)
 
@@ -59,7 +60,11 @@ class RobustEvaluator:
         if gallery is None:
             gallery = extract(self.embed, self.gallery, self.device)
         query = extract(self.embed, self.query, self.device)
-        self.clean = self.last = {"query": query, "gallery": gallery}
+        numbers = self.pictures or (None, None)
+        self.clean = self.last = {
+            "query": query._replace(pictures=numbers[0]),
+            "gallery": gallery._replace(pictures=numbers[1]),
+        }
 
     def guides(self, attacker: Embedding) -> Guides:
         """Returns the features of the other side, computed by the model that the attacker sees."""
@@ -67,9 +72,11 @@ class RobustEvaluator:
             sides = self.clean
         else:
             sides = features_of(attacker, self.query, self.gallery, self.device)
+            sides = {k: v._replace(pictures=self.clean[k].pictures) for k, v in sides.items()}
         other = "gallery" if self.side == "query" else "query"
-        before = sides[self.side].feats
-        return Guides(sides[other], self.seed, before, self.distractor_pid)
+        before = sides[self.side]
+        rule = (self.protocol.protocol, before.pictures)
+        return Guides(sides[other], self.seed, before.feats, self.distractor_pid, *rule)
 
     def untouched(self) -> list[Result]:
         """Returns the results on clean images, one for each ranking."""
@@ -90,7 +97,8 @@ class RobustEvaluator:
             attacker: The model that the attacker sees; ``self.embed`` in a white-box attack.
             guides: The other side, from :meth:`guides` with ``attacker``.
             see: Called with the perturbed images, (B, 3, H, W) in [0, 1], and the batch.
-            protocol: Rankings to compute instead of those of the evaluator.
+            protocol: Rankings to compute instead of those of the evaluator. Which matches count
+                is up to the evaluator's protocol.
         """
         perturber = Perturber(attack, attacker, guides, self.seed, self.on_grid)
 
@@ -122,12 +130,12 @@ class RobustEvaluator:
         """
         gallery = sides["gallery"]
         found = []
+        matches = self.protocol.matches(sides["query"], gallery)
         distance = distance_to(gallery.feats, self.protocol.metric)
         for row in rows:
             dist = distance(sides["query"].feats[row : row + 1])[0].cpu().numpy()
-            same = gallery.pids == sides["query"].pids[row]
-            junk = same & (gallery.camids == sides["query"].camids[row])
-            dist[junk | (gallery.pids == JUNK_PID)] = np.inf
+            *_, junk = matches.pairs(row, row + 1)
+            dist[junk] = dist[matches.junk_for_all] = np.inf
             best = np.argsort(dist, kind="stable")[:count]
             found.append(best[np.isfinite(dist[best])])
         return found
@@ -160,7 +168,8 @@ class RobustEvaluator:
         """
         loader = self.query if self.side == "query" else self.gallery
         batches = tqdm(loader, title, leave=False, disable=None, unit="batch")
-        return {**self.clean, self.side: extract(self.embed, batches, self.device, perturb)}
+        feats = extract(self.embed, batches, self.device, perturb).feats
+        return {**self.clean, self.side: self.clean[self.side]._replace(feats=feats)}
 
     def _results(
         self,
@@ -172,7 +181,8 @@ class RobustEvaluator:
         protocol: Retrieval | None = None,
     ) -> list[Result]:
         pids = sides["query"].pids
-        rankings = (protocol or self.protocol).rankings(sides["query"], sides["gallery"])
+        chosen = replace(protocol or self.protocol, protocol=self.protocol.protocol)
+        rankings = chosen.rankings(sides["query"], sides["gallery"])
         return [Result.of(kind, name, level, t, ranking, pids, facts) for t, ranking in rankings]
 
     def _reached(self, sides: dict[str, Features], guides: Guides) -> float:

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from reid.data.records import JUNK_PID
 from reid.evaluation.features import Features
-from reid.utils.errors import InputError
+from reid.evaluation.protocol import CROSS_CAMERA, check_protocol
+from reid.utils.errors import ArgumentError, InputError
 
 
 class GuideSet(NamedTuple):
@@ -45,6 +46,10 @@ class Guides:
             them.
         distractor_pid: The pid of images that show nobody who is searched for; None if there is
             none.
+        protocol: Which images of the same identity are left out, as in the ranking; see
+            :mod:`reid.evaluation.protocol`.
+        pictures: (N,) int64 numbers of the pictures of the attacked side, for ``any_camera``; None:
+            not known.
 
     Raises:
         InputError: The other side shows fewer than two identities.
@@ -56,12 +61,20 @@ class Guides:
         seed: int = 0,
         before: Tensor | None = None,
         distractor_pid: int | None = None,
+        protocol: str = CROSS_CAMERA,
+        pictures: np.ndarray | None = None,
     ) -> None:
         self.feats = side.feats
         self.seed = seed
         self.before = before
         device = side.feats.device
         self.pids, self.camids = (torch.from_numpy(x).to(device) for x in (side.pids, side.camids))
+        check_protocol(protocol)
+        self.protocol = protocol
+        self._pictures: tuple[Tensor, Tensor] | None = None
+        if side.pictures is not None and pictures is not None:
+            own, other = (torch.from_numpy(x).to(device) for x in (pictures, side.pictures))
+            self._pictures = (own, other)
         nobody = [JUNK_PID] if distractor_pid is None else [JUNK_PID, distractor_pid]
         known = side.pids[~np.isin(side.pids, nobody)]
         self.identities = torch.from_numpy(np.unique(known)).to(device)
@@ -76,17 +89,28 @@ class Guides:
         members = (self.identities[:, None] == self.pids).to(self.feats.dtype)
         return members @ self.feats / members.sum(1, keepdim=True)
 
-    def matches(self, pids: Tensor, camids: Tensor) -> GuideSet:
-        """Returns the true matches of B images: images of the same identity in another camera.
+    def matches(self, pids: Tensor, camids: Tensor, indices: Tensor | None = None) -> GuideSet:
+        """Returns the true matches of B images: those of the same identity that a ranking counts.
 
         Args:
             pids: (B,) int64 identities.
             camids: (B,) int64 cameras.
+            indices: (B,) int64 positions in the split; ``any_camera`` knows pictures by them.
+
+        Raises:
+            ArgumentError: ``indices`` are missing where the protocol needs them.
         """
         same = pids[:, None] == self.pids
-        return self._sum(same & (camids[:, None] != self.camids))
+        return self._sum(same & ~self._same_key(camids, indices))
 
-    def nearest(self, feats: Tensor, pids: Tensor, camids: Tensor, k: int) -> GuideSet:
+    def nearest(
+        self,
+        feats: Tensor,
+        pids: Tensor,
+        camids: Tensor,
+        k: int,
+        indices: Tensor | None = None,
+    ) -> GuideSet:
         """Returns the k images nearest to the clean features, among those that the protocol ranks.
 
         Args:
@@ -94,13 +118,32 @@ class Guides:
             pids: (B,) int64 identities.
             camids: (B,) int64 cameras.
             k: Number of images.
+            indices: (B,) int64 positions in the split; ``any_camera`` knows pictures by them.
+
+        Raises:
+            ArgumentError: ``indices`` are missing where the protocol needs them.
         """
         dist = torch.cdist(feats, self.feats)
-        same = (pids[:, None] == self.pids) & (camids[:, None] == self.camids)
+        same = (pids[:, None] == self.pids) & self._same_key(camids, indices)
         dist[same | (self.pids == JUNK_PID)] = torch.inf
         chosen = torch.zeros_like(same)
         chosen.scatter_(1, dist.topk(min(k, len(self.feats)), 1, largest=False).indices, True)
         return self._sum(chosen & dist.isfinite())
+
+    def _same_key(self, camids: Tensor, indices: Tensor | None) -> Tensor:
+        """Returns, (B, N), which images the protocol leaves out if they are of one identity."""
+        if self.protocol == CROSS_CAMERA:
+            return camids[:, None] == self.camids
+        if self._pictures is None:
+            return torch.zeros(
+                len(camids), len(self.camids), dtype=torch.bool, device=camids.device
+            )
+        if indices is None:
+            raise ArgumentError(
+                "indices", f"are needed under {self.protocol}: hand in case.indices"
+            )
+        own, other = self._pictures
+        return own[indices][:, None] == other
 
     def of_identity(self, pids: Tensor) -> GuideSet:
         """Returns all images of each identity in ``pids``, (B,) int64."""

@@ -220,7 +220,7 @@ class SanityChecks:
         side = self.evaluator.query if self.evaluator.side == "query" else self.evaluator.gallery
         for batch in side:
             ids = [x.to(self.evaluator.device) for x in (batch.pids, batch.camids, batch.indices)]
-            rows = (self.guides.matches(ids[0], ids[1]).number > 0).nonzero().flatten()
+            rows = (self.guides.matches(*ids).number > 0).nonzero().flatten()
             if len(rows):
                 images = to_unit(batch.images.to(self.evaluator.device))[rows]
                 return images, Case(ids[0][rows], ids[1][rows], ids[2][rows], self.guides)

@@ -48,3 +48,29 @@ def test_identities_of_one_camera_stay_in_train() -> None:
 def test_too_small_a_side_is_an_error(fraction: float) -> None:
     with pytest.raises(InputError, match="must be held out"):
         cut_validation(records(), fraction, 0)
+
+
+def one_camera(num_ids: int = 10, each: int = 3) -> tuple[ImageRecord, ...]:
+    return tuple(
+        ImageRecord(Path(f"{pid:04}_c1s1_{frame:06}_01.jpg"), pid, 0)
+        for pid in range(1, num_ids + 1)
+        for frame in range(each)
+    )
+
+
+def test_people_of_one_camera_can_be_held_out_where_any_camera_counts() -> None:
+    with pytest.raises(InputError, match="0 are seen by two cameras"):
+        cut_validation(one_camera(), 0.3, seed=1)
+    cut = cut_validation(one_camera(), 0.3, seed=1, any_camera=True)
+    held = {r.pid for r in cut.query}
+    assert len(cut.query) == len(held) == 3
+    assert sorted(r.pid for r in cut.gallery) == sorted([*held, *held])  # the two others of each
+    assert held.isdisjoint(r.pid for r in cut.train)
+    assert sorted(cut.train + cut.query + cut.gallery) == sorted(one_camera())
+    with pytest.raises(InputError, match="0 have two images"):
+        cut_validation(one_camera(each=1), 0.3, seed=1, any_camera=True)
+
+
+def test_cameras_do_not_matter_where_any_camera_counts() -> None:
+    cut = cut_validation(records(), 0.3, seed=1, any_camera=True)
+    assert len(cut.query) == 3 and len(cut.gallery) == 3 * 5

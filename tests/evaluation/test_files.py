@@ -46,6 +46,41 @@ def test_what_is_saved_is_loaded(tmp_path):
         np.testing.assert_array_equal(ours.camids, theirs.camids)
 
 
+def test_numbers_of_pictures_are_saved_where_they_are_known(tmp_path):
+    a = arrays()
+    numbers = {"query": np.array([4, 5, 6]), "gallery": np.array([4, 7, 8, 9, 6])}
+    sides = [
+        Features(torch.from_numpy(a[f"{s}_feats"]), a[f"{s}_pids"], a[f"{s}_camids"], numbers[s])
+        for s in ("query", "gallery")
+    ]
+    save_features(tmp_path / "f.npz", *sides)
+    query, gallery = load_features(tmp_path / "f.npz", CPU)
+    assert np.array_equal(
+        query.pictures[:, None] == gallery.pictures,
+        numbers["query"][:, None] == numbers["gallery"],
+    )
+    assert load_features(write(tmp_path), CPU)[0].pictures is None
+
+
+@pytest.mark.parametrize("kind", [str, np.bytes_])
+def test_paths_are_numbers_too(tmp_path, kind):
+    names = {"query": list("abc"), "gallery": list("xbcca")}
+    given = {
+        f"{split}_pictures": np.array(list(map(str, n))).astype(kind) for split, n in names.items()
+    }
+    query, gallery = load_features(write(tmp_path, **given), CPU)
+    same = [[q == g for g in names["gallery"]] for q in names["query"]]
+    assert (query.pictures[:, None] == gallery.pictures).tolist() == same
+
+
+def test_without_cameras_they_are_unknown(tmp_path):
+    none = {"query_camids": None, "gallery_camids": None}
+    with pytest.raises(InputError, match="no array 'query_camids'"):
+        load_features(write(tmp_path, **none), CPU)
+    query, gallery = load_features(write(tmp_path, **none), CPU, cameras=False)
+    assert query.camids.tolist() == [-1] * 3 and gallery.camids.tolist() == [-1] * 5
+
+
 def test_features_are_normalized_where_asked(tmp_path):
     path = write(tmp_path)
     raw, scaled = (load_features(path, CPU, flag)[1].feats for flag in (False, True))
@@ -98,6 +133,15 @@ def test_byte_order_and_layout_do_not_matter(tmp_path, change):
         ({"query_pids": np.arange(3)[:, None]}, r"query_pids must have shape \(3,\), got \(3, 1\)"),
         ({"query_feats": np.ones((3, 2, 2, 4))}, r"query features must be \(N, D\)"),
         ({"query_feats": np.array(1.0)}, r"query features must be \(N, D\)"),
+        ({"query_pictures": np.arange(3)}, "it has query_pictures, but only one of"),
+        (
+            {"query_pictures": np.arange(3), "gallery_pictures": np.arange(4)},
+            r"gallery_pictures must be \(5,\) integers or texts, got int64 of \(4,\)",
+        ),
+        (
+            {"query_pictures": np.arange(3), "gallery_pictures": np.array(list("abcde"))},
+            "must both be integers, or both be texts",
+        ),
     ],
 )
 def test_what_does_not_fit_is_named_with_the_file(tmp_path, changes, message):

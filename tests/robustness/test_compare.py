@@ -131,10 +131,13 @@ def test_what_is_no_report_is_one_line(tmp_path, content, says: str) -> None:
 def test_what_cannot_be_read_is_one_line(tmp_path, monkeypatch) -> None:
     folder = write(tmp_path / "a", report(0.7, 0.1))
     (folder / "robustness.json").write_bytes(b"\xff\xfe")
-    assert "utf-8" in run("compare_attacks", f"x={folder}", code=2).stderr
+    assert "is no UTF-8" in run("compare_attacks", f"x={folder}", code=2).stderr
     write(folder, report(0.7, 0.1))
     monkeypatch.setattr("reid.robustness.compare._MAX_BYTES", 100)
-    assert "a report at most 100" in run("compare_attacks", f"x={folder}", code=2).stderr
+    assert (
+        "a report of tools/attack.py has at most 100 bytes"
+        in run("compare_attacks", f"x={folder}", code=2).stderr
+    )
     for groups, says in (("x=", "names an empty folder"), ("x=" + 300 * "y", "too long")):
         text = run("compare_attacks", groups, code=2).stderr
         assert says in text and text.count("\n") == 1

@@ -24,7 +24,7 @@ class Metric(Objective):
 
         The arguments are those of :class:`reid.robustness.objectives.base.Objective`.
         """
-        matches = case.guides.matches(case.pids, case.camids)
+        matches = case.guides.matches(case.pids, case.camids, case.indices)
         return lambda images: matches.squared_distances(embed(images))
 
 
@@ -61,7 +61,7 @@ class FurthestNegative(Objective):
         The arguments are those of :class:`reid.robustness.objectives.base.Objective`.
         """
         far = case.guides.furthest_centroid(case.clean_feats(embed, clean), case.pids)
-        matches = case.guides.matches(case.pids, case.camids)
+        matches = case.guides.matches(case.pids, case.camids, case.indices)
 
         def loss(images: Tensor) -> Tensor:
             feats = embed(images)
@@ -93,7 +93,7 @@ class Neighborhood(Objective):
         """
         before = case.clean_feats(embed, clean)
         far = case.guides.furthest_centroid(before, case.pids)
-        near = case.guides.nearest(before, case.pids, case.camids, self.k)
+        near = case.guides.nearest(before, case.pids, case.camids, self.k, case.indices)
 
         def loss(images: Tensor) -> Tensor:
             feats = embed(images)

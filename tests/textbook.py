@@ -3,14 +3,22 @@
 import numpy as np
 
 
-def rank_by_sorting(dist, q_pids, g_pids, q_camids, g_camids):
+def rank_by_sorting(
+    dist, q_pids, g_pids, q_camids, g_camids, protocol="cross_camera", pictures=None
+):
     """Returns one (query, ap, inp, first_hit) per query that has a match."""
+
+    def is_junk(q, g):
+        if protocol == "cross_camera":
+            return g_camids[g] == q_camids[q]
+        return pictures is not None and pictures[0][q] == pictures[1][g]
+
     results = []
     for q, row in enumerate(dist.tolist()):
         kept = [
             g
             for g in range(len(row))
-            if g_pids[g] != -1 and not (g_pids[g] == q_pids[q] and g_camids[g] == q_camids[q])
+            if g_pids[g] != -1 and not (g_pids[g] == q_pids[q] and is_junk(q, g))
         ]
         ranked = sorted(kept, key=lambda g: row[g])  # sorted() is stable: ties go by index
         hits = [rank for rank, g in enumerate(ranked) if g_pids[g] == q_pids[q]]
