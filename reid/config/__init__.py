@@ -15,6 +15,7 @@ from reid.config.files import find_config, read_chain
 from reid.config.imports import imported_files
 from reid.config.loading import load_cfg
 from reid.config.trees import difference, dump, leaves, parse_dump
+from reid.config.unused import unused_settings
 
 __all__ = [
     "config_errors",
@@ -30,4 +31,5 @@ __all__ = [
     "part_settings",
     "read_chain",
     "regularizer_of_stage",
+    "unused_settings",
 ]

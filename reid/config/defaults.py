@@ -10,6 +10,7 @@ from typing import Any
 
 from yacs.config import CfgNode
 
+from reid.config.checks import LEAST_PIXELS, WARMUP_EPOCHS
 from reid.data.augmentation import AUGMENTATIONS
 from reid.data.datasets import DATASETS
 from reid.data.samplers import SAMPLERS
@@ -31,8 +32,6 @@ from reid.utils.settings import MOST_INT, Setting, settings_of
 PRECISIONS = (*environment.PRECISIONS, "auto")
 MOST_COUNT = 1_000_000_000
 MOST_PIXELS = 8192  # on a side
-# A network of stride 32 makes one cell of 32 pixels; a smaller image has none of its own.
-LEAST_PIXELS = 16
 MOST_FACTOR = 1000  # of a rate, of a loss
 MOST_BATCH = 65536
 # Every table whose components have settings of their own.
@@ -247,7 +246,7 @@ def _solver_settings() -> dict[str, Setting]:
         ),
         "SOLVER.GAMMA": _float(0.1, "multistep: factor at each step", 0, 1, above=True),
         "SOLVER.MIN_LR_FACTOR": _float(0.0, "cosine: last rate / BASE_LR", 0, 1),
-        "SOLVER.WARMUP_EPOCHS": _int(10, "epochs of a rising rate", 0),
+        "SOLVER.WARMUP_EPOCHS": _int(WARMUP_EPOCHS, "epochs of a rising rate", 0),
         "SOLVER.WARMUP_FACTOR": _float(0.01, "rate at the start of warm-up / BASE_LR", 0, 1),
         "SOLVER.PRECISION": _word(
             "auto",

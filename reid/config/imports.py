@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,7 +48,7 @@ def resolved(entry: str, folder: Path) -> str:
     """
     if not is_file(entry):
         return entry
-    return str((folder / Path(entry).expanduser()).resolve())
+    return str((folder / os.path.expanduser(entry)).resolve())
 
 
 def imported_files(entries: tuple[str, ...]) -> dict[str, Path]:
@@ -83,7 +84,7 @@ def _load_file(path: Path) -> None:
     name = f"{PACKAGE}.{path.stem}_{digest}"
     if name in sys.modules:
         return
-    if not path.is_file():
+    if not os.path.isfile(path):  # false, not an error, for a name that is too long
         raise InputError(f"the file {path} does not exist")
     sys.modules.setdefault(PACKAGE, ModuleType(PACKAGE))
     spec = importlib.util.spec_from_file_location(name, path)
@@ -99,6 +100,10 @@ def _load_file(path: Path) -> None:
 
 
 def _load_module(name: str) -> None:
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise InputError(
+            f"'{name}' is neither a module (my_lab.losses) nor a file (./parts/circle.py)"
+        )
     here = str(Path.cwd())
     if here not in sys.path:  # a command's own folder is there, the one it runs in is not
         sys.path.append(here)

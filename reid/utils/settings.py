@@ -21,6 +21,7 @@ from reid.utils.errors import suggest
 MOST_FLOAT = 3.4028235e38  # of 32 bits, in which networks compute
 MOST_INT = 2**63 - 1
 ANY_NUMBER = Range()
+LONGEST_PATH = 4000  # bytes; Linux takes 4095, and folders and names are put behind it
 LONGEST_NAME = 255  # bytes of one part of a path, on every file system in use
 SHOWN = 80  # characters of a bad value in a message
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -91,8 +92,7 @@ class Setting:
         return converted
 
     def _check_text(self, text: str) -> None:
-        if CONTROL.search(text):
-            raise ValueError(f"must be text without control characters, got {shown(text)}")
+        check_line(text)
         if self.choices and text not in self.choices:
             mend = suggest(text[:SHOWN], self.choices) or "."
             raise ValueError(
@@ -100,10 +100,22 @@ class Setting:
             )
         if self.path:
             check_path(text)
+            if self.default and not text:
+                raise ValueError("is empty; '.' is the folder in which the command runs")
+
+
+def check_line(text: str) -> None:
+    """Raises ValueError, which goes on behind a name, for text with control characters."""
+    if CONTROL.search(text):
+        raise ValueError(f"must be text without control characters, got {shown(text)}")
 
 
 def check_path(text: str) -> None:
     """Raises ValueError, which goes on behind a name, for a path that no file system takes."""
+    check_line(text)
+    size = len(text.encode(errors="surrogateescape"))
+    if size > LONGEST_PATH:
+        raise ValueError(f"has {size} bytes, a path has at most {LONGEST_PATH}: {shown(text)}")
     for part in re.split(r"[/\\]", text):
         size = len(part.encode(errors="surrogateescape"))
         if size > LONGEST_NAME:
