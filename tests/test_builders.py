@@ -1,7 +1,7 @@
 """Wiring that no end-to-end run reaches."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ from torch import nn
 from yacs.config import CfgNode
 
 from reid import builders
-from reid.builders.common import build_device, output_dir
+from reid.builders.common import build_device, lookup, output_dir
 from reid.builders.data import build_sampler, load_splits
 from reid.builders.model import build_criterion
 from reid.config import config_errors, dump, load_cfg
@@ -99,11 +99,24 @@ def test_adversarial_training_attacks_the_unit_feat_bn_in_the_precision_of_train
     assert found == ("feat_bn", True, False, dtype)
 
 
+def unchecked(settings: Sequence[str], key: str, value: object) -> CfgNode:
+    """A config with a value that loading refuses, so that the part itself has to."""
+    cfg = load_cfg(CONFIG, settings)
+    cfg.defrost()
+    *sections, name = key.split(".")
+    lookup(cfg, ".".join(sections))[name] = value
+    cfg.freeze()
+    return cfg
+
+
 def test_errors_of_parts_get_the_key_that_they_came_from(tmp_path: Path) -> None:
-    def says(work: Callable[[CfgNode], object], *settings: str) -> str:
+    def error_of(work: Callable[[CfgNode], object], cfg: CfgNode) -> str:
         with pytest.raises(InputError) as caught:
-            work(load_cfg(CONFIG, settings))
+            work(cfg)
         return str(caught.value)
+
+    def says(work: Callable[[CfgNode], object], *settings: str) -> str:
+        return error_of(work, load_cfg(CONFIG, settings))
 
     assert says(build_device, "MODEL.DEVICE", "tpu") == (
         "MODEL.DEVICE must be auto, cpu, cuda, or one CUDA device such as cuda:1, got 'tpu'"
@@ -120,8 +133,8 @@ def test_errors_of_parts_get_the_key_that_they_came_from(tmp_path: Path) -> None
     assert says(model, *resnet, *gone) == (
         "MODEL.PRETRAIN_PATH names no file with weights: 'gone.pth'"
     )
-    stride = ["MODEL.BACKBONE.RESNET18.LAST_STRIDE", "3"]
-    assert says(model, *resnet, *stride) == (
+    stride = "MODEL.BACKBONE.RESNET18.LAST_STRIDE"
+    assert error_of(model, unchecked(resnet, stride, 3)) == (
         "MODEL.BACKBONE.RESNET18.LAST_STRIDE must be 1 or 2, got 3"
     )
     (tmp_path / "w.pth").write_bytes(b"not weights")
@@ -130,20 +143,23 @@ def test_errors_of_parts_get_the_key_that_they_came_from(tmp_path: Path) -> None
         f"MODEL.PRETRAIN_PATH: cannot read '{tmp_path / 'w.pth'}' as weights saved by torch: "
     )
     resnet += ["MODEL.PRETRAIN_CHOICE", "none"]
-    assert says(model, *resnet, "INPUT.PIXEL_STD", "[0.2, 0, 0.2]") == (
+    zero = (0.2, 0.0, 0.2)
+    assert error_of(model, unchecked(resnet, "INPUT.PIXEL_STD", zero)) == (
         "INPUT.PIXEL_STD must be one positive number for each of R, G, B, got (0.2, 0.0, 0.2)"
     )
     assert says(model, *resnet, "MODEL.REGULARIZER.STAGES", "[layer5]").startswith(
         "MODEL.REGULARIZER.STAGES has the unknown value 'layer5'; did you mean 'layer4'?"
     )
-    assert says(model, *resnet, "MODEL.REGULARIZER.STAGES", "['pool:cutout']").startswith(
+    none = ["MODEL.REGULARIZER.NAME", "none"]
+    assert says(model, *resnet, *none, "MODEL.REGULARIZER.STAGES", "['pool:cutout']").startswith(
         "MODEL.REGULARIZER.STAGES must not have Cutout at stage 'pool': it needs a feature map"
     )
 
     def criterion(cfg: CfgNode) -> object:
         return build_criterion(cfg, 3, 4)
 
-    assert says(criterion, "LOSS.NAMES", "[ce]", "LOSS.WEIGHTS", "[-1]") == (
+    one = ["LOSS.NAMES", "[ce]", "LOSS.WEIGHTS", "[1]"]
+    assert error_of(criterion, unchecked(one, "LOSS.WEIGHTS", (-1.0,))) == (
         "LOSS.WEIGHTS must be finite and at least 0, got -1.0 for loss 'ce'"
     )
 
@@ -151,11 +167,12 @@ def test_errors_of_parts_get_the_key_that_they_came_from(tmp_path: Path) -> None
         return builders.load_splits(cfg, False, LOGGER)
 
     synthetic = ["DATASETS.NAMES", "[synthetic]", "DATASETS.ROOT_DIR", str(tmp_path)]
-    assert says(splits, *synthetic, "DATASETS.SYNTHETIC.PRESET", "quik") == (
+    preset = "DATASETS.SYNTHETIC.PRESET"
+    assert error_of(splits, unchecked(synthetic, preset, "quik")) == (
         "DATASETS.SYNTHETIC.PRESET has the unknown value 'quik'; did you mean 'quick'?"
         " Known: market-scale, quick, tiny"
     )
-    assert says(splits, *synthetic, "DATASETS.SYNTHETIC.SEED", "-1") == (
+    assert error_of(splits, unchecked(synthetic, "DATASETS.SYNTHETIC.SEED", -1)) == (
         "DATASETS.SYNTHETIC.SEED must be a whole number of at least 0, got -1"
     )
     missing = says(splits, "DATASETS.NAMES", "[market1501]", "DATASETS.ROOT_DIR", str(tmp_path))

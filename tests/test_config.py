@@ -280,15 +280,15 @@ def test_a_key_without_value_is_an_error(empty: Path) -> None:
         (["INPUT.TRANSFORMS", "[flip, flip]"], "names one twice"),
         (
             ["SOLVER.ADVERSARIAL.SHARE", "1.5"],
-            "SOLVER.ADVERSARIAL.SHARE must be at least 0 and at most 1, got 1.5",
+            "SOLVER.ADVERSARIAL.SHARE must be more than 0 and at most 1, got 1.5",
         ),
         (
             ["SOLVER.ADVERSARIAL.STEPS", "0"],
-            "SOLVER.ADVERSARIAL.STEPS must be a whole number of at",
+            "SOLVER.ADVERSARIAL.STEPS must be at least 1 and at most 100000, got 0",
         ),
-        (["SOLVER.ADVERSARIAL.EPS_255", "-1"], "SOLVER.ADVERSARIAL.EPS_255 must be at least 0 and"),
-        (["TEST.RERANK.K1", "0"], "TEST.RERANK.K1 must be a whole number of at least 1, got 0"),
-        (["TEST.AQE.ALPHA", "-1"], "TEST.AQE.ALPHA must be at least 0, got -1"),
+        (["SOLVER.ADVERSARIAL.EPS_255", "-1"], "SOLVER.ADVERSARIAL.EPS_255 must be more than 0 "),
+        (["TEST.RERANK.K1", "0"], "TEST.RERANK.K1 must be at least 1 and at most 100000, got 0"),
+        (["TEST.AQE.ALPHA", "-1"], "TEST.AQE.ALPHA must be at least 0 and at most 100, got -1"),
     ],
 )
 def test_settings_that_contradict_each_other(empty: Path, overrides: list[str], part: str) -> None:
