@@ -176,3 +176,8 @@ class LogFileHandler(logging.FileHandler):
         elif not self.failed:
             self.failed = True
             tell(f"warning: {self.baseFilename} cannot be written: {error.strerror}")
+
+    def close(self) -> None:
+        """Closes the file; what could not be written is given up."""
+        with contextlib.suppress(OSError):
+            super().close()

@@ -21,6 +21,8 @@ from reid.utils.errors import suggest
 MOST_FLOAT = 3.4028235e38  # of 32 bits, in which networks compute
 MOST_INT = 2**63 - 1
 ANY_NUMBER = Range()
+TOO_LARGE = " that 32 bits can hold"
+TOO_LARGE = " that 32 bits can hold"
 LONGEST_PATH = 4000  # bytes; Linux takes 4095, and folders and names are put behind it
 LONGEST_NAME = 255  # bytes of one part of a path, on every file system in use
 SHOWN = 80  # characters of a bad value in a message
@@ -148,15 +150,18 @@ def _convert(value: Any, item: type | None) -> Any:
 
 
 def _to_float(value: int | float | str) -> float:
+    limit = ""
     try:
         number = float(value)
-    except (ValueError, OverflowError):
+    except OverflowError:  # a whole number
         number = math.nan
-    if not abs(number) <= MOST_FLOAT:  # NaN is not, either
-        large = isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
-        limit = " that 32 bits can hold" if large else ""
-        raise ValueError(f"must be a number{limit}, got {shown(value)}")
-    return number
+        limit = TOO_LARGE
+    except ValueError:
+        number = math.nan
+    if abs(number) <= MOST_FLOAT:
+        return number
+    limit = TOO_LARGE if math.isfinite(number) else limit
+    raise ValueError(f"must be a number{limit}, got {shown(value)}")
 
 
 def literal(text: str) -> Any:
