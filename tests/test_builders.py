@@ -15,6 +15,7 @@ from reid.builders.common import build_device, lookup, output_dir
 from reid.builders.data import build_sampler, load_splits
 from reid.builders.model import build_criterion
 from reid.config import config_errors, dump, load_cfg
+from reid.data.cache.file import CacheError
 from reid.data.records import ImageRecord
 from reid.data.samplers import PKSampler, ShuffleSampler
 from reid.engine import checkpoint
@@ -198,6 +199,16 @@ def test_the_mend_that_names_other_keys_ends_the_message() -> None:
         config_errors("", mend="install one"),
     ):
         raise InputError("no compiler")
+
+
+def test_an_error_keeps_its_class_and_its_attributes_behind_the_key() -> None:
+    with pytest.raises(CacheError) as caught, config_errors("DATALOADER.CACHE", mend="choose one"):
+        raise CacheError("no room", "disk or none")
+    assert str(caught.value) == (
+        "DATALOADER.CACHE: no room; keep them otherwise: disk or none; choose one"
+    )
+    assert (caught.value.message, caught.value.instead) == ("no room", "disk or none")
+    assert isinstance(caught.value.__cause__, CacheError)
 
 
 def test_a_part_in_a_notebook_never_speaks_of_keys() -> None:
