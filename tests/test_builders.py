@@ -156,6 +156,13 @@ def test_errors_of_parts_get_the_key_that_they_came_from(tmp_path: Path) -> None
         "MODEL.REGULARIZER.STAGES must not have Cutout at stage 'pool': it needs a feature map"
     )
 
+    everything = ["MODEL.REGULARIZER.LFM.NUM_CHANNELS", "65"]
+    assert says(model, *resnet, *everything) == (
+        "MODEL.REGULARIZER.LFM.NUM_CHANNELS is 65 but the feature map has 64 channels; set it to 64"
+        " or less, or choose a deeper stage"
+    )
+    assert "has 3 channels" in says(model, *resnet, "MODEL.REGULARIZER.STAGES", "[input]")
+
     def criterion(cfg: CfgNode) -> object:
         return build_criterion(cfg, 3, 4)
 
@@ -209,6 +216,26 @@ def test_an_error_keeps_its_class_and_its_attributes_behind_the_key() -> None:
     )
     assert (caught.value.message, caught.value.instead) == ("no room", "disk or none")
     assert isinstance(caught.value.__cause__, CacheError)
+
+
+def test_to_try_the_regularizers_changes_no_weight_no_statistic_and_no_random_number() -> None:
+    settings = ["MODEL.BACKBONE.NAME", "resnet18", "MODEL.PRETRAIN_CHOICE", "none"]
+    settings += [
+        "MODEL.DEVICE",
+        "cpu",
+        "MODEL.REGULARIZER.LFM.P",
+        "1",
+        "INPUT.SIZE_TRAIN",
+        "[64, 32]",
+    ]
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    tried = builders.build_model(load_cfg(CONFIG, settings), 3, pretrained=True)
+    assert torch.equal(torch.get_rng_state(), before)
+    plain = builders.build_model(load_cfg(CONFIG, settings), 3, pretrained=False)
+    for name, value in plain.state_dict().items():
+        assert torch.equal(tried.state_dict()[name], value), name
+    assert all(module.training for module in tried.modules())
 
 
 def test_a_part_in_a_notebook_never_speaks_of_keys() -> None:
