@@ -505,6 +505,7 @@ def test_values_that_make_no_sense_are_refused(
             "ATTACK.SEVERITIES is empty",
         ),
         (["INPUT.ERASING_AREA", "[1, 1]"], "none would be drawn"),
+        (["INPUT.ERASING_AREA", "[0.4, 0.1]"], "INPUT.ERASING_AREA must be (low, high) with low"),
         (
             ["MODEL.REGULARIZER.NAME", "lfm", "MODEL.REGULARIZER.LFM.ASPECT", "[200, 300]"],
             "MODEL.REGULARIZER.LFM.ASPECT (200.0, 300.0) and MODEL.REGULARIZER.LFM.AREA",

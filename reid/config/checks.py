@@ -181,6 +181,9 @@ def _check_rectangle(prefix: str, node: Mapping[str, Any], shape: float) -> None
     area, aspect = node.get("AREA"), node.get("ASPECT")
     if not isinstance(area, tuple) or not isinstance(aspect, tuple) or len(aspect) != 2:
         return
+    for word, pair in (("AREA", area), ("ASPECT", aspect)):
+        if pair[0] > pair[-1]:
+            raise InputError(f"{prefix}{word} must be (low, high) with low <= high, got {pair}")
     low, high = area[0] * shape, shape / area[0]
     if low >= high or aspect[1] <= low or aspect[0] >= high:
         raise InputError(
