@@ -264,7 +264,7 @@ def test_defences_are_compared(setup, attacked: Path, tmp_path) -> None:
         (["ATTACK.NAMES", "()"], "nothing to do"),
         (["ATTACK.EPS_255", "300"], r"ATTACK\.EPS_255 must be"),
         (["ATTACK.CORRUPTIONS", "jpg"], "did you mean 'jpeg'"),
-        (["ATTACK.PGD.STEPS", "-1"], r"ATTACK\.PGD\.STEPS must be a whole number of at least 0"),
+        (["ATTACK.PGD.STEPS", "-1"], r"ATTACK\.PGD\.STEPS must be at least 0 and at most"),
         (["ATTACK.EPS_255", "0.5"], r"ON_GRID False"),
         (["ATTACK.EPS_255", "(8,8.0000001)"], r"8\.0 and 8\.0000001 are one budget"),
         (["ATTACK.ON_GRID", "False", "ATTACK.SAVE_IMAGES", "1"], r"ATTACK\.SAVE_IMAGES"),

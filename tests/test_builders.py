@@ -1,7 +1,7 @@
 """Wiring that no end-to-end run reaches."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,11 @@ from torch import nn
 from yacs.config import CfgNode
 
 from reid import builders
-from reid.builders.common import build_device, output_dir
+from reid.builders.common import build_device, lookup, output_dir
 from reid.builders.data import build_sampler, load_splits
 from reid.builders.model import build_criterion
 from reid.config import config_errors, dump, load_cfg
+from reid.data.cache.file import CacheError
 from reid.data.records import ImageRecord
 from reid.data.samplers import PKSampler, ShuffleSampler
 from reid.engine import checkpoint
@@ -102,11 +103,24 @@ def test_adversarial_training_attacks_the_unit_feat_bn_in_the_precision_of_train
     assert found == ("feat_bn", True, False, dtype)
 
 
+def unchecked(settings: Sequence[str], key: str, value: object) -> CfgNode:
+    """A config with a value that loading refuses, so that the part itself has to."""
+    cfg = load_cfg(CONFIG, settings)
+    cfg.defrost()
+    *sections, name = key.split(".")
+    lookup(cfg, ".".join(sections))[name] = value
+    cfg.freeze()
+    return cfg
+
+
 def test_errors_of_parts_get_the_key_that_they_came_from(tmp_path: Path) -> None:
-    def says(work: Callable[[CfgNode], object], *settings: str) -> str:
+    def error_of(work: Callable[[CfgNode], object], cfg: CfgNode) -> str:
         with pytest.raises(InputError) as caught:
-            work(load_cfg(CONFIG, settings))
+            work(cfg)
         return str(caught.value)
+
+    def says(work: Callable[[CfgNode], object], *settings: str) -> str:
+        return error_of(work, load_cfg(CONFIG, settings))
 
     assert says(build_device, "MODEL.DEVICE", "tpu") == (
         "MODEL.DEVICE must be auto, cpu, cuda, or one CUDA device such as cuda:1, got 'tpu'"
@@ -123,8 +137,8 @@ def test_errors_of_parts_get_the_key_that_they_came_from(tmp_path: Path) -> None
     assert says(model, *resnet, *gone) == (
         "MODEL.PRETRAIN_PATH names no file with weights: 'gone.pth'"
     )
-    stride = ["MODEL.BACKBONE.RESNET18.LAST_STRIDE", "3"]
-    assert says(model, *resnet, *stride) == (
+    stride = "MODEL.BACKBONE.RESNET18.LAST_STRIDE"
+    assert error_of(model, unchecked(resnet, stride, 3)) == (
         "MODEL.BACKBONE.RESNET18.LAST_STRIDE must be 1 or 2, got 3"
     )
     (tmp_path / "w.pth").write_bytes(b"not weights")
@@ -133,20 +147,30 @@ def test_errors_of_parts_get_the_key_that_they_came_from(tmp_path: Path) -> None
         f"MODEL.PRETRAIN_PATH: cannot read '{tmp_path / 'w.pth'}' as weights saved by torch: "
     )
     resnet += ["MODEL.PRETRAIN_CHOICE", "none"]
-    assert says(model, *resnet, "INPUT.PIXEL_STD", "[0.2, 0, 0.2]") == (
+    zero = (0.2, 0.0, 0.2)
+    assert error_of(model, unchecked(resnet, "INPUT.PIXEL_STD", zero)) == (
         "INPUT.PIXEL_STD must be one positive number for each of R, G, B, got (0.2, 0.0, 0.2)"
     )
     assert says(model, *resnet, "MODEL.REGULARIZER.STAGES", "[layer5]").startswith(
         "MODEL.REGULARIZER.STAGES has the unknown value 'layer5'; did you mean 'layer4'?"
     )
-    assert says(model, *resnet, "MODEL.REGULARIZER.STAGES", "['pool:cutout']").startswith(
+    none = ["MODEL.REGULARIZER.NAME", "none"]
+    assert says(model, *resnet, *none, "MODEL.REGULARIZER.STAGES", "['pool:cutout']").startswith(
         "MODEL.REGULARIZER.STAGES must not have Cutout at stage 'pool': it needs a feature map"
     )
+
+    everything = ["MODEL.REGULARIZER.LFM.NUM_CHANNELS", "65"]
+    assert says(model, *resnet, *everything) == (
+        "MODEL.REGULARIZER.LFM.NUM_CHANNELS is 65 but the feature map has 64 channels; set it to 64"
+        " or less, or choose a deeper stage"
+    )
+    assert "has 3 channels" in says(model, *resnet, "MODEL.REGULARIZER.STAGES", "[input]")
 
     def criterion(cfg: CfgNode) -> object:
         return build_criterion(cfg, 3, 4)
 
-    assert says(criterion, "LOSS.NAMES", "[ce]", "LOSS.WEIGHTS", "[-1]") == (
+    one = ["LOSS.NAMES", "[ce]", "LOSS.WEIGHTS", "[1]"]
+    assert error_of(criterion, unchecked(one, "LOSS.WEIGHTS", (-1.0,))) == (
         "LOSS.WEIGHTS must be finite and at least 0, got -1.0 for loss 'ce'"
     )
 
@@ -154,11 +178,12 @@ def test_errors_of_parts_get_the_key_that_they_came_from(tmp_path: Path) -> None
         return builders.load_splits(cfg, False, LOGGER)
 
     synthetic = ["DATASETS.NAMES", "[synthetic]", "DATASETS.ROOT_DIR", str(tmp_path)]
-    assert says(splits, *synthetic, "DATASETS.SYNTHETIC.PRESET", "quik") == (
+    preset = "DATASETS.SYNTHETIC.PRESET"
+    assert error_of(splits, unchecked(synthetic, preset, "quik")) == (
         "DATASETS.SYNTHETIC.PRESET has the unknown value 'quik'; did you mean 'quick'?"
         " Known: market-scale, quick, tiny"
     )
-    assert says(splits, *synthetic, "DATASETS.SYNTHETIC.SEED", "-1") == (
+    assert error_of(splits, unchecked(synthetic, "DATASETS.SYNTHETIC.SEED", -1)) == (
         "DATASETS.SYNTHETIC.SEED must be a whole number of at least 0, got -1"
     )
     missing = says(splits, "DATASETS.NAMES", "[market1501]", "DATASETS.ROOT_DIR", str(tmp_path))
@@ -184,6 +209,36 @@ def test_the_mend_that_names_other_keys_ends_the_message() -> None:
         config_errors("", mend="install one"),
     ):
         raise InputError("no compiler")
+
+
+def test_an_error_keeps_its_class_and_its_attributes_behind_the_key() -> None:
+    with pytest.raises(CacheError) as caught, config_errors("DATALOADER.CACHE", mend="choose one"):
+        raise CacheError("no room", "disk or none")
+    assert str(caught.value) == (
+        "DATALOADER.CACHE: no room; keep them otherwise: disk or none; choose one"
+    )
+    assert (caught.value.message, caught.value.instead) == ("no room", "disk or none")
+    assert isinstance(caught.value.__cause__, CacheError)
+
+
+def test_to_try_the_regularizers_changes_no_weight_no_statistic_and_no_random_number() -> None:
+    settings = ["MODEL.BACKBONE.NAME", "resnet18", "MODEL.PRETRAIN_CHOICE", "none"]
+    settings += [
+        "MODEL.DEVICE",
+        "cpu",
+        "MODEL.REGULARIZER.LFM.P",
+        "1",
+        "INPUT.SIZE_TRAIN",
+        "[64, 32]",
+    ]
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    tried = builders.build_model(load_cfg(CONFIG, settings), 3, pretrained=True)
+    assert torch.equal(torch.get_rng_state(), before)
+    plain = builders.build_model(load_cfg(CONFIG, settings), 3, pretrained=False)
+    for name, value in plain.state_dict().items():
+        assert torch.equal(tried.state_dict()[name], value), name
+    assert all(module.training for module in tried.modules())
 
 
 def test_a_part_in_a_notebook_never_speaks_of_keys() -> None:

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import os
 from pathlib import Path
 
 import jsonschema
@@ -14,11 +15,15 @@ from reid.config import (
     known_settings,
     leaves,
     load_cfg,
+    parse_dump,
     regularizer_of_stage,
+    unused_settings,
 )
-from reid.config.reference import json_schema, updated
+from reid.config.reference import as_text, json_schema, updated
 from reid.losses import LOSSES
+from reid.utils.checks import Range
 from reid.utils.errors import InputError
+from reid.utils.settings import Setting
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -280,15 +285,15 @@ def test_a_key_without_value_is_an_error(empty: Path) -> None:
         (["INPUT.TRANSFORMS", "[flip, flip]"], "names one twice"),
         (
             ["SOLVER.ADVERSARIAL.SHARE", "1.5"],
-            "SOLVER.ADVERSARIAL.SHARE must be at least 0 and at most 1, got 1.5",
+            "SOLVER.ADVERSARIAL.SHARE must be more than 0 and at most 1, got 1.5",
         ),
         (
             ["SOLVER.ADVERSARIAL.STEPS", "0"],
-            "SOLVER.ADVERSARIAL.STEPS must be a whole number of at",
+            "SOLVER.ADVERSARIAL.STEPS must be at least 1 and at most 100000, got 0",
         ),
-        (["SOLVER.ADVERSARIAL.EPS_255", "-1"], "SOLVER.ADVERSARIAL.EPS_255 must be at least 0 and"),
-        (["TEST.RERANK.K1", "0"], "TEST.RERANK.K1 must be a whole number of at least 1, got 0"),
-        (["TEST.AQE.ALPHA", "-1"], "TEST.AQE.ALPHA must be at least 0, got -1"),
+        (["SOLVER.ADVERSARIAL.EPS_255", "-1"], "SOLVER.ADVERSARIAL.EPS_255 must be more than 0 "),
+        (["TEST.RERANK.K1", "0"], "TEST.RERANK.K1 must be at least 1 and at most 100000, got 0"),
+        (["TEST.AQE.ALPHA", "-1"], "TEST.AQE.ALPHA must be at least 0 and at most 100, got -1"),
     ],
 )
 def test_settings_that_contradict_each_other(empty: Path, overrides: list[str], part: str) -> None:
@@ -395,7 +400,269 @@ def test_the_resolved_config_keeps_to_the_schema() -> None:
         "INPUT: {SIZE_TRAIN: [256]}",
         "MODEL: {REGULARIZER: {NAME: lmf}}",
         "TEST: {FLIP: 3}",
+        "SOLVER: {MOMENTUM: 1}",
+        "SOLVER: {GAMMA: -1}",
+        "INPUT: {PIXEL_MEAN: [124, 116, 103]}",
+        "MODEL: {REGULARIZER: {DROPOUT: {P: 1}}}",
     ],
 )
 def test_the_schema_refuses_what_the_program_refuses(text: str) -> None:
     assert not SCHEMA.is_valid(yaml.safe_load(text))
+
+
+NUMBERS = [-1.0, 0, 0.5, 1.0, 5.0, 1e9, 1e308, -1e308, 10**30, -(2**63), float("nan"), float("inf")]
+OTHERS = ["", "ten", "a\0b", "a\nb", "x" * 300, [], [[1]], None, {"a": 1}, True, "9" * 5000]
+LENGTHS = [1, 2, 3, 7]
+
+
+def bad_and_good(setting: Setting) -> list[object]:
+    single = [*NUMBERS, *OTHERS]
+    lists: list[object] = [[value] * n for n in LENGTHS for value in single]
+    return [*single, *lists] if setting.many else single
+
+
+def fitted_or_refused(setting: Setting, value: object) -> tuple[object, str]:
+    try:
+        return setting.fit(value), ""
+    except ValueError as error:
+        return (), str(error) or "no word"
+
+
+@pytest.mark.parametrize("key", list(known_settings()))
+def test_whatever_a_key_is_given_is_refused_in_one_line_or_in_its_range(key: str) -> None:
+    setting = known_settings()[key]
+    for value in bad_and_good(setting):
+        fitted, problem = fitted_or_refused(setting, value)
+        assert len(problem) < 600 and "\n" not in problem, value
+        for item in fitted if isinstance(fitted, tuple) else (fitted,):
+            assert setting.item is None or type(item) is setting.item, value
+            if setting.item in (int, float):
+                assert item in setting.allowed and abs(item) < 1e39, value
+            if isinstance(item, str):
+                assert item.isprintable() and (item in setting.choices or not setting.choices)
+
+
+def test_every_number_has_a_range() -> None:
+    numbers = {k: s for k, s in known_settings().items() if s.item in (int, float)}
+    assert [key for key, s in numbers.items() if s.allowed == Range()] == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("SOLVER.ADVERSARIAL.EPS_255", "0", "must be more than 0 and at most 255, got 0"),
+        ("SOLVER.ADVERSARIAL.SHARE", "0", "must be more than 0 and at most 1, got 0"),
+        ("SOLVER.GAMMA", "-1", "must be more than 0 and at most 1, got -1"),
+        ("SOLVER.BIAS_LR_FACTOR", "-1", "must be at least 0 and at most 1000, got -1"),
+        ("SOLVER.MOMENTUM", "5", "must be at least 0 and less than 1, got 5"),
+        ("SOLVER.BASE_LR", "1e308", "must be a number that 32 bits can hold, got '1e308'"),
+        ("SOLVER.STEPS", "[0, 5]", "must be at least 1 and at most 1000000000, got 0"),
+        ("INPUT.PIXEL_MEAN", "[124, 116, 103]", "must be at least 0 and at most 1, got 124"),
+        ("INPUT.PIXEL_STD", "[58, 57, 57]", "must be more than 0 and at most 1, got 58"),
+        ("INPUT.SIZE_TRAIN", "[1, 1]", "must be at least 16 and at most 8192, got 1"),
+        ("MODEL.REGULARIZER.DROPOUT.P", "1", "must be at least 0 and less than 1, got 1"),
+        ("LOSS.CE.LABEL_SMOOTHING", "1", "must be at least 0 and less than 1, got 1"),
+        ("SEED", "9223372036854775808", "must be a whole number below 2**63"),
+        ("SEED", "010", "must be a whole number, got '010'"),  # 8 to YAML 1.1
+        ("SEED", "10:30", "must be a whole number, got '10:30'"),  # 630 to YAML 1.1
+        ("OUTPUT_DIR", "", "is empty"),
+        ("OUTPUT_DIR", "a\0b", r"must be text without control characters, got 'a\x00b'"),
+        ("OUTPUT_DIR", "x" * 300, "has a part of 300 bytes, a name has at most 255"),
+        ("TEST.WEIGHT", "人" * 100, "has a part of 300 bytes, a name has at most 255"),
+        ("OUTPUT_DIR", "a/" * 3000, "has 6000 bytes, a path has at most 4000"),
+        ("LOSS.NAMES", "[" * 900, "has the unknown value '[[["),
+        ("IMPORTS", "", "'' is neither a module (my_lab.losses) nor a file"),
+        ("IMPORTS", "a..b", "'a..b' is neither a module (my_lab.losses) nor a file"),
+    ],
+)
+def test_values_that_make_no_sense_are_refused(
+    empty: Path, key: str, value: str, says: str
+) -> None:
+    text = message(empty, key, value)
+    assert text.startswith(f"command line: {key}") and says in text
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (
+            ["MODEL.REGULARIZER.NAME", "lfm", "MODEL.REGULARIZER.STAGES", "[]"],
+            "MODEL.REGULARIZER.NAME is lfm, but none of MODEL.REGULARIZER.STAGES [] takes it",
+        ),
+        (
+            ["MODEL.REGULARIZER.NAME", "lfm", "MODEL.REGULARIZER.STAGES", "[pool:dropout]"],
+            "but none of MODEL.REGULARIZER.STAGES [pool:dropout] takes it",
+        ),
+        (["LOSS.WEIGHTS", "[0, 0]"], "LOSS.WEIGHTS (0.0, 0.0) are all 0"),
+        (
+            ["SOLVER.WARMUP_EPOCHS", "50", "SOLVER.MAX_EPOCHS", "1"],
+            "SOLVER.WARMUP_EPOCHS must be at most SOLVER.MAX_EPOCHS 1, got 50",
+        ),
+        (["INPUT.PADDING", "128"], "INPUT.PADDING must be less than the sides"),
+        (["ATTACK.SIZE", "[3, 1]"], "ATTACK.SIZE must be height and width of at least 16"),
+        (
+            ["ATTACK.CORRUPTIONS", "all", "ATTACK.SEVERITIES", "[]"],
+            "ATTACK.SEVERITIES is empty",
+        ),
+        (["INPUT.ERASING_AREA", "[1, 1]"], "none would be drawn"),
+        (["INPUT.ERASING_AREA", "[0.4, 0.1]"], "INPUT.ERASING_AREA must be (low, high) with low"),
+        (
+            ["MODEL.REGULARIZER.NAME", "lfm", "MODEL.REGULARIZER.LFM.ASPECT", "[200, 300]"],
+            "MODEL.REGULARIZER.LFM.ASPECT (200.0, 300.0) and MODEL.REGULARIZER.LFM.AREA",
+        ),
+    ],
+)
+def test_settings_that_would_silently_do_nothing_are_refused(
+    empty: Path, overrides: list[str], says: str
+) -> None:
+    assert says in message(empty, *overrides)
+
+
+@pytest.mark.parametrize("area", [0.01, 0.1, 0.3, 0.5, 0.9])
+@pytest.mark.parametrize("aspect", [0.05, 0.4, 1.0, 2.5, 30.0])
+def test_a_rectangle_is_refused_where_none_can_be_drawn(
+    empty: Path, area: float, aspect: float
+) -> None:
+    keys = ["INPUT.SIZE_TRAIN", "[256, 128]", "INPUT.ERASING_AREA", f"[{area}, {area}]"]
+    keys += ["INPUT.ERASING_ASPECT", f"[{aspect}, {aspect}]"]
+    height = (area * 256 * 128 * aspect) ** 0.5
+    if height < 256 and height / aspect < 128:
+        load_cfg(empty, keys)
+    else:
+        assert "none would be drawn" in message(empty, *keys)
+
+
+def test_a_key_that_stands_twice_is_named_with_both_lines(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.yml", "SOLVER: {BASE_LR: 0.1}\nSEED: 1\nSOLVER:\n  MAX_EPOCHS: 3\n")
+    assert message(path) == (
+        f"{path} has the key SOLVER twice, in line 1 and in line 3; the first would be dropped, so"
+        " put them together"
+    )
+    inner = write(tmp_path / "b.yml", "SOLVER:\n  BASE_LR: 0.1\n  MAX_EPOCHS: 3\n  BASE_LR: 0.2\n")
+    assert "has the key BASE_LR twice, in line 2 and in line 4" in message(inner)
+
+
+LAUGHS = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
+    f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]\n"
+    for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("SOLVER: &a {STEPS: *a}", "refers to itself in line 1"),
+        (LAUGHS, "has more than 10000 values with its references written out"),
+        ("{" * 900, "is nested deeper than 20 levels in line 1"),
+        ("SEED: " + "[" * 900 + "]" * 900, "is nested deeper than 20 levels in line 1"),
+        ("SEED: 1\0", "special characters are not allowed"),
+        ("SEED:\t1\n\tSEED: 2", "is not YAML"),
+        ("SEED: 1\n---\nSEED: 2", "expected a single document"),
+        ("SEED: !!python/object/apply:os.getcwd []", "has the tag"),
+        ("SEED: !!timestamp x", "has the tag"),
+        ("? [1]\n: 2", "has a key that is no text in line 1"),
+        ("1: 2", "has a key that is no text in line 1"),
+        ("SEED: " + "9" * 5000, "is not YAML that can be read"),
+        ("SEED: *nowhere", "undefined alias"),
+        ("just text", "a config is KEY: value lines, got a str"),
+        ("_BASE_: " + "x" * 300, "_BASE_ has a part of 300 bytes"),
+        ('_BASE_: "a\\0"', "_BASE_ must be text without control characters"),
+        ("INPUT: {SIZE_TRAIN: 2024-01-01}", "must be a whole number, got '2024-01-01'"),
+    ],
+)
+def test_yaml_that_no_config_needs_is_refused_in_one_line(
+    tmp_path: Path, text: str, says: str
+) -> None:
+    path = write(tmp_path / "a.yml", text)
+    found = message(path)
+    assert found.startswith(str(path)) and says in found and len(found) < 600
+
+
+def test_references_that_stay_small_are_written_out(tmp_path: Path) -> None:
+    text = "INPUT: {SIZE_TRAIN: &size [64, 32], SIZE_TEST: *size}\nOUTPUT_DIR: 2024-01-01"
+    cfg = load_cfg(write(tmp_path / "a.yml", text))
+    assert cfg.INPUT.SIZE_TRAIN == cfg.INPUT.SIZE_TEST == (64, 32)
+    assert cfg.OUTPUT_DIR == "2024-01-01"  # a date to YAML 1.1
+    text = "INPUT:\n  SIZE_TRAIN: (64, 32)\nTEST: {FLIP: yes}"  # the tuple is text to YAML
+    cfg = load_cfg(write(tmp_path / "b.yml", text))
+    assert cfg.INPUT.SIZE_TRAIN == (64, 32) and cfg.TEST.FLIP is True
+
+
+def test_what_is_no_text_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "folder.yml").mkdir()
+    assert "cannot be read: it is a folder" in message(tmp_path / "folder.yml")
+    os.mkfifo(tmp_path / "fifo.yml")
+    assert "cannot be read: it is no regular file" in message(tmp_path / "fifo.yml")
+    (tmp_path / "huge.yml").write_text("#" * 2_000_000)
+    assert "it has 2000000 bytes, a config at most 1048576" in message(tmp_path / "huge.yml")
+    (tmp_path / "latin.yml").write_bytes("OUTPUT_DIR: café".encode("latin-1"))
+    assert "it is no UTF-8 text" in message(tmp_path / "latin.yml")
+    assert "has a part of 304 bytes" in message(tmp_path / ("x" * 300 + ".yml"))
+    assert "without control characters" in message(tmp_path / "a\0.yml")
+
+
+@pytest.mark.parametrize("text", ["5", "a: [b", "[]", "1: {2: 3}"])
+def test_a_saved_config_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="the saved config"):
+        parse_dump(text)
+
+
+@pytest.mark.parametrize(
+    ("command", "overrides", "lines"),
+    [
+        ("train", [], []),
+        ("train", ["SOLVER.MOMENTUM", "0.5"], ["SOLVER.MOMENTUM 0.5 has no effect"]),
+        ("train", ["SOLVER.MOMENTUM", "0.5", "SOLVER.OPTIMIZER_NAME", "sgd"], []),
+        (
+            "train",
+            ["SOLVER.SCHEDULE", "cosine", "SOLVER.STEPS", "[30]", "SOLVER.GAMMA", "0.5"],
+            ["SOLVER.STEPS [30] has no effect", "SOLVER.GAMMA 0.5 has no effect"],
+        ),
+        ("train", ["SOLVER.MIN_LR_FACTOR", "0.1"], ["SOLVER.MIN_LR_FACTOR 0.1 has no effect"]),
+        ("train", ["SOLVER.STEPS", "[40, 130]"], ["SOLVER.STEPS [40, 130] has no effect: a step"]),
+        ("train", ["SOLVER.MAX_EPOCHS", "5"], ["SOLVER.MAX_EPOCHS 5 ends before the warm-up"]),
+        ("train", ["SOLVER.ADVERSARIAL.STEPS", "9"], ["SOLVER.ADVERSARIAL.STEPS 9 has no effect"]),
+        ("train", ["MODEL.REGULARIZER.STAGES", "[layer1]"], ["MODEL.REGULARIZER.STAGES [layer1]"]),
+        ("train", ["MODEL.REGULARIZER.LFM.P", "0.5"], ["lfm is not in MODEL.REGULARIZER.NAME"]),
+        ("train", ["INPUT.JITTER", "[0.3, 0.3, 0.3]"], ["INPUT.JITTER_PROB is 0"]),
+        ("train", ["INPUT.JITTER", "[0.3, 0.3, 0.3]", "INPUT.JITTER_PROB", "0.5"], []),
+        ("train", ["INPUT.ERASING_FILL", "[0, 0, 0]", "INPUT.ERASING_PROB", "0"], []),
+        ("train", ["LOSS.CENTER.LR", "0.1"], ["center is not in LOSS.NAMES"]),
+        (
+            "train",
+            ["SOLVER.VAL_FRACTION", "0.2", "SOLVER.EVAL_PERIOD", "0"],
+            ["SOLVER.VAL_FRACTION 0.2 picks nothing"],
+        ),
+        ("train", ["SOLVER.IMS_PER_BATCH", "4"], ["a batch has one identity"]),
+        ("train", ["TEST.RERANK.K1", "5"], []),
+        ("test", ["TEST.RERANK.K1", "5"], ["TEST.RERANK.K1 5 has no effect"]),
+        ("test", ["TEST.RERANK.K1", "5", "TEST.RE_RANKING", "True"], []),
+        ("test", ["TEST.AQE.ENABLED", "1", "TEST.FEAT_NORM", "0"], ["TEST.FEAT_NORM False has no"]),
+        ("test", ["SOLVER.MOMENTUM", "0.5"], []),
+        ("attack", ["ATTACK.SAVE_AS", "npz"], ["ATTACK.SAVE_AS npz has no effect"]),
+    ],
+)
+def test_settings_without_effect_are_named(
+    empty: Path, command: str, overrides: list[str], lines: list[str]
+) -> None:
+    found = unused_settings(load_cfg(empty, overrides), command)
+    assert len(found) == len(lines)
+    for line, part in zip(found, lines, strict=True):
+        assert part in line
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: str(path.relative_to(CONFIGS)))
+def test_no_shipped_config_sets_what_has_no_effect(path: Path) -> None:
+    cfg = load_cfg(path)
+    assert [
+        line for command in ("train", "test", "attack") for line in unused_settings(cfg, command)
+    ] == []
+
+
+def test_the_table_shows_defaults_and_ranges_as_they_are() -> None:
+    lines = {
+        line.split()[0]: line for line in as_text(known_settings()).splitlines() if line[0] != " "
+    }
+    assert "False" in lines["SOLVER.COMPILE"] and "True" in lines["SOLVER.DETERMINISTIC"]
+    assert "[0, 1)" in lines["SOLVER.MOMENTUM"] and "(0, 1]" in lines["SOLVER.GAMMA"]
+    assert ">= 1" in lines["SOLVER.MAX_EPOCHS"] and "[16, 8192]" in lines["INPUT.SIZE_TEST"]

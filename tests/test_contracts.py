@@ -1,6 +1,7 @@
 """What every component of a table keeps; a file dropped into a package is tested at once."""
 
 import inspect
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,14 @@ from torch import Tensor, nn
 from reid.config.defaults import TABLES
 from reid.config.imports import load_parts, resolved
 from reid.data.augmentation import AUGMENTATIONS, Augmentation
+from reid.data.datasets import DATASETS
 from reid.data.samplers import SAMPLERS, PlanSampler
 from reid.losses import LOSSES
 from reid.modeling import BACKBONES, HEADS, POOLINGS, REGULARIZERS
 from reid.robustness.objectives import OBJECTIVES
 from reid.utils.errors import InputError
 from reid.utils.registry import Registry
+from reid.utils.settings import Setting
 
 # REID_IMPORTS=parts/a.py,parts/b.py has parts from outside tested as well.
 ENTRIES = [entry for entry in os.environ.get("REID_IMPORTS", "").split(",") if entry]
@@ -36,6 +39,30 @@ COMPONENTS = [
 def test_a_default_is_a_value_of_its_setting(table: Registry, name: str) -> None:
     for argument, setting in table.settings(name).items():
         assert setting.fit(setting.default) == setting.default, argument
+
+
+def least_and_most(setting: Setting) -> list[Any]:
+    """The numbers at the ends of a setting's range, or next to an end that is left out."""
+    r, whole = setting.allowed, setting.item is int
+    inside = 1 if whole else 1e-3 * min(1.0, r.most - r.least)
+    ends = [r.least + inside * r.above, r.most - inside * r.below]
+    numbers = [int(end) if whole else end for end in ends if math.isfinite(end)]
+    return [(number,) * len(setting.default) if setting.many else number for number in numbers]
+
+
+FACTS = {"num_classes": 3, "feat_dim": 4, "size": (64, 32), "eps": 8 / 255}
+# Networks take seconds to build, and data sets have to be drawn.
+QUICK = [c for c in COMPONENTS if c.values[0] not in (BACKBONES, DATASETS, SAMPLERS)]
+
+
+@pytest.mark.parametrize(("table", "name"), QUICK)
+def test_a_part_accepts_what_its_range_allows(table: Registry, name: str) -> None:
+    wanted = inspect.signature(table[name]).parameters
+    facts = {fact: value for fact, value in FACTS.items() if fact in wanted}
+    for argument, setting in table.settings(name).items():
+        for value in least_and_most(setting) if setting.item in (int, float) else ():
+            assert setting.fit(value) == value
+            table[name](**{**facts, argument: value})
 
 
 @pytest.mark.parametrize(("table", "name"), COMPONENTS)

@@ -236,7 +236,7 @@ def test_references_and_the_table(data: Path, trained: Path, tmp_path: Path) -> 
         (
             "train",
             ["INPUT.JITTER", "(0.1,2,0.1)"],
-            ["INPUT.JITTER must be at least 0 and at most 1, got 2.0"],
+            ["INPUT.JITTER must be at least 0 and at most 1, got 2"],
         ),
         ("train", ["DATASETS.NAMES", "market1501"], ["Market-1501: no folder with"]),
         ("test", [], ["TEST.WEIGHT is empty"]),

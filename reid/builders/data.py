@@ -51,10 +51,7 @@ def load_splits(cfg: CfgNode, train: bool, logger: logging.Logger) -> Splits:
         splits: Splits = distributed.main_first(
             lambda: make(DATASETS, name, cfg, root=root, train=train)
         )
-    except InputError as error:
-        # ``make`` raises a plain InputError from that of the part.
-        if not isinstance(error.__cause__, FoldersNotFoundError):
-            raise
+    except FoldersNotFoundError as error:
         raise InputError(f"{error} Set DATASETS.ROOT_DIR to the folder that holds it") from error
     if cfg.DATALOADER.ON_ERROR == "skip":
         splits = skip_unreadable(splits, usable_workers(cfg.DATALOADER.NUM_WORKERS), logger)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -54,8 +54,44 @@ def build_model(cfg: CfgNode, num_classes: int, pretrained: bool) -> ReIDModel:
         pixels = (cfg.INPUT.PIXEL_MEAN, cfg.INPUT.PIXEL_STD)
         with config_errors("MODEL", _MODEL_KEYS.__getitem__):
             model = ReIDModel(backbone, head, regularizers, *pixels, pooling)
+        if pretrained:
+            _try_regularizers(cfg, model)
     device = build_device(cfg)
     return model.to(device).to(memory_format=torch.channels_last)
+
+
+class _Keyed(nn.Module):
+    """A regularizer whose errors name its keys."""
+
+    def __init__(self, name: str, regularizer: nn.Module) -> None:
+        super().__init__()
+        self.section = f"MODEL.REGULARIZER.{name.upper()}"
+        self.regularizer = regularizer
+
+    def forward(self, x: Tensor) -> Tensor:
+        with config_errors(self.section):
+            return cast(Tensor, self.regularizer(x))
+
+
+def _try_regularizers(cfg: CfgNode, model: ReIDModel) -> None:
+    """Shows each regularizer the map of one black image, so that it refuses now what it must.
+
+    Only the map says whether it has enough channels. Running statistics and torch's generator stay
+    as they are; the trainer seeds the regularizers afterwards.
+    """
+    regularizers = dict(model.regularizers.items())
+    if not regularizers:
+        return
+    names = regularizer_of_stage(cfg)
+    keyed = {stage: _Keyed(names[stage], module) for stage, module in regularizers.items()}
+    image = torch.zeros(1, 3, *cfg.INPUT.SIZE_TRAIN)
+    unseen = nn.Identity()
+    with torch.no_grad():
+        image = keyed.get("input", unseen)(image)
+        model.backbone.eval()
+        model.backbone(image, {k: m for k, m in keyed.items() if k not in ("input", "pool")})
+        model.backbone.train()
+        keyed.get("pool", unseen)(torch.zeros(1, model.feat_dim, 1, 1))
 
 
 def build_criterion(cfg: CfgNode, num_classes: int, feat_dim: int) -> Criterion:

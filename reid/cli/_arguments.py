@@ -1,12 +1,39 @@
 """Arguments that several subcommands share."""
 
 import argparse
+import contextlib
+import os
+from collections.abc import Iterator
 from pathlib import Path
+
+from reid.utils.errors import ArgumentError, InputError
+from reid.utils.settings import check_path
 
 
 def path(text: str) -> Path:
-    """Reads a path; ``~`` is the home folder."""
-    return Path(text).expanduser()
+    """Reads a path; ``~`` is the home folder.
+
+    Raises:
+        ArgumentTypeError: No file system takes such a path.
+    """
+    try:
+        check_path(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return Path(os.path.expanduser(text))
+
+
+@contextlib.contextmanager
+def option_errors() -> Iterator[None]:
+    """Calls a bad argument by the option that it came from.
+
+    Raises:
+        InputError: The block raised an ArgumentError.
+    """
+    try:
+        yield
+    except ArgumentError as error:
+        raise InputError(f"--{error.argument.replace('_', '-')} {error.problem}") from error
 
 
 def add_config(parser: argparse.ArgumentParser, required: bool = True) -> None:

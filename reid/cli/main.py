@@ -11,6 +11,7 @@ from types import ModuleType
 
 import reid
 from reid import cli
+from reid.utils.console import safe_output, tell
 from reid.utils.errors import InputError, unknown
 
 
@@ -32,12 +33,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     typed = list(sys.argv[1:] if argv is None else argv)
     if not typed or typed[0] in ("-h", "--help"):
-        _say(_overview())
-        return
-    if typed[0] == "--version":
-        _say(f"reid {reid.__version__}")
-        return
-    guarded(lambda: _run(typed[0].replace("_", "-"), typed[1:], f"reid {typed[0]}"))
+        guarded(lambda: print(_overview()))
+    elif typed[0] == "--version":
+        guarded(lambda: print(f"reid {reid.__version__}"))
+    else:
+        guarded(lambda: _run(typed[0].replace("_", "-"), typed[1:], f"reid {typed[0]}"))
 
 
 def run_tool(command: str) -> None:
@@ -87,21 +87,23 @@ def _overview() -> str:
 def guarded(work: Callable[[], None]) -> None:
     """Runs a command: InputError becomes one line on stderr and exit code 2, Ctrl-C exit code 130.
 
-    Anything else is a bug and keeps its traceback. Under torchrun the command runs as one of many
+    Anything else is a bug and keeps its traceback. What becomes of output that nobody reads says
+    :func:`reid.utils.console.safe_output`. Under torchrun the command runs as one of many
     processes, see :func:`reid.utils.session.session`.
 
     Args:
         work: The command.
     """
-    try:
-        with _session():
-            work()
-    except InputError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
+    with safe_output():
+        try:
+            with _session():
+                work()
+        except InputError as error:
+            tell(f"error: {error}")
+            sys.exit(2)
+        except KeyboardInterrupt:
+            tell("interrupted")
+            sys.exit(130)
 
 
 @contextlib.contextmanager
@@ -114,7 +116,3 @@ def _session() -> Iterator[None]:
 
     with session():
         yield
-
-
-def _say(text: str) -> None:
-    print(text)

@@ -8,7 +8,7 @@ import json
 import time
 from pathlib import Path
 
-from reid.cli._arguments import path
+from reid.cli._arguments import option_errors, path
 from reid.utils.errors import InputError
 
 HELP = "draw a synthetic data set"
@@ -31,7 +31,8 @@ def run(args: argparse.Namespace) -> None:
     from reid.synthetic import ensure_synthetic
 
     start = time.perf_counter()
-    folder = ensure_synthetic(args.root, args.preset, args.seed, args.workers)
+    with option_errors():
+        folder = ensure_synthetic(args.root, args.preset, args.seed, args.workers)
     seconds = time.perf_counter() - start
     print(f"{folder}: {seconds:.1f} s")
     for name, count in json.loads((folder / "manifest.json").read_text())["counts"].items():

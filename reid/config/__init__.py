@@ -16,6 +16,7 @@ from reid.config.imports import imported_files
 from reid.config.loading import load_cfg
 from reid.config.recipe import recipe_hash
 from reid.config.trees import difference, dump, leaves, parse_dump
+from reid.config.unused import unused_settings
 
 __all__ = [
     "config_errors",
@@ -32,4 +33,5 @@ __all__ = [
     "read_chain",
     "recipe_hash",
     "regularizer_of_stage",
+    "unused_settings",
 ]

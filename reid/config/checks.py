@@ -2,7 +2,7 @@
 
 import contextlib
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from yacs.config import CfgNode
@@ -15,6 +15,10 @@ from reid.robustness.adversarial_training import AdversarialTraining
 from reid.utils.errors import ArgumentError, InputError, unknown
 from reid.utils.registry import Registry
 from reid.utils.settings import plain, settings_of
+
+# A network of stride 32 makes one cell of 32 pixels; of less than half of it, it sees next to none.
+LEAST_PIXELS = 16
+WARMUP_EPOCHS = 10  # the default of SOLVER.WARMUP_EPOCHS
 
 
 @contextlib.contextmanager
@@ -40,7 +44,16 @@ def config_errors(
         key = key_of(name) if key_of is not None else f"{section}.{name.upper()}"
         raise InputError(f"{key} {error.problem}{end}") from error
     except InputError as error:
-        raise InputError(f"{section}: {error}{end}" if section else f"{error}{end}") from error
+        text = f"{section}: {error}{end}" if section else f"{error}{end}"
+        raise _same_kind(error, text) from error
+
+
+def _same_kind(error: InputError, text: str) -> InputError:
+    """Returns an error of the same class, with its attributes, that says ``text``."""
+    again: InputError = type(error).__new__(type(error), text)
+    again.__dict__.update(vars(error))
+    again.args = (text,)
+    return again
 
 
 def part_settings(node: CfgNode, component: Callable[..., Any]) -> dict[str, Any]:
@@ -72,6 +85,16 @@ def regularizer_of_stage(cfg: CfgNode) -> dict[str, str]:
     return {stage: name for stage, name in found.items() if name != "none"}
 
 
+def _check_regularizer(cfg: CfgNode) -> None:
+    """Raises InputError where a regularizer is named and disturbs nothing: a silent baseline."""
+    name, stages = cfg.MODEL.REGULARIZER.NAME, cfg.MODEL.REGULARIZER.STAGES
+    if name != "none" and name not in regularizer_of_stage(cfg).values():
+        raise InputError(
+            f"MODEL.REGULARIZER.NAME is {name}, but none of MODEL.REGULARIZER.STAGES"
+            f" [{', '.join(stages)}] takes it; name a stage such as conv1, or set NAME none"
+        )
+
+
 def check_together(cfg: CfgNode) -> None:
     """Raises InputError for settings that each are possible, but not together."""
     if len(cfg.DATASETS.NAMES) != 1:
@@ -83,15 +106,18 @@ def check_together(cfg: CfgNode) -> None:
         )
     if len(set(cfg.INPUT.TRANSFORMS)) != len(cfg.INPUT.TRANSFORMS):
         raise InputError(f"INPUT.TRANSFORMS {cfg.INPUT.TRANSFORMS} names one twice")
-    regularizer_of_stage(cfg)
+    if not any(weights):
+        raise InputError(f"LOSS.WEIGHTS {weights} are all 0: nothing would be learned")
+    _check_regularizer(cfg)
+    _check_sizes(cfg)
     _check_sampler(cfg)
+    _check_schedule(cfg)
+    _check_attack(cfg)
     if cfg.INPUT.DEVICE == "cuda" and cfg.DATALOADER.CACHE == "none":
         raise InputError(
             "INPUT.DEVICE cuda augments decoded images, but DATALOADER.CACHE is none; set it to ram"
             " or disk, or INPUT.DEVICE auto"
         )
-    if list(cfg.SOLVER.STEPS) != sorted(set(cfg.SOLVER.STEPS)):
-        raise InputError(f"SOLVER.STEPS must rise, got {cfg.SOLVER.STEPS}")
     if (cfg.MODEL.PRETRAIN_CHOICE == "path") != bool(cfg.MODEL.PRETRAIN_PATH):
         raise InputError(
             f"MODEL.PRETRAIN_CHOICE is {cfg.MODEL.PRETRAIN_CHOICE} and MODEL.PRETRAIN_PATH is"
@@ -104,6 +130,66 @@ def check_together(cfg: CfgNode) -> None:
     ):
         with config_errors(section):
             part(**part_settings(node, part))
+
+
+def _check_schedule(cfg: CfgNode) -> None:
+    s = cfg.SOLVER
+    if list(s.STEPS) != sorted(set(s.STEPS)):
+        raise InputError(f"SOLVER.STEPS must rise, got {s.STEPS}")
+    # A run that is cut short for a trial keeps its warm-up, and is only warned of.
+    if s.WARMUP_EPOCHS > s.MAX_EPOCHS and s.WARMUP_EPOCHS != WARMUP_EPOCHS:
+        raise InputError(
+            f"SOLVER.WARMUP_EPOCHS must be at most SOLVER.MAX_EPOCHS {s.MAX_EPOCHS}, got"
+            f" {s.WARMUP_EPOCHS}: the rate would never reach SOLVER.BASE_LR"
+        )
+
+
+def _check_sizes(cfg: CfgNode) -> None:
+    """Raises InputError for rectangles and borders that images of this size do not have."""
+    height, width = cfg.INPUT.SIZE_TRAIN
+    if "padding" in cfg.INPUT.TRANSFORMS and min(height, width) <= cfg.INPUT.PADDING:
+        raise InputError(
+            f"INPUT.PADDING must be less than the sides of INPUT.SIZE_TRAIN, {height} and {width},"
+            f" got {cfg.INPUT.PADDING}: a window could hold nothing of the image"
+        )
+    for name in {*regularizer_of_stage(cfg).values()}:
+        node = cfg.MODEL.REGULARIZER.get(name.upper(), {})
+        _check_rectangle(f"MODEL.REGULARIZER.{name.upper()}.", node, height / width)
+    for name in cfg.INPUT.TRANSFORMS:
+        words = {w: cfg.INPUT.get(f"{name.upper()}_{w}") for w in ("AREA", "ASPECT")}
+        _check_rectangle(f"INPUT.{name.upper()}_", words, height / width)
+
+
+def _check_attack(cfg: CfgNode) -> None:
+    size = cfg.ATTACK.SIZE
+    if any(size) and min(size) < LEAST_PIXELS:
+        raise InputError(
+            f"ATTACK.SIZE must be height and width of at least {LEAST_PIXELS}, or 0, 0 for"
+            f" INPUT.SIZE_TEST; got {size}"
+        )
+    if cfg.ATTACK.CORRUPTIONS and not cfg.ATTACK.SEVERITIES:
+        raise InputError("ATTACK.SEVERITIES is empty: ATTACK.CORRUPTIONS need at least one")
+
+
+def _check_rectangle(prefix: str, node: Mapping[str, Any], shape: float) -> None:
+    """Raises InputError where no rectangle is smaller than the image, so that none is drawn.
+
+    A rectangle of the area a (of the image's) and the aspect r = height / width has the height
+    sqrt(a r / shape) and the width sqrt(a shape / r) of the image's, where shape is the image's own
+    aspect; both must be below 1. The smallest area leaves most room.
+    """
+    area, aspect = node.get("AREA"), node.get("ASPECT")
+    if not isinstance(area, tuple) or not isinstance(aspect, tuple) or len(aspect) != 2:
+        return
+    for word, pair in (("AREA", area), ("ASPECT", aspect)):
+        if pair[0] > pair[-1]:
+            raise InputError(f"{prefix}{word} must be (low, high) with low <= high, got {pair}")
+    low, high = area[0] * shape, shape / area[0]
+    if low >= high or aspect[1] <= low or aspect[0] >= high:
+        raise InputError(
+            f"{prefix}ASPECT {aspect} and {prefix}AREA {area}: no such rectangle fits into images"
+            f" of INPUT.SIZE_TRAIN, whose height / width is {shape:g}; none would be drawn"
+        )
 
 
 def _check_sampler(cfg: CfgNode) -> None:

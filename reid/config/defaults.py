@@ -4,11 +4,13 @@ Keys of the program stand here. Keys of components are read off their signatures
 that the Args section of their docstring gives, so that each default is written once.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from yacs.config import CfgNode
 
+from reid.config.checks import LEAST_PIXELS, WARMUP_EPOCHS
 from reid.data.augmentation import AUGMENTATIONS
 from reid.data.datasets import DATASETS
 from reid.data.samplers import SAMPLERS
@@ -24,10 +26,15 @@ from reid.robustness.attacks import ATTACKS
 from reid.robustness.corruptions import CORRUPTIONS
 from reid.robustness.objectives import OBJECTIVES
 from reid.utils import environment
+from reid.utils.checks import Range
 from reid.utils.registry import Registry, Section
-from reid.utils.settings import Setting, settings_of
+from reid.utils.settings import MOST_INT, Setting, settings_of
 
 PRECISIONS = (*environment.PRECISIONS, "auto")
+MOST_COUNT = 1_000_000_000
+MOST_PIXELS = 8192  # on a side
+MOST_FACTOR = 1000  # of a rate, of a loss
+MOST_BATCH = 65536
 # Every table whose components have settings of their own.
 TABLES: tuple[Registry[Any], ...] = (
     BACKBONES,
@@ -47,14 +54,14 @@ def _bool(default: bool, meaning: str) -> Setting:
     return Setting(default, bool, meaning=meaning)
 
 
-def _int(default: int, meaning: str, least: int | None = None, most: int | None = None) -> Setting:
-    return Setting(default, int, least=least, most=most, meaning=meaning)
+def _int(default: int, meaning: str, least: int, most: int = MOST_COUNT) -> Setting:
+    return Setting(default, int, allowed=Range(least, most), meaning=meaning)
 
 
 def _float(
-    default: float, meaning: str, least: float | None = None, most: float | None = None
+    default: float, meaning: str, least: float, most: float = math.inf, **ends: bool
 ) -> Setting:
-    return Setting(default, float, least=least, most=most, meaning=meaning)
+    return Setting(default, float, allowed=Range(least, most, **ends), meaning=meaning)
 
 
 def _word(default: str, meaning: str, *choices: str) -> Setting:
@@ -89,6 +96,7 @@ def _own_settings() -> dict[str, Setting]:
             "of weights, batches, augmentation and masks; the same command gives the same numbers"
             " on the same torch, kind of processor and number of threads",
             0,
+            MOST_INT,
         ),
         **_model_settings(),
         **_input_settings(),
@@ -134,22 +142,39 @@ def _model_settings() -> dict[str, Setting]:
             " `[conv1, pool:dropout]`",
         ),
         "LOSS.NAMES": _many(("ce", "triplet"), str, "the losses", choices=LOSSES.names()),
-        "LOSS.WEIGHTS": _many((1.0, 1.0), float, "one for each"),
+        "LOSS.WEIGHTS": _many((1.0, 1.0), float, "one for each", allowed=Range(0, MOST_FACTOR)),
     }
 
 
 def _input_settings() -> dict[str, Setting]:
     return {
-        "INPUT.SIZE_TRAIN": _many((256, 128), int, "height, width in pixels", length=2, least=1),
-        "INPUT.SIZE_TEST": _many((256, 128), int, "height, width in pixels", length=2, least=1),
+        "INPUT.SIZE_TRAIN": _many(
+            (256, 128),
+            int,
+            "height, width in pixels",
+            length=2,
+            allowed=Range(LEAST_PIXELS, MOST_PIXELS),
+        ),
+        "INPUT.SIZE_TEST": _many(
+            (256, 128),
+            int,
+            "height, width in pixels",
+            length=2,
+            allowed=Range(LEAST_PIXELS, MOST_PIXELS),
+        ),
         "INPUT.PIXEL_MEAN": _many(
             (0.485, 0.456, 0.406),
             float,
-            "RGB in [0, 1]; the model's first layer subtracts it",
+            "RGB in [0, 1], not in levels of 255; the model's first layer subtracts it",
             length=3,
+            allowed=Range(0, 1),
         ),
         "INPUT.PIXEL_STD": _many(
-            (0.229, 0.224, 0.225), float, "RGB in [0, 1]; the model divides by it", length=3
+            (0.229, 0.224, 0.225),
+            float,
+            "RGB in [0, 1]; the model divides by it",
+            length=3,
+            allowed=Range(0, 1, above=True),
         ),
         "INPUT.TRANSFORMS": _many(
             ("flip", "padding", "jitter", "grayscale_patch", "erasing"),
@@ -173,6 +198,7 @@ def _input_settings() -> dict[str, Setting]:
             "processes (threads, to fill a cache) that decode, at most one a core; their number"
             " changes no result",
             0,
+            1024,
         ),
         "DATALOADER.CACHE": _word(
             "ram",
@@ -196,7 +222,7 @@ def _input_settings() -> dict[str, Setting]:
             "which images make a batch: `pk` (P identities with K images), `shuffle`",
             *SAMPLERS.names(),
         ),
-        "DATALOADER.NUM_INSTANCES": _int(4, "K; P is IMS_PER_BATCH / K", 1),
+        "DATALOADER.NUM_INSTANCES": _int(4, "K; P is IMS_PER_BATCH / K", 2, 1000),
     }
 
 
@@ -207,24 +233,28 @@ def _solver_settings() -> dict[str, Setting]:
             64,
             "per process: a step sees this many times the number of processes, and BASE_LR is not"
             " scaled by it",
-            1,
+            2,
+            MOST_BATCH,
         ),
         "SOLVER.OPTIMIZER_NAME": _word("adam", "the optimizer", *sorted(OPTIMIZERS)),
-        "SOLVER.BASE_LR": _float(3.5e-4, "learning rate of the weights", 0),
-        "SOLVER.BIAS_LR_FACTOR": _float(1.0, "rate of the biases / BASE_LR"),
+        "SOLVER.BASE_LR": _float(3.5e-4, "learning rate of the weights", 0, 100, above=True),
+        "SOLVER.BIAS_LR_FACTOR": _float(1.0, "rate of the biases / BASE_LR", 0, MOST_FACTOR),
         "SOLVER.LOSS_LR_FACTOR": _float(
-            1.0, "rate of the parameters that losses have of their own / BASE_LR", 0
+            1.0, "rate of the parameters that losses have of their own / BASE_LR", 0, MOST_FACTOR
         ),
-        "SOLVER.MOMENTUM": _float(0.9, "of sgd"),
-        "SOLVER.WEIGHT_DECAY": _float(5e-4, "of the weights, also of losses", 0),
-        "SOLVER.WEIGHT_DECAY_BIAS": _float(5e-4, "of the biases", 0),
+        "SOLVER.MOMENTUM": _float(0.9, "of sgd", 0, 1, below=True),
+        "SOLVER.WEIGHT_DECAY": _float(5e-4, "of the weights, also of losses", 0, 1),
+        "SOLVER.WEIGHT_DECAY_BIAS": _float(5e-4, "of the biases", 0, 1),
         "SOLVER.SCHEDULE": _word("multistep", "of the learning rate", *sorted(SCHEDULES)),
         "SOLVER.STEPS": _many(
-            (40, 70), int, "multistep: first epochs, counted from 1, of the lowered rate"
+            (40, 70),
+            int,
+            "multistep: first epochs, counted from 1, of the lowered rate",
+            allowed=Range(1, MOST_COUNT),
         ),
-        "SOLVER.GAMMA": _float(0.1, "multistep: factor at each step"),
+        "SOLVER.GAMMA": _float(0.1, "multistep: factor at each step", 0, 1, above=True),
         "SOLVER.MIN_LR_FACTOR": _float(0.0, "cosine: last rate / BASE_LR", 0, 1),
-        "SOLVER.WARMUP_EPOCHS": _int(10, "epochs of a rising rate", 0),
+        "SOLVER.WARMUP_EPOCHS": _int(WARMUP_EPOCHS, "epochs of a rising rate", 0),
         "SOLVER.WARMUP_FACTOR": _float(0.01, "rate at the start of warm-up / BASE_LR", 0, 1),
         "SOLVER.PRECISION": _word(
             "auto",
@@ -248,7 +278,7 @@ def _solver_settings() -> dict[str, Setting]:
             "CUDA: operations that give the same bits each time, at some cost in speed; the CPU"
             " always does",
         ),
-        "SOLVER.CLIP_NORM": _float(0.0, "largest norm of the whole gradient; 0 is off", 0),
+        "SOLVER.CLIP_NORM": _float(0.0, "largest norm of the whole gradient; 0 is off", 0, 1e9),
         "SOLVER.ADVERSARIAL.ENABLED": _bool(
             False,
             "adversarial training (PGD, arXiv:1706.06083): part of each batch is replaced by images"
@@ -285,7 +315,7 @@ def _solver_settings() -> dict[str, Setting]:
 def _test_settings() -> dict[str, Setting]:
     return {
         "TEST.WEIGHT": _path("", "the checkpoint to test"),
-        "TEST.IMS_PER_BATCH": _int(128, "images at a time", 1),
+        "TEST.IMS_PER_BATCH": _int(128, "images at a time", 1, MOST_BATCH),
         "TEST.PRECISION": _word("fp32", "autocast in testing, as SOLVER.PRECISION", *PRECISIONS),
         "TEST.NECK_FEAT": _word(
             "after", "feature `after` or `before` the BNNeck", "after", "before"
@@ -332,8 +362,7 @@ def _attack_settings() -> dict[str, Setting]:
             float,
             "budgets in levels of an 8-bit pixel; empty is a preset's own, and 2, 4, 8 for"
             " everything else",
-            least=0,
-            most=255,
+            allowed=Range(0, 255),
         ),
         "ATTACK.SIDE": _word(
             "query",
@@ -342,7 +371,9 @@ def _attack_settings() -> dict[str, Setting]:
             "gallery",
         ),
         "ATTACK.NUM_QUERIES": _int(0, "evenly spaced part of the queries; 0 is all", 0),
-        "ATTACK.IMS_PER_BATCH": _int(64, "images at a time; random numbers do not depend on it", 1),
+        "ATTACK.IMS_PER_BATCH": _int(
+            64, "images at a time; random numbers do not depend on it", 1, MOST_BATCH
+        ),
         "ATTACK.PRECISION": _word(
             "fp32", "autocast while attacking and evaluating, as SOLVER.PRECISION", *PRECISIONS
         ),
@@ -352,7 +383,7 @@ def _attack_settings() -> dict[str, Setting]:
             "height, width of the pixels that are perturbed; the model's embedding resizes them."
             " 0, 0 is INPUT.SIZE_TEST",
             length=2,
-            least=0,
+            allowed=Range(0, MOST_PIXELS),
         ),
         "ATTACK.ON_GRID": _bool(
             True, "round attacked images to 8 bits, within the budget, before they are evaluated"
@@ -362,12 +393,12 @@ def _attack_settings() -> dict[str, Setting]:
             int,
             "numbers of steps at which attacks that take steps are run besides, at their largest"
             " budget; steps are 2.5 eps in all, and 0.1 eps at least",
-            least=1,
+            allowed=Range(1, 100_000),
         ),
         "ATTACK.CORRUPTIONS": _many(
             (), str, "natural corruptions, or `all`", choices=("all", *CORRUPTIONS.names())
         ),
-        "ATTACK.SEVERITIES": _many((1, 2, 3, 4, 5), int, "of the corruptions", least=1, most=5),
+        "ATTACK.SEVERITIES": _many((1, 2, 3, 4, 5), int, "of the corruptions", allowed=Range(1, 5)),
         "ATTACK.SANITY_QUERIES": _int(64, "evenly spaced queries that `--sanity` works on", 2),
         "ATTACK.SAVE_IMAGES": _int(
             0,

@@ -1,13 +1,17 @@
 """Config files: found, read, and put in the order in which they inherit."""
 
+import errno
+import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from reid.config.strict_yaml import YamlError, parse
 from reid.utils.errors import InputError, suggest
+from reid.utils.settings import check_path
 
+MOST_BYTES = 1 << 20  # the longest config has 6 KB
 # The shipped configs: beside the package in a clone, inside it in an installed wheel.
 SHIPPED = (Path(__file__).parents[1] / "_configs", Path(__file__).parents[2] / "configs")
 
@@ -21,8 +25,12 @@ def find_config(path: str | Path) -> Path:
     Raises:
         InputError: There is no such file; names the nearest shipped one.
     """
-    given = Path(path).expanduser()
-    if given.exists():
+    try:
+        check_path(str(path))
+    except ValueError as error:
+        raise InputError(f"the name of the config file {error}") from error
+    given = Path(os.path.expanduser(path))
+    if os.path.exists(given):
         return given
     for folder in SHIPPED:
         if not given.is_absolute() and (folder / given).is_file():
@@ -62,20 +70,36 @@ def read_chain(path: Path) -> list[tuple[str, Mapping[str, Any]]]:
 
 def _base(path: Path, name: str) -> Path:
     """Returns the file that ``path`` names as its base."""
-    beside = path.parent / Path(name).expanduser()
+    try:
+        check_path(name)
+    except ValueError as error:
+        raise InputError(f"{path}: _BASE_ {error}") from error
+    beside = path.parent / os.path.expanduser(name)
     shipped = [folder / name for folder in SHIPPED if (folder / name).is_file()]
-    return beside if beside.exists() or not shipped else shipped[0]
+    return beside if os.path.exists(beside) or not shipped else shipped[0]
 
 
 def _read_yaml(path: Path, asked_by: str) -> Mapping[str, Any]:
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = parse(_read_text(path))
     except (OSError, UnicodeDecodeError) as error:
         because = f", which {asked_by} names as _BASE_" if asked_by else ""
-        reason = getattr(error, "strerror", None) or str(error)
+        reason = getattr(error, "strerror", None) or f"it is no UTF-8 text: {error}"
         raise InputError(f"config file {path}{because} cannot be read: {reason}") from error
-    except yaml.YAMLError as error:
-        raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    except YamlError as error:
+        raise InputError(f"{path} {error}") from error
     if tree is not None and not isinstance(tree, dict):
         raise InputError(f"{path}: a config is KEY: value lines, got a {type(tree).__name__}")
     return tree or {}
+
+
+def _read_text(path: Path) -> str:
+    """Reads a text file; raises OSError for what is no file (a FIFO would wait for ever)."""
+    facts = path.stat()
+    if stat.S_ISDIR(facts.st_mode):
+        raise OSError(errno.EISDIR, "it is a folder")
+    if not stat.S_ISREG(facts.st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file")
+    if facts.st_size > MOST_BYTES:
+        raise OSError(errno.EFBIG, f"it has {facts.st_size} bytes, a config at most {MOST_BYTES}")
+    return path.read_text(encoding="utf-8")

@@ -1,17 +1,14 @@
 """A user's own parts: modules and files that are loaded before the config is checked."""
 
 import contextlib
-import hashlib
 import importlib
-import importlib.util
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 from reid.utils.errors import InputError
-
-PACKAGE = "reid_imports"  # files become modules below this name, so that they shadow nothing
+from reid.utils.part_files import module_name
 
 
 def load_parts(entries: tuple[str, ...], source: str) -> None:
@@ -28,7 +25,7 @@ def load_parts(entries: tuple[str, ...], source: str) -> None:
     for entry in entries:
         with _named(entry, source):
             if is_file(entry):
-                _load_file(Path(entry))
+                _load_file(entry)
             else:
                 _load_module(entry)
 
@@ -47,7 +44,7 @@ def resolved(entry: str, folder: Path) -> str:
     """
     if not is_file(entry):
         return entry
-    return str((folder / Path(entry).expanduser()).resolve())
+    return str((folder / os.path.expanduser(entry)).resolve())
 
 
 def imported_files(entries: tuple[str, ...]) -> dict[str, Path]:
@@ -78,27 +75,19 @@ def _named(entry: str, source: str) -> Iterator[None]:
         raise InputError(f"{source}: IMPORTS: {entry} cannot be imported: {error}") from error
 
 
-def _load_file(path: Path) -> None:
-    digest = hashlib.sha256(str(path).encode()).hexdigest()[:8]
-    name = f"{PACKAGE}.{path.stem}_{digest}"
-    if name in sys.modules:
-        return
-    if not path.is_file():
+def _load_file(path: str) -> None:
+    if not os.path.isfile(path):  # false, not an error, for a name that is too long
         raise InputError(f"the file {path} does not exist")
-    sys.modules.setdefault(PACKAGE, ModuleType(PACKAGE))
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
+    if not path.endswith(".py"):
         raise InputError(f"the file {path} is no Python file; its name must end in .py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
+    importlib.import_module(module_name(path))
 
 
 def _load_module(name: str) -> None:
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise InputError(
+            f"'{name}' is neither a module (my_lab.losses) nor a file (./parts/circle.py)"
+        )
     here = str(Path.cwd())
     if here not in sys.path:  # a command's own folder is there, the one it runs in is not
         sys.path.append(here)

@@ -5,16 +5,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from yacs.config import CfgNode
 
 from reid.config.checks import check_together
 from reid.config.defaults import as_cfg, known_settings
 from reid.config.files import find_config, read_chain
 from reid.config.imports import load_parts, resolved
+from reid.config.strict_yaml import YamlError, parse
 from reid.utils.errors import InputError, suggest
-from reid.utils.settings import Setting, literal
+from reid.utils.settings import Setting, literal, shown
 
+LONGEST_KEY = 100
 COMMAND_LINE = "command line"
 # key of an older version -> what to say
 RENAMED = {
@@ -108,7 +109,8 @@ def _fit(settings: Mapping[str, Setting], key: str, value: Any, source: str) -> 
             raise InputError(
                 f"{source}: {key} is a section, not a setting; it has {', '.join(inside)}"
             )
-        raise InputError(f"{source}: unknown key {key}{_nearest_key(settings, key)}")
+        word = key if len(key) <= LONGEST_KEY and key.isprintable() else shown(key)
+        raise InputError(f"{source}: unknown key {word}{_nearest_key(settings, word)}")
     try:
         fitted = settings[key].fit(value)
     except ValueError as error:
@@ -147,6 +149,6 @@ def _parse(text: str, setting: Setting) -> Any:
         unquoted = literal(text) if text[:1] in ("'", '"') else text
         return unquoted if isinstance(unquoted, str) else text
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
+        return parse(text)
+    except YamlError:
         return text

@@ -1,12 +1,16 @@
 """The table of all keys, for people, and a JSON Schema of them, for editors."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from tabulate import tabulate
 
+from reid.config.defaults import MOST_COUNT
+from reid.utils.checks import Range, number
 from reid.utils.errors import InputError
 from reid.utils.logs import write_text
 from reid.utils.settings import Setting
@@ -24,8 +28,12 @@ def as_text(settings: Mapping[str, Setting]) -> str:
     Args:
         settings: By dotted key.
     """
-    rows = [(key, _shown(s.default), _meaning(s)) for key, s in settings.items()]
-    return tabulate(rows, ("key", "default", "meaning"), maxcolwidths=[None, 30, 60])
+    # Not tabulate's maxcolwidths: it reads the text "False" as a truth value, and prints True.
+    rows = [
+        (key, fill(_shown(s.default), 30), _range(s), fill(_meaning(s), 60))
+        for key, s in settings.items()
+    ]
+    return tabulate(rows, ("key", "default", "range", "meaning"), disable_numparse=True)
 
 
 def as_markdown(settings: Mapping[str, Setting]) -> str:
@@ -34,12 +42,12 @@ def as_markdown(settings: Mapping[str, Setting]) -> str:
     Args:
         settings: By dotted key.
     """
-    lines = ["| key | default | meaning |", "|---|---|---|"]
+    lines = ["| key | default | range | meaning |", "|---|---|---|---|"]
     for key, setting in settings.items():
         default = _shown(setting.default)
         cell = f"`{default}`" if default else ""
         meaning = _meaning(setting).replace("|", "\\|")
-        lines.append(f"| `{key}` | {cell} | {meaning} |")
+        lines.append(f"| `{key}` | {cell} | {_range(setting)} | {meaning} |")
     return "\n".join(lines)
 
 
@@ -108,6 +116,25 @@ def _shown(value: object) -> str:
     return f"[{', '.join(map(str, value))}]" if isinstance(value, tuple) else str(value)
 
 
+def _range(setting: Setting) -> str:
+    """Returns the numbers that a setting allows, as an interval: a round bracket is left out."""
+    r = setting.allowed
+    if setting.item not in (int, float) or r == Range():
+        return ""
+    if not math.isfinite(r.most) or r.most >= MOST_COUNT:
+        return f"{'>' if r.above else '>='} {number(r.least)}"
+    return f"{'[('[r.above]}{number(r.least)}, {number(r.most)}{'])'[r.below]}"
+
+
+def _bounds(allowed: Range) -> dict[str, float]:
+    """Returns a range in the words of JSON Schema."""
+    words = {
+        "exclusiveMinimum" if allowed.above else "minimum": allowed.least,
+        "exclusiveMaximum" if allowed.below else "maximum": allowed.most,
+    }
+    return {word: bound for word, bound in words.items() if math.isfinite(bound)}
+
+
 def _meaning(setting: Setting) -> str:
     text = setting.meaning.replace("``", "`").removesuffix(".")
     if any(f"`{word}`" not in text for word in setting.choices):
@@ -117,13 +144,12 @@ def _meaning(setting: Setting) -> str:
 
 def _schema(setting: Setting) -> dict[str, Any]:
     item: dict[str, Any] = {"type": TYPES[setting.item]} if setting.item else {}
+    if setting.item in (int, float):
+        item |= _bounds(setting.allowed)
     if setting.item is float:  # YAML 1.1 takes 1e-4 for text
-        item = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^[-+.\deE]+$"}]}
+        item = {"anyOf": [item, {"type": "string", "pattern": r"^[-+.\deE]+$"}]}
     if setting.choices:
         item["enum"] = list(setting.choices)
-    if setting.item is int:
-        item |= {"minimum": setting.least} if setting.least is not None else {}
-        item |= {"maximum": setting.most} if setting.most is not None else {}
     found = item
     if setting.many:
         size = {"minItems": setting.length, "maxItems": setting.length} if setting.length else {}

@@ -6,6 +6,9 @@ from typing import Any
 import yaml
 from yacs.config import CfgNode
 
+from reid.config.strict_yaml import YamlError, parse
+from reid.utils.errors import InputError
+
 
 def leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yields (dotted key, value) of every setting.
@@ -47,5 +50,15 @@ def dump(cfg: CfgNode) -> str:
 
 
 def parse_dump(text: str) -> CfgNode:
-    """Reads the text of a saved config as it is, without checks: for comparing with another."""
-    return CfgNode(yaml.safe_load(text))
+    """Reads the text of a saved config as it is, without its keys: for comparing with another.
+
+    Raises:
+        InputError: The text is no YAML, or no config.
+    """
+    try:
+        tree = parse(text)
+    except YamlError as error:
+        raise InputError(f"the saved config {error}") from error
+    if not isinstance(tree, dict):
+        raise InputError(f"the saved config is no KEY: value lines, but a {type(tree).__name__}")
+    return CfgNode(tree)

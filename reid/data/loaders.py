@@ -17,7 +17,10 @@ from torch.utils.data import DataLoader, Dataset
 from reid.data.images import read_rgb
 from reid.data.records import Records
 from reid.data.samplers import SeededIndex
-from reid.utils import distributed
+from reid.utils import (
+    distributed,
+    part_files,  # noqa: F401 - a worker that is not forked finds a user's own parts by it
+)
 from reid.utils.batch import Batch
 from reid.utils.checks import check_count
 from reid.utils.errors import InputError

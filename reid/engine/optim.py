@@ -9,7 +9,8 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from reid.utils.errors import unknown
+from reid.utils.checks import Range, check_choice, check_count, check_range
+from reid.utils.errors import ArgumentError
 
 Groups = list[dict[str, Any]]
 
@@ -64,13 +65,14 @@ def build_optimizer(name: str, groups: Groups, momentum: float = 0.9) -> Optimiz
     Args:
         name: ``adam``, ``adamw`` or ``sgd``.
         groups: Groups of parameters, from :func:`parameter_groups`.
-        momentum: Momentum of sgd; the others do not use it.
+        momentum: Momentum of sgd, in [0, 1); the others do not use it.
 
     Raises:
-        InputError: The name is unknown.
+        ArgumentError: The name is unknown, or the momentum is outside its range.
     """
-    if name not in OPTIMIZERS:
-        raise unknown("optimizer", name, OPTIMIZERS)
+    check_choice("name", name, OPTIMIZERS)
+    if momentum not in Range(0, 1, below=True):
+        raise ArgumentError("momentum", f"must be {Range(0, 1, below=True)}, got {momentum}")
     optimizer = OPTIMIZERS[name](groups, momentum)
     for group in optimizer.param_groups:
         group["initial_lr"] = group["lr"]
@@ -90,12 +92,12 @@ class Schedule:
         max_epochs: Length of the run in epochs.
         warmup_epochs: Length W of the warm-up in epochs; 0 is none.
         warmup_factor: Factor f from which the warm-up rises.
-        steps: First epochs of each lowered rate, for "multistep".
-        gamma: Factor at each of these steps, for "multistep".
-        min_factor: Factor of the last epoch, for "cosine".
+        steps: First epochs of each lowered rate, rising, for "multistep".
+        gamma: Factor at each of these steps, in (0, 1], for "multistep".
+        min_factor: Factor of the last epoch, in [0, 1], for "cosine".
 
     Raises:
-        InputError: The name is unknown.
+        ArgumentError: The name is unknown, or a value is outside its range.
     """
 
     def __init__(
@@ -108,8 +110,14 @@ class Schedule:
         gamma: float = 0.1,
         min_factor: float = 0.0,
     ) -> None:
-        if name not in SCHEDULES:
-            raise unknown("schedule", name, SCHEDULES)
+        check_choice("name", name, SCHEDULES)
+        check_count("max_epochs", max_epochs)
+        check_count("warmup_epochs", warmup_epochs, least=0)
+        check_range("warmup_factor", warmup_factor, 0, 1)
+        check_range("gamma", gamma, 0, 1, above=True)
+        check_range("min_factor", min_factor, 0, 1)
+        if list(steps) != sorted(set(steps)):
+            raise ArgumentError("steps", f"must rise, got {tuple(steps)}")
         self.main = SCHEDULES[name]
         self.max_epochs = max_epochs
         self.warmup_epochs = warmup_epochs

@@ -1,7 +1,9 @@
 """What a run writes besides its weights: metrics.jsonl and TensorBoard's events."""
 
+import re
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from torch import Tensor
@@ -9,6 +11,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 from reid.utils import distributed
 from reid.utils.logs import MetricsLog, make_dir
+
+EVENTS = re.compile(r"events\.out\.tfevents\.(\d{10})(\..*)")  # seconds since 1970, then the rest
 
 
 class RunWriter:
@@ -60,5 +64,30 @@ def open_writer(folder: Path, last_epoch: int) -> Iterator[RunWriter]:
         yield RunWriter()
         return
     metrics = MetricsLog(make_dir(folder) / "metrics.jsonl", last_epoch)
+    keep_order(folder / "tensorboard", int(time.time()))
     with SummaryWriter(str(folder / "tensorboard"), purge_step=last_epoch + 1) as board:
         yield RunWriter(metrics, board)
+
+
+def keep_order(folder: Path, now: int) -> None:
+    """Renames event files whose time stamp is not before ``now``, so that a new one is the last.
+
+    TensorBoard reads the files of a run in the order of their names, which begin with the time.
+    Each file opens with the epoch from which it takes the place of what was read before. Where the
+    clock was set back, the new file would be read first, and the older one would then remove the
+    new epochs.
+
+    Args:
+        folder: Folder of the event files; it may be missing.
+        now: Time stamp of the file that comes next, in seconds since 1970.
+    """
+    limit = now - 1
+    for file in sorted(folder.glob("events.out.tfevents.*"), reverse=True):
+        match = EVENTS.fullmatch(file.name)
+        if match is None:
+            continue
+        stamp = min(int(match[1]), limit)
+        if stamp < int(match[1]):
+            with suppress(OSError):  # on Windows a file that TensorBoard reads cannot be renamed
+                file.rename(file.with_name(f"events.out.tfevents.{stamp:010d}{match[2]}"))
+            limit = stamp - 1  # the next older one stays before it

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
 from reid.evaluation.counting import Matches
 from reid.evaluation.expansion import average_query_expansion, check_expansion, l2_normalize
@@ -9,7 +10,7 @@ from reid.evaluation.features import Features, pictures_of
 from reid.evaluation.protocol import CROSS_CAMERA, check_protocol
 from reid.evaluation.ranking import CHUNK, Ranking, evaluate_features
 from reid.evaluation.rerank import check_re_ranking, evaluate_reranked
-from reid.utils.checks import check_count, check_range
+from reid.utils.checks import Count, Probability, Range, check_count, check_range
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,9 @@ class ReRanking:
         lambda_value: Weight of the original distance, in [0, 1].
     """
 
-    k1: int = 20
-    k2: int = 6
-    lambda_value: float = 0.3
+    k1: Count = 20
+    k2: Count = 6
+    lambda_value: Probability = 0.3
 
     def __post_init__(self) -> None:
         check_count("k1", self.k1)
@@ -42,8 +43,8 @@ class Expansion:
             weight.
     """
 
-    k: int = 5
-    alpha: float = 3.0
+    k: Count = 5
+    alpha: Annotated[float, Range(0, 100)] = 3.0
 
     def __post_init__(self) -> None:
         check_count("k", self.k, least=0)

@@ -1,10 +1,12 @@
 """Identity classification."""
 
+from typing import Annotated
+
 from torch import Tensor
 from torch.nn import functional as F
 
 from reid.losses.registry import LOSSES, Loss
-from reid.utils.checks import check_range
+from reid.utils.checks import Range, check_range
 
 
 @LOSSES.register("ce")
@@ -24,7 +26,7 @@ class CrossEntropy(Loss):
 
     consumes = "logits"
 
-    def __init__(self, label_smoothing: float = 0.1) -> None:
+    def __init__(self, label_smoothing: Annotated[float, Range(0, 1, below=True)] = 0.1) -> None:
         super().__init__()
         check_range("label_smoothing", label_smoothing, 0, 1)
         self.label_smoothing = label_smoothing

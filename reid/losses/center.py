@@ -5,7 +5,7 @@ from torch import Tensor
 
 from reid.losses.registry import LOSSES, Loss
 from reid.utils import distributed
-from reid.utils.checks import check_range
+from reid.utils.checks import Share, check_range
 
 
 @LOSSES.register("center")
@@ -34,7 +34,7 @@ class CenterLoss(Loss):
     consumes = "feat"
     centers: Tensor
 
-    def __init__(self, num_classes: int, feat_dim: int, lr: float = 0.5) -> None:
+    def __init__(self, num_classes: int, feat_dim: int, lr: Share = 0.5) -> None:
         super().__init__()
         check_range("lr", lr, 0)
         self.lr = lr

@@ -32,7 +32,7 @@ class Criterion(nn.Module):
 
     Raises:
         ArgumentError: There is no loss, a loss is named "total" or consumes something else; the
-            number of weights differs, or a weight is negative or not finite.
+            number of weights differs, or a weight is negative or not finite, or all are 0.
     """
 
     def __init__(self, losses: Mapping[str, nn.Module], weights: Sequence[float]) -> None:
@@ -50,6 +50,8 @@ class Criterion(nn.Module):
                 raise ArgumentError(
                     "weights", f"must be finite and at least 0, got {weight} for loss '{name}'"
                 )
+        if not any(weights):
+            raise ArgumentError("weights", f"must not all be 0, got {tuple(weights)}")
         self.weights = tuple(weights)
         self.consumes = {name: _source(name, loss) for name, loss in losses.items()}
         self.losses = nn.ModuleDict(losses)

@@ -1,12 +1,14 @@
 """Metric learning on the hardest pairs of a batch."""
 
+from typing import Annotated
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from reid.losses.registry import LOSSES, Loss
 from reid.utils import distributed
-from reid.utils.checks import check_range
+from reid.utils.checks import Range, check_range
 
 
 @LOSSES.register("triplet")
@@ -33,7 +35,10 @@ class BatchHardTriplet(Loss):
     needs_pairs = True
 
     def __init__(
-        self, margin: float = 0.3, soft_margin: bool = False, gather: bool = False
+        self,
+        margin: Annotated[float, Range(0, 1000)] = 0.3,
+        soft_margin: bool = False,
+        gather: bool = False,
     ) -> None:
         super().__init__()
         check_range("margin", margin, 0)

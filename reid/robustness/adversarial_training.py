@@ -1,12 +1,14 @@
 """Adversarial training: replaces some images of each batch by images that mislead the model."""
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 
 from reid.evaluation.features import eval_mode
 from reid.robustness.attacks.ascent import ascend
 from reid.robustness.ball import LEVELS, Linf
-from reid.utils.checks import check_count, check_range
+from reid.utils.checks import Count, Range, Share, StepSize, check_count, check_range
 
 
 class AdversarialTraining:
@@ -32,7 +34,11 @@ class AdversarialTraining:
     """
 
     def __init__(
-        self, eps_255: float = 4.0, step: float = 0.4, steps: int = 4, share: float = 0.5
+        self,
+        eps_255: Annotated[float, Range(0, 255, above=True)] = 4.0,
+        step: StepSize = 0.4,
+        steps: Count = 4,
+        share: Share = 0.5,
     ) -> None:
         check_range("eps_255", eps_255, 0, 255)
         check_range("step", step, 0)

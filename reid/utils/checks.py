@@ -2,8 +2,60 @@
 
 import math
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Annotated, TypeAlias
 
 from reid.utils.errors import ArgumentError, suggest
+
+
+@dataclass(frozen=True)
+class Range:
+    """The finite numbers between two bounds.
+
+    In the annotation of an argument, ``p: Annotated[float, Range(0, 1)]``, it is what a config may
+    say there; of a tuple it holds for each item.
+
+    Attributes:
+        least: Lower bound; -inf is none.
+        most: Upper bound; inf is none.
+        above: Whether the lower bound itself is left out.
+        below: Whether the upper bound itself is left out.
+    """
+
+    least: float = -math.inf
+    most: float = math.inf
+    above: bool = False
+    below: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        high_enough = self.least < value if self.above else self.least <= value
+        low_enough = value < self.most if self.below else value <= self.most
+        return math.isfinite(value) and high_enough and low_enough
+
+    def __str__(self) -> str:
+        bounds = []
+        if math.isfinite(self.least):
+            bounds.append(f"{'more than' if self.above else 'at least'} {number(self.least)}")
+        if math.isfinite(self.most):
+            bounds.append(f"{'less than' if self.below else 'at most'} {number(self.most)}")
+        return " and ".join(bounds)
+
+
+def number(value: float) -> str:
+    """Writes a bound in full where it is a whole number, and short otherwise."""
+    return str(int(value)) if value == int(value) and abs(value) < 1e15 else f"{value:g}"
+
+
+# What a config may say of arguments that many parts have.
+Probability: TypeAlias = Annotated[float, Range(0, 1)]
+Share: TypeAlias = Annotated[float, Range(0, 1, above=True)]  # 0 would do nothing
+DropRate: TypeAlias = Annotated[float, Range(0, 1, below=True)]  # at 1 nothing would be left
+Area: TypeAlias = Annotated[tuple[float, float], Range(0, 1, above=True)]
+Aspect: TypeAlias = Annotated[tuple[float, float], Range(0, 1000, above=True)]
+Steps: TypeAlias = Annotated[int, Range(0, 100_000)]
+Count: TypeAlias = Annotated[int, Range(1, 100_000)]
+Seed: TypeAlias = Annotated[int, Range(0, 2**63 - 1)]
+StepSize: TypeAlias = Annotated[float, Range(0, 100, above=True)]
 
 
 def check_range(
@@ -18,12 +70,9 @@ def check_range(
         most: Upper bound.
         above: Whether the value must be larger than ``least``, not only as large.
     """
-    if math.isfinite(value) and (least < value if above else least <= value) and value <= most:
-        return
-    low = f"more than {least:g}" if above else f"at least {least:g}"
-    bounds = [low] if math.isfinite(least) else []
-    bounds += [f"at most {most:g}"] if math.isfinite(most) else []
-    raise ArgumentError(name, f"must be {' and '.join(bounds) or 'a finite number'}, got {value}")
+    allowed = Range(least, most, above)
+    if value not in allowed:
+        raise ArgumentError(name, f"must be {str(allowed) or 'a finite number'}, got {value}")
 
 
 def check_probability(name: str, value: float) -> None:

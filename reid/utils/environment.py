@@ -13,6 +13,7 @@ import torch
 
 import reid
 from reid.utils import distributed
+from reid.utils.checks import check_choice
 from reid.utils.errors import ArgumentError, InputError
 
 _DEVICES = "auto, cpu, cuda, or one CUDA device such as cuda:1"
@@ -69,7 +70,11 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype | None:
     Args:
         name: One of :data:`PRECISIONS`, or ``auto``.
         device: Device of the model.
+
+    Raises:
+        ArgumentError: The name is unknown.
     """
+    check_choice("name", name, (*PRECISIONS, "auto"))
     if name != "auto":
         return PRECISIONS[name]
     if device.type == "cuda":

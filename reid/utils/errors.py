@@ -16,7 +16,8 @@ class InputError(ValueError):
 
     def __init__(self, message: str) -> None:
         # A DataLoader re-raises a worker's exception with the worker's traceback as the message.
-        if caught := re.match(r"Caught (\w+) in DataLoader worker", message):
+        caught = re.match(r"Caught (\w+) in DataLoader worker", message)
+        if caught:
             message = message.rsplit(f"{caught[1]}: ", 1)[-1].strip()
         super().__init__(message)
 
@@ -32,9 +33,11 @@ class ArgumentError(InputError):
         problem: The rest of the sentence: ``must be at least 2, got 1``.
     """
 
-    def __init__(self, argument: str, problem: str) -> None:
-        super().__init__(f"{argument} {problem}")
+    def __init__(self, argument: str, problem: str = "") -> None:
+        super().__init__(f"{argument} {problem}" if problem else argument)
         self.argument, self.problem = argument, problem
+        if not problem:  # a DataLoader re-raises a worker's error with one argument, the message
+            self.argument, _, self.problem = str(self).partition(" ")
 
 
 def suggest(word: str, known: Iterable[str]) -> str:

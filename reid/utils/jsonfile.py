@@ -31,7 +31,8 @@ def read_json(path: Path, what: str, max_bytes: int = MAX_BYTES) -> Any:
             raise InputError(f"{path} is {kind}; name a JSON file with {what}")
         if found.st_size > max_bytes:
             raise InputError(
-                f"{path} has {found.st_size} bytes, {what} has at most {max_bytes} bytes: another file?"
+                f"{path} has {found.st_size} bytes, {what} has at most {max_bytes} bytes: another"
+                " file?"
             )
         with path.open("rb") as file:
             content = file.read(max_bytes)

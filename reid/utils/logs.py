@@ -4,12 +4,12 @@ import contextlib
 import json
 import logging
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from reid.utils import distributed
+from reid.utils.console import ConsoleHandler, LogFileHandler
 from reid.utils.errors import InputError
 
 
@@ -42,10 +42,8 @@ def get_logger(output_dir: Path, name: str) -> logging.Logger:
     if not distributed.is_main():
         logger.addHandler(logging.NullHandler())
         return logger
-    for handler in (
-        logging.StreamHandler(sys.stdout),
-        logging.FileHandler(output_dir / f"{name}.log", encoding="utf-8"),
-    ):
+    file = output_dir / f"{name}.log"
+    for handler in (ConsoleHandler(file), LogFileHandler(file)):
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
         logger.addHandler(handler)
     return logger

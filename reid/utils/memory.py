@@ -6,12 +6,14 @@ from pathlib import Path
 
 MEMINFO = Path("/proc/meminfo")
 CGROUP = Path("/sys/fs/cgroup")
+UNKNOWN = 2**63  # more than any machine has, so that nothing is refused for it
 
 
 def free_memory(meminfo: Path = MEMINFO, cgroup: Path = CGROUP) -> int:
     """Returns the bytes of memory that this process may still take.
 
     This is what Linux calls available; file caches count as available, since they can be dropped.
+    On Windows it is not known, and the result is :data:`UNKNOWN`.
     It is less if the process runs in a control group with a lower limit, as in a container.
 
     Args:
@@ -38,8 +40,10 @@ def _available(meminfo: Path) -> int:
                 return int(line.split()[1]) * 1024
     except OSError:
         pass
-    # Not Linux: an upper bound is all that the standard library knows.
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:  # macOS: an upper bound is all that the standard library knows
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf: nothing is known
+        return UNKNOWN
 
 
 def _free_in_group(cgroup: Path) -> int:
@@ -48,6 +52,6 @@ def _free_in_group(cgroup: Path) -> int:
         used = int((cgroup / "memory.current").read_text(encoding="ascii"))
         facts = (cgroup / "memory.stat").read_text(encoding="ascii").split()
         droppable = int(facts[facts.index("inactive_file") + 1])
-        return 2**63 if limit == "max" else max(0, int(limit) - used + droppable)
+        return UNKNOWN if limit == "max" else max(0, int(limit) - used + droppable)
     except (OSError, ValueError):  # no control group, or one of version 1
-        return 2**63
+        return UNKNOWN

@@ -15,8 +15,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from reid.utils.checks import Range
 from reid.utils.errors import suggest
 
+MOST_FLOAT = 3.4028235e38  # of 32 bits, in which networks compute
+MOST_INT = 2**63 - 1
+ANY_NUMBER = Range()
+TOO_LARGE = " that 32 bits can hold"
+TOO_LARGE = " that 32 bits can hold"
+LONGEST_PATH = 4000  # bytes; Linux takes 4095, and folders and names are put behind it
+LONGEST_NAME = 255  # bytes of one part of a path, on every file system in use
+SHOWN = 80  # characters of a bad value in a message
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 SCALARS = (bool, int, float, str)
 WORDS: dict[type | None, str] = {
     bool: "true or false",
@@ -39,8 +49,7 @@ class Setting:
         length: Number of items; 0 is any number.
         optional: Whether None is a value.
         choices: The values that are known; empty where all are.
-        least: Smallest value.
-        most: Largest value.
+        allowed: The numbers that are allowed; each item of a tuple is in it.
         path: Whether it names a file or a folder, in which ``~`` stands for the home folder.
         meaning: What it does, for a reader.
     """
@@ -51,8 +60,7 @@ class Setting:
     length: int = 0
     optional: bool = False
     choices: Sequence[str] = ()
-    least: float | None = None
-    most: float | None = None
+    allowed: Range = ANY_NUMBER
     path: bool = False
     meaning: str = ""
 
@@ -74,37 +82,86 @@ class Setting:
         items = value if isinstance(value, list | tuple) else (value,)
         fitted = tuple(self._fit_item(item) for item in items)
         if self.length and len(fitted) != self.length:
-            raise ValueError(f"must have {self.length} values, got {fitted}")
+            raise ValueError(f"must have {self.length} values, got {shown(fitted)}")
         return fitted
 
     def _fit_item(self, value: Any) -> Any:
         converted = _convert(value, self.item)
-        if isinstance(converted, str) and self.choices and converted not in self.choices:
-            raise ValueError(
-                f"has the unknown value '{converted}'{suggest(converted, self.choices) or '.'}"
-                f" Known: {', '.join(self.choices)}"
-            )
-        too_small = self.least is not None and converted < self.least
-        if too_small or (self.most is not None and converted > self.most):
-            bounds = [f"at least {self.least}"] if self.least is not None else []
-            bounds += [f"at most {self.most}"] if self.most is not None else []
-            raise ValueError(f"must be {' and '.join(bounds)}, got {value}")
+        if isinstance(converted, str):
+            self._check_text(converted)
+        elif not isinstance(converted, bool) and converted not in self.allowed:
+            raise ValueError(f"must be {self.allowed}, got {shown(value)}")
         return converted
+
+    def _check_text(self, text: str) -> None:
+        check_line(text)
+        if self.choices and text not in self.choices:
+            mend = suggest(text[:SHOWN], self.choices) or "."
+            raise ValueError(
+                f"has the unknown value '{text[:SHOWN]}'{mend} Known: {', '.join(self.choices)}"
+            )
+        if self.path:
+            check_path(text)
+            if self.default and not text:
+                raise ValueError("is empty; '.' is the folder in which the command runs")
+
+
+def check_line(text: str) -> None:
+    """Raises ValueError, which goes on behind a name, for text with control characters."""
+    if CONTROL.search(text):
+        raise ValueError(f"must be text without control characters, got {shown(text)}")
+
+
+def check_path(text: str) -> None:
+    """Raises ValueError, which goes on behind a name, for a path that no file system takes."""
+    check_line(text)
+    size = len(text.encode(errors="surrogateescape"))
+    if size > LONGEST_PATH:
+        raise ValueError(f"has {size} bytes, a path has at most {LONGEST_PATH}: {shown(text)}")
+    for part in re.split(r"[/\\]", text):
+        size = len(part.encode(errors="surrogateescape"))
+        if size > LONGEST_NAME:
+            raise ValueError(
+                f"has a part of {size} bytes, a name has at most {LONGEST_NAME}: {shown(text)}"
+            )
+
+
+def shown(value: object) -> str:
+    """Returns a value as a message shows it: on one line, and cut off where it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python does not write out whole numbers of more than 4300 digits
+        return "a whole number of thousands of digits"
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def _convert(value: Any, item: type | None) -> Any:
     if item is bool and isinstance(value, int) and value in (0, 1):
         return bool(value)
     if item is float and isinstance(value, int | float | str) and not isinstance(value, bool):
-        try:
-            number = float(value)
-        except ValueError:
-            number = math.nan
-        if math.isfinite(number):
-            return number
-    elif type(value) is item or (item is None and isinstance(value, SCALARS)):
-        return value
-    raise ValueError(f"must be {WORDS[item]}, got {value!r}")
+        return _to_float(value)
+    if type(value) is not item and not (item is None and isinstance(value, SCALARS)):
+        raise ValueError(f"must be {WORDS[item]}, got {shown(value)}")
+    if isinstance(value, float):
+        return _to_float(value)
+    if isinstance(value, int) and abs(value) > MOST_INT:
+        raise ValueError(f"must be a whole number below 2**63, got {shown(value)}")
+    return value
+
+
+def _to_float(value: int | float | str) -> float:
+    limit = ""
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number
+        number = math.nan
+        limit = TOO_LARGE
+    except ValueError:
+        number = math.nan
+    if abs(number) <= MOST_FLOAT:
+        return number
+    limit = TOO_LARGE if math.isfinite(number) else limit
+    raise ValueError(f"must be a number{limit}, got {shown(value)}")
 
 
 def literal(text: str) -> Any:
@@ -163,6 +220,7 @@ def _setting(parameter: inspect.Parameter, hint: Any, meaning: str) -> Setting:
         length=int(found.get("length", 0)),
         optional=default is None or bool(found.get("optional")),
         choices=tuple(found.get("choices", ())),
+        allowed=found.get("allowed", ANY_NUMBER),
         meaning=meaning,
     )
 
@@ -178,7 +236,8 @@ def _from_hint(hint: Any) -> dict[str, Any]:
     """Reads an annotation; an empty dict says that it tells nothing."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Annotated:
-        return _from_hint(args[0])
+        ranges = [extra for extra in args[1:] if isinstance(extra, Range)]
+        return _from_hint(args[0]) | ({"allowed": ranges[0]} if ranges else {})
     if origin in (typing.Union, types.UnionType):
         inner = [arg for arg in args if arg is not types.NoneType]
         found = _from_hint(inner[0]) if len(inner) == 1 else {}
@@ -204,7 +263,8 @@ def _hints(component: Callable[..., Any]) -> dict[str, Any]:
     function = plain(component)
     try:
         return typing.get_type_hints(
-            vars(function).get("__init__", function) if isinstance(function, type) else function
+            vars(function).get("__init__", function) if isinstance(function, type) else function,
+            include_extras=True,
         )
     except (NameError, TypeError, AttributeError):  # a name that exists for a type checker only
         return {}

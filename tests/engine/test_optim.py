@@ -1,11 +1,14 @@
 """Learning rates stated epoch by epoch; parameter groups."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
 
 from reid.engine.optim import OPTIMIZERS, Schedule, build_optimizer, parameter_groups
-from reid.utils.errors import InputError
+from reid.utils.environment import choose_precision
+from reid.utils.errors import ArgumentError
 
 
 @pytest.mark.parametrize(
@@ -71,11 +74,34 @@ def test_every_optimizer_moves_the_parameters_against_the_gradient(name: str) ->
     assert torch.allclose(model.weight, before - 0.01, atol=1e-4)
 
 
-def test_unknown_names_are_errors() -> None:
-    with pytest.raises(InputError, match="did you mean 'adam'"):
-        build_optimizer("adm", parameter_groups(nn.Linear(1, 1), 1, 0))
-    with pytest.raises(InputError, match="did you mean 'cosine'"):
-        Schedule("cosin", 1)
+@pytest.mark.parametrize(
+    ("work", "says"),
+    [
+        (
+            lambda: build_optimizer("adm", []),
+            "name has the unknown value 'adm'; did you mean 'adam'",
+        ),
+        (
+            lambda: build_optimizer("sgd", [], 1.0),
+            "momentum must be at least 0 and less than 1, got",
+        ),
+        (lambda: Schedule("cosin", 1), "name has the unknown value 'cosin'; did you mean 'cosine'"),
+        (lambda: Schedule("cosine", 0), "max_epochs must be a whole number of at least 1, got 0"),
+        (lambda: Schedule("cosine", 1, -1), "warmup_epochs must be a whole number of at least 0"),
+        (lambda: Schedule("cosine", 1, 0, 2.0), "warmup_factor must be at least 0 and at most 1"),
+        (lambda: Schedule("multistep", 9, steps=(3, 3)), "steps must rise, got (3, 3)"),
+        (lambda: Schedule("multistep", 9, gamma=-1.0), "gamma must be more than 0 and at most 1"),
+        (
+            lambda: Schedule("cosine", 9, min_factor=1.5),
+            "min_factor must be at least 0 and at most",
+        ),
+        (lambda: choose_precision("fp8", torch.device("cpu")), "name has the unknown value 'fp8'"),
+    ],
+)
+def test_bad_arguments_are_named(work: Callable[[], object], says: str) -> None:
+    with pytest.raises(ArgumentError) as caught:
+        work()
+    assert str(caught.value).startswith(says)
 
 
 def test_the_parameters_of_losses_are_a_group_with_a_rate_of_its_own() -> None:

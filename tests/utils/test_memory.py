@@ -1,10 +1,11 @@
 """Free memory: the system's word, or the control group's where that is less."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from reid.utils.memory import as_gib, free_disk, free_memory
+from reid.utils.memory import UNKNOWN, as_gib, free_disk, free_memory
 
 
 def meminfo(folder: Path, available: int) -> Path:
@@ -49,3 +50,11 @@ def test_the_machine_at_hand_has_some() -> None:
 def test_sizes_are_written_for_a_reader() -> None:
     assert as_gib(3 * 2**30) == "3.00 GiB"
     assert as_gib(2**20) == "1.0 MiB"
+
+
+def test_on_windows_nothing_is_known_and_nothing_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(os, "sysconf")
+    assert free_memory(Path("nowhere"), Path("nowhere")) == UNKNOWN > 2**60
+    assert free_memory() > 0

@@ -6,6 +6,7 @@ from typing import Literal
 
 import pytest
 
+from reid.utils.checks import Range
 from reid.utils.settings import Setting, argument_meanings, settings_of
 
 
@@ -114,7 +115,7 @@ def test_values_that_do_not_fit(name: str, value: object, says: str) -> None:
 
 
 def test_bounds_hold_for_each_item() -> None:
-    setting = Setting((1,), int, many=True, least=1, most=5)
+    setting = Setting((1,), int, many=True, allowed=Range(1, 5))
     assert setting.fit([1, 5]) == (1, 5)
     with pytest.raises(ValueError, match="must be at least 1 and at most 5, got 6"):
         setting.fit([1, 6])

@@ -1,5 +1,7 @@
 """One random rectangle of the image is overwritten."""
 
+from typing import Annotated
+
 import numpy as np
 
 from reid.data.augmentation.arrays import Pixels, constant, inside, where
@@ -7,7 +9,15 @@ from reid.data.augmentation.base import Augmentation, Row
 from reid.data.augmentation.rectangle import AREA, ASPECT, NO_BOX, draw_rectangle
 from reid.data.augmentation.registry import AUGMENTATIONS
 from reid.data.images import UInt8Image
-from reid.utils.checks import check_interval, check_probability, check_range
+from reid.utils.checks import (
+    Area,
+    Aspect,
+    Probability,
+    Range,
+    check_interval,
+    check_probability,
+    check_range,
+)
 
 
 @AUGMENTATIONS.register("erasing")
@@ -35,10 +45,10 @@ class RandomErasing(Augmentation):
     def __init__(
         self,
         size: tuple[int, int],
-        prob: float = 0.5,
-        area: tuple[float, float] = AREA,
-        aspect: tuple[float, float] = ASPECT,
-        fill: tuple[float, float, float] = (0.485, 0.456, 0.406),
+        prob: Probability = 0.5,
+        area: Area = AREA,
+        aspect: Aspect = ASPECT,
+        fill: Annotated[tuple[float, float, float], Range(0, 1)] = (0.485, 0.456, 0.406),
     ) -> None:
         check_probability("prob", prob)
         check_interval("area", area, most=1)

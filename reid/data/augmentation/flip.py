@@ -7,7 +7,7 @@ from reid.data.augmentation.arrays import Pixels, arange, where
 from reid.data.augmentation.base import Augmentation, Row
 from reid.data.augmentation.registry import AUGMENTATIONS
 from reid.data.images import UInt8Image
-from reid.utils.checks import check_probability
+from reid.utils.checks import Probability, check_probability
 
 GRAIN = 1 << 15  # elements; torch starts threads only for larger tensors
 
@@ -28,7 +28,7 @@ class Flip(Augmentation):
     moves = True
     draw_order = 0
 
-    def __init__(self, prob: float = 0.5) -> None:
+    def __init__(self, prob: Probability = 0.5) -> None:
         check_probability("prob", prob)
         self.prob = prob
 

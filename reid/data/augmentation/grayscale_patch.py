@@ -8,7 +8,7 @@ from reid.data.augmentation.fast import compiled_loops
 from reid.data.augmentation.rectangle import AREA, ASPECT, NO_BOX, draw_rectangle
 from reid.data.augmentation.registry import AUGMENTATIONS
 from reid.data.images import UInt8Image
-from reid.utils.checks import check_interval, check_probability
+from reid.utils.checks import Area, Aspect, Probability, check_interval, check_probability
 
 
 @AUGMENTATIONS.register("grayscale_patch")
@@ -36,9 +36,9 @@ class GrayscalePatch(Augmentation):
     def __init__(
         self,
         size: tuple[int, int],
-        prob: float = 0.0,
-        area: tuple[float, float] = AREA,
-        aspect: tuple[float, float] = ASPECT,
+        prob: Probability = 0.0,
+        area: Area = AREA,
+        aspect: Aspect = ASPECT,
     ) -> None:
         check_probability("prob", prob)
         check_interval("area", area, most=1)

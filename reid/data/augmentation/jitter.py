@@ -1,5 +1,7 @@
 """Light, contrast and colour that vary."""
 
+from typing import Annotated
+
 import numpy as np
 
 from reid.data.augmentation.arrays import ONE, Pixels, as_int32, as_uint8, blend, luma
@@ -7,7 +9,7 @@ from reid.data.augmentation.base import Augmentation, Row
 from reid.data.augmentation.fast import compiled_loops
 from reid.data.augmentation.registry import AUGMENTATIONS
 from reid.data.images import UInt8Image
-from reid.utils.checks import check_probability, check_range
+from reid.utils.checks import Probability, Range, check_probability, check_range
 
 
 @AUGMENTATIONS.register("jitter")
@@ -32,7 +34,9 @@ class Jitter(Augmentation):
     draw_order = 3
 
     def __init__(
-        self, prob: float = 0.0, jitter: tuple[float, float, float] = (0.15, 0.15, 0.1)
+        self,
+        prob: Probability = 0.0,
+        jitter: Annotated[tuple[float, float, float], Range(0, 1)] = (0.15, 0.15, 0.1),
     ) -> None:
         check_probability("prob", prob)
         for most in jitter:

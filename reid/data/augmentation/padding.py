@@ -1,12 +1,14 @@
 """A window that is shifted at random."""
 
+from typing import Annotated
+
 import numpy as np
 
 from reid.data.augmentation.arrays import Pixels, arange
 from reid.data.augmentation.base import Augmentation, Row
 from reid.data.augmentation.registry import AUGMENTATIONS
 from reid.data.images import UInt8Image
-from reid.utils.checks import check_count
+from reid.utils.checks import Range, check_count
 
 
 @AUGMENTATIONS.register("padding")
@@ -24,7 +26,7 @@ class PadAndCrop(Augmentation):
     moves = True
     draw_order = 1
 
-    def __init__(self, padding: int = 10) -> None:
+    def __init__(self, padding: Annotated[int, Range(0, 1000)] = 10) -> None:
         check_count("padding", padding, least=0)
         self.padding = padding
         self.neutral = (padding, padding)

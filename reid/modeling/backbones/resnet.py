@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from functools import partial
+from typing import Annotated
 
 from torch import Tensor, nn
 
 from reid.modeling.backbones.registry import BACKBONES
+from reid.utils.checks import Range
 from reid.utils.errors import ArgumentError
 
 
@@ -26,7 +28,7 @@ class ResNet(nn.Module):
     stages = ("conv1", "stem", "layer1", "layer2", "layer3", "layer4")
     fresh = ("conv1",)  # its output may be written to: a convolution does not need it backward
 
-    def __init__(self, depth: int, last_stride: int = 1) -> None:
+    def __init__(self, depth: int, last_stride: Annotated[int, Range(1, 2)] = 1) -> None:
         super().__init__()
         if last_stride not in (1, 2):
             raise ArgumentError("last_stride", f"must be 1 or 2, got {last_stride}")

@@ -1,10 +1,12 @@
 """A mean that can learn to be nearly the maximum."""
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 
 from reid.modeling.pooling.registry import POOLINGS
-from reid.utils.checks import check_range
+from reid.utils.checks import Range, check_range
 
 
 @POOLINGS.register("gem")
@@ -25,7 +27,12 @@ class GeMPool(nn.Module):
         ArgumentError: p or eps is not more than 0.
     """
 
-    def __init__(self, p: float = 3.0, learn: bool = True, eps: float = 1e-6) -> None:
+    def __init__(
+        self,
+        p: Annotated[float, Range(0, 100, above=True)] = 3.0,
+        learn: bool = True,
+        eps: Annotated[float, Range(0, 1, above=True)] = 1e-6,
+    ) -> None:
         super().__init__()
         check_range("p", p, 0, above=True)
         check_range("eps", eps, 0, above=True)

@@ -6,7 +6,7 @@ from torch import Tensor
 from reid.modeling.regularizers.base import Regularizer
 from reid.modeling.regularizers.boxes import span
 from reid.modeling.regularizers.registry import REGULARIZERS
-from reid.utils.checks import check_probability, check_range
+from reid.utils.checks import Probability, Share, check_probability, check_range
 from reid.utils.graphs import outside_graphs
 
 
@@ -35,7 +35,7 @@ class Cutout(Regularizer):
 
     spatial = True
 
-    def __init__(self, p: float = 1.0, side: float = 0.5) -> None:
+    def __init__(self, p: Probability = 1.0, side: Share = 0.5) -> None:
         super().__init__()
         check_probability("p", p)
         check_range("side", side, 0, 1, above=True)

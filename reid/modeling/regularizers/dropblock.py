@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from reid.modeling.regularizers.base import Regularizer
 from reid.modeling.regularizers.registry import REGULARIZERS
-from reid.utils.checks import check_count, check_probability
+from reid.utils.checks import Count, DropRate, check_count, check_probability
 from reid.utils.graphs import outside_graphs
 
 
@@ -33,7 +33,7 @@ class DropBlock(Regularizer):
 
     spatial = True
 
-    def __init__(self, p: float = 0.1, block_size: int = 7) -> None:
+    def __init__(self, p: DropRate = 0.1, block_size: Count = 7) -> None:
         super().__init__()
         check_probability("p", p)
         check_count("block_size", block_size)

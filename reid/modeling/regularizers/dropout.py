@@ -5,7 +5,7 @@ from torch import Tensor
 
 from reid.modeling.regularizers.base import Regularizer
 from reid.modeling.regularizers.registry import REGULARIZERS
-from reid.utils.checks import check_probability
+from reid.utils.checks import DropRate, check_probability
 from reid.utils.graphs import outside_graphs
 from reid.utils.seeding import DeviceRNG
 
@@ -23,7 +23,7 @@ class Dropout(Regularizer):
         ArgumentError: The probability is outside [0, 1].
     """
 
-    def __init__(self, p: float = 0.5) -> None:
+    def __init__(self, p: DropRate = 0.5) -> None:
         super().__init__()
         check_probability("p", p)
         self.p = p

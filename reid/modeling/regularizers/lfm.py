@@ -9,7 +9,16 @@ from reid.modeling.regularizers.base import Regularizer
 from reid.modeling.regularizers.boxes import Boxes, check_enough_channels, draw_offset, draw_sizes
 from reid.modeling.regularizers.overwrite import overwrite
 from reid.modeling.regularizers.registry import REGULARIZERS
-from reid.utils.checks import check_choice, check_count, check_interval, check_probability
+from reid.utils.checks import (
+    Area,
+    Aspect,
+    Count,
+    Probability,
+    check_choice,
+    check_count,
+    check_interval,
+    check_probability,
+)
 from reid.utils.graphs import outside_graphs
 
 Fill = Literal["uniform", "zero", "mean", "normal"]
@@ -46,10 +55,10 @@ class LocalFeatureMasking(Regularizer):
 
     def __init__(
         self,
-        p: float = 0.15,
-        num_channels: int = 32,
-        area: tuple[float, float] = (0.02, 0.4),
-        aspect: tuple[float, float] = (0.3, 1 / 0.3),
+        p: Probability = 0.15,
+        num_channels: Count = 32,
+        area: Area = (0.02, 0.4),
+        aspect: Aspect = (0.3, 1 / 0.3),
         fill: Fill = "uniform",
     ) -> None:
         super().__init__()

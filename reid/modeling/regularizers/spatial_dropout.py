@@ -5,7 +5,7 @@ from torch import Tensor
 from reid.modeling.regularizers.base import Regularizer
 from reid.modeling.regularizers.dropout import keep_scale
 from reid.modeling.regularizers.registry import REGULARIZERS
-from reid.utils.checks import check_probability
+from reid.utils.checks import DropRate, check_probability
 
 
 @REGULARIZERS.register("spatial_dropout")
@@ -25,7 +25,7 @@ class SpatialDropout(Regularizer):
     # It is also defined on the pooled feature, where it equals dropout of single elements.
     spatial = False
 
-    def __init__(self, p: float = 0.5) -> None:
+    def __init__(self, p: DropRate = 0.5) -> None:
         super().__init__()
         check_probability("p", p)
         self.p = p

@@ -10,7 +10,7 @@ from reid.robustness.attacks.base import Attack, Loss
 from reid.robustness.attacks.registry import ATTACKS
 from reid.robustness.ball import make_ball
 from reid.robustness.rngs import ImageRNGs
-from reid.utils.checks import check_count
+from reid.utils.checks import Count, check_count
 
 MOMENTUM = 0.75  # alpha of the paper: weight of the new step
 ENOUGH = 0.75  # rho: the fraction of rising steps between checkpoints that keeps the step size
@@ -35,7 +35,7 @@ class APGD(Attack):
     compares = True
     leaves_start = True
 
-    def __init__(self, eps: float, steps: int = 100, restarts: int = 1) -> None:
+    def __init__(self, eps: float, steps: Count = 100, restarts: Count = 1) -> None:
         check_count("steps", steps)
         check_count("restarts", restarts)
         self.ball = make_ball("linf", eps)

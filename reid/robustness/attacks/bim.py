@@ -1,5 +1,7 @@
 """Iterated steps from the clean image; their number follows the rule of the paper."""
 
+from typing import Annotated
+
 from torch import Tensor
 
 from reid.robustness.attacks.ascent import ascend
@@ -7,7 +9,7 @@ from reid.robustness.attacks.base import Attack, Loss
 from reid.robustness.attacks.registry import ATTACKS
 from reid.robustness.ball import LEVELS, make_ball
 from reid.robustness.rngs import ImageRNGs
-from reid.utils.checks import check_count, check_range
+from reid.utils.checks import Range, Steps, check_count, check_range
 
 
 @ATTACKS.register("bim")
@@ -23,7 +25,9 @@ class BIM(Attack):
         step: Size of a step in units of eps; 0 is that of the paper, one level of a pixel.
     """
 
-    def __init__(self, eps: float, steps: int = 0, step: float = 0.0) -> None:
+    def __init__(
+        self, eps: float, steps: Steps = 0, step: Annotated[float, Range(0, 100)] = 0.0
+    ) -> None:
         check_count("steps", steps, least=0)
         check_range("step", step, 0)
         levels = eps * LEVELS

@@ -1,5 +1,7 @@
 """Iterated sign steps with momentum."""
 
+from typing import Annotated
+
 import torch
 from torch import Tensor
 
@@ -8,7 +10,7 @@ from reid.robustness.attacks.base import Attack, Loss
 from reid.robustness.attacks.registry import ATTACKS
 from reid.robustness.ball import make_ball
 from reid.robustness.rngs import ImageRNGs
-from reid.utils.checks import check_count, check_range
+from reid.utils.checks import Range, Steps, StepSize, check_count, check_range
 
 
 @ATTACKS.register("mi_fgsm")
@@ -26,9 +28,16 @@ class MIFGSM(Attack):
         decay: Factor by which the momentum is multiplied at each step.
     """
 
-    def __init__(self, eps: float, steps: int = 10, step: float = 0.25, decay: float = 1.0) -> None:
+    def __init__(
+        self,
+        eps: float,
+        steps: Steps = 10,
+        step: StepSize = 0.25,
+        decay: Annotated[float, Range(0, 10)] = 1.0,
+    ) -> None:
         check_count("steps", steps, least=0)
         check_range("step", step, 0, above=True)
+        check_range("decay", decay, 0)
         self.ball = make_ball("linf", eps)
         self.steps = steps
         self.step = step

@@ -7,7 +7,7 @@ from reid.robustness.attacks.base import Attack, Loss
 from reid.robustness.attacks.registry import ATTACKS
 from reid.robustness.ball import Norm, make_ball
 from reid.robustness.rngs import ImageRNGs
-from reid.utils.checks import check_count, check_range
+from reid.utils.checks import Count, Steps, StepSize, check_count, check_range
 
 
 @ATTACKS.register("pgd")
@@ -30,9 +30,9 @@ class PGD(Attack):
     def __init__(
         self,
         eps: float,
-        steps: int = 20,
-        step: float = 0.25,
-        restarts: int = 1,
+        steps: Steps = 20,
+        step: StepSize = 0.25,
+        restarts: Count = 1,
         random_start: bool = True,
         norm: Norm = "linf",
     ) -> None:

@@ -11,7 +11,7 @@ from reid.robustness.attacks.base import Attack, Loss
 from reid.robustness.attacks.registry import ATTACKS
 from reid.robustness.ball import make_ball
 from reid.robustness.rngs import ImageRNGs
-from reid.utils.checks import check_count, check_range
+from reid.utils.checks import Count, Share, check_count, check_range
 
 # Ten-thousandths of the search after which the fraction of the image is halved.
 HALVED = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
@@ -38,7 +38,12 @@ class Square(Attack):
     compares = True
     leaves_start = True
 
-    def __init__(self, eps: float, queries: int = 500, share: float = 0.3) -> None:
+    def __init__(
+        self,
+        eps: float,
+        queries: Count = 500,
+        share: Share = 0.3,
+    ) -> None:
         check_count("queries", queries)
         check_range("share", share, 0, 1, above=True)
         self.ball = make_ball("linf", eps)

@@ -8,7 +8,7 @@ from reid.robustness.guides import Case
 from reid.robustness.objectives.base import Objective
 from reid.robustness.objectives.registry import OBJECTIVES
 from reid.robustness.rngs import ImageRNGs
-from reid.utils.checks import check_count
+from reid.utils.checks import Count, check_count
 
 
 @OBJECTIVES.register("metric")
@@ -82,7 +82,7 @@ class Neighborhood(Objective):
         k: Number of neighbours; it corresponds to k1 of the re-ranking.
     """
 
-    def __init__(self, k: int = 20) -> None:
+    def __init__(self, k: Count = 20) -> None:
         check_count("k", k)
         self.k = k
 

@@ -1,0 +1,55 @@
+"""A loader's workers that are not forked, as on Windows and macOS."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader
+
+from reid.builders.data import build_transform
+from reid.config import load_cfg
+from reid.data.augmentation import AUGMENTATIONS
+from reid.data.loaders import ImageDataset, in_order
+from reid.data.records import ImageRecord
+from reid.utils.part_files import module_name
+
+PART = Path(__file__).parents[1] / "extension/parts/solarize.py"
+
+
+@pytest.fixture
+def part(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A part that is in no table any more when the test is over."""
+    assert AUGMENTATIONS.section is not None
+    for owner, name in (
+        *((AUGMENTATIONS, name) for name in ("_table", "_settings", "_files")),
+        (AUGMENTATIONS.section, "taken"),
+    ):
+        monkeypatch.setattr(owner, name, dict(getattr(owner, name)))
+    yield PART
+    sys.modules.pop(module_name(str(PART)), None)
+
+
+def test_a_spawned_worker_augments_with_a_part_of_the_users_own(tmp_path: Path, part: Path) -> None:
+    records = []
+    for index in range(4):
+        pixels = np.random.default_rng(index).integers(0, 256, (40, 20, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{index}.png")
+        records.append(ImageRecord(tmp_path / f"{index}.png", index, 0))
+    keys = ["IMPORTS", str(part), "INPUT.SIZE_TRAIN", "[32, 16]", "INPUT.PADDING", "4"]
+    keys += ["INPUT.TRANSFORMS", "[flip, padding, jitter, grayscale_patch, erasing, solarize]"]
+    probabilities = ("ERASING", "FLIP", "GRAYSCALE_PATCH", "JITTER", "SOLARIZE")
+    keys += [word for name in probabilities for word in (f"INPUT.{name}_PROB", "1")]
+    dataset = ImageDataset(tuple(records), build_transform(load_cfg(None, keys)), {0: 0})
+    plan = in_order(4, 2)
+    spawned = DataLoader(
+        dataset, batch_sampler=plan, num_workers=1, multiprocessing_context="spawn"
+    )
+    here = [batch.images for batch in DataLoader(dataset, batch_sampler=plan)]
+    there = [batch.images for batch in spawned]
+    assert len(there) == 2
+    for ours, theirs in zip(here, there, strict=True):
+        assert torch.equal(ours, theirs)
