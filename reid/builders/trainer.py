@@ -1,7 +1,7 @@
 """A run, ready to fit or to resume."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -14,16 +14,19 @@ from reid.config import config_errors, dump, imported_files
 from reid.data.cache.loader import CachedLoader
 from reid.data.fingerprint import names_digest, pixels_digest
 from reid.data.records import SPLITS, Splits, label_of_pid
+from reid.data.samplers import PlanSampler
 from reid.engine import parallel
 from reid.engine.optim import Schedule, build_optimizer, parameter_groups
 from reid.engine.trainer import Trainer
 from reid.evaluation.evaluator import evaluate_retrieval
 from reid.evaluation.retrieval import Retrieval
+from reid.losses import Criterion
 from reid.modeling import ReIDModel
 from reid.utils import distributed
 from reid.utils.batch import BatchLoader
 from reid.utils.code_state import code_state
 from reid.utils.environment import check_compiler, choose_precision, run_facts
+from reid.utils.errors import InputError
 from reid.utils.seeding import derive_seed
 
 
@@ -38,6 +41,8 @@ def build_trainer(cfg: CfgNode, logger: logging.Logger) -> Trainer:
     data = split_validation(cfg, load_splits(cfg, True, logger), logger)
     loader, sampler = build_train_loader(cfg, data.train, device)
     pids = sorted(label_of_pid(data.train))
+    if len(pids) == 1:
+        logger.warning("warning: the training split holds one identity: there is nothing to learn")
     model = build_model(cfg, len(pids), pretrained=True)
     if cfg.MODEL.SYNC_BN:
         with config_errors("MODEL.SYNC_BN", mend="set MODEL.SYNC_BN False, or MODEL.DEVICE cuda"):
@@ -48,6 +53,8 @@ def build_trainer(cfg: CfgNode, logger: logging.Logger) -> Trainer:
             check_compiler(device)
         model.compile()
     criterion = build_criterion(cfg, len(pids), model.feat_dim)
+    label_of = label_of_pid(data.train)
+    _check_identities(criterion, sampler, [label_of[record.pid] for record in data.train], cfg)
     rates = (s.BASE_LR, s.WEIGHT_DECAY, s.BIAS_LR_FACTOR, s.WEIGHT_DECAY_BIAS)
     groups = parameter_groups(model, *rates, criterion, s.LOSS_LR_FACTOR)
     schedule = Schedule(
@@ -85,6 +92,7 @@ def build_trainer(cfg: CfgNode, logger: logging.Logger) -> Trainer:
         keep_last=s.KEEP_LAST,
         log_period=s.LOG_PERIOD,
         perturb=build_perturb(cfg, model),
+        file_of=lambda index: data.train[index].path,
         code=code_state(imported_files(cfg.IMPORTS)),
         facts={**run_facts(device, precision), "data": _data_facts(data, loader)},
     )
@@ -106,6 +114,35 @@ def _build_evaluate(
         return dict(zip(names, distributed.from_main(values), strict=True))
 
     return summary
+
+
+def _check_identities(
+    criterion: Criterion, sampler: PlanSampler, labels: Sequence[int], cfg: CfgNode
+) -> None:
+    """Raises InputError if a loss compares people, and no batch has two.
+
+    Args:
+        criterion: The losses.
+        sampler: Its plan of the first epoch is looked at.
+        labels: (N,) label of each training image.
+        cfg: The config, for the message.
+    """
+    for name, loss in criterion.losses.items():
+        if not getattr(loss, "needs_pairs", False):
+            continue
+        ranks = range(distributed.world_size())
+        together = [ranks] if getattr(loss, "gather", False) else [[rank] for rank in ranks]
+        steps = range(1, len(sampler) + 1)
+        batches = (
+            [i for r in group for i in sampler.images(n, r)] for n in steps for group in together
+        )
+        if all(len({labels[i] for i in batch}) < 2 for batch in batches):
+            batch, k = cfg.SOLVER.IMS_PER_BATCH, cfg.DATALOADER.NUM_INSTANCES
+            raise InputError(
+                f"LOSS.NAMES: {name} compares different identities, and each batch holds one"
+                f" (SOLVER.IMS_PER_BATCH {batch}, DATALOADER.NUM_INSTANCES {k}); set"
+                f" SOLVER.IMS_PER_BATCH {2 * k} or more, or leave {name} out"
+            )
 
 
 def _data_facts(data: Splits, loader: BatchLoader) -> dict[str, str]:
