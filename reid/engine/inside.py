@@ -38,7 +38,7 @@ def capture(model: nn.Module, meter: Meter, seconds: float) -> dict[str, Any]:
     }
     buffer = io.BytesIO()
     torch.save(mine, buffer)
-    parts = distributed.gather_each(torch.frombuffer(buffer.getvalue(), dtype=torch.uint8).clone())
+    parts = distributed.gather_each(torch.frombuffer(buffer.getbuffer(), dtype=torch.uint8).clone())
     return {"steps": meter.steps, "seconds": seconds, "processes": parts}
 
 
