@@ -1,7 +1,9 @@
 """The real commands, on tiny synthetic people."""
 
 import json
+import logging
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -13,6 +15,9 @@ import torch
 import yaml
 from commands import command, lfm, rows, run, spawn, weights
 from PIL import Image
+
+from reid.builders import build_trainer
+from reid.config import load_cfg
 
 
 @pytest.fixture(scope="module")
@@ -339,3 +344,22 @@ def test_one_identity_in_a_batch_is_no_training(data: Path, tmp_path: Path) -> N
     done = run("train", *args, code=2)
     assert "LOSS.NAMES: triplet compares different identities, and each batch" in done.stderr
     assert "set SOLVER.IMS_PER_BATCH 8 or more" in done.stderr
+
+
+def test_one_identity_in_all_is_warned_of(
+    data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = next(data.iterdir())
+    for part in ("bounding_box_train", "query", "bounding_box_test"):
+        folder = tmp_path / "market1501" / part
+        folder.mkdir(parents=True)
+        files = sorted((source / part).glob("[0-9]*.jpg"))
+        kept = files[0].name[:4] if part == "bounding_box_train" else ""
+        for path in files:
+            if path.name.startswith(kept):
+                shutil.copy(path, folder)
+    alone = ["DATALOADER.SAMPLER", "shuffle", "LOSS.NAMES", "[ce]", "LOSS.WEIGHTS", "[1.0]"]
+    few = ["DATASETS.NAMES", "market1501", "SOLVER.IMS_PER_BATCH", "4", "DATALOADER.CACHE", "none"]
+    config, *overrides = map(str, lfm(tmp_path, tmp_path / "out", *alone, *few)[1:])
+    build_trainer(load_cfg(config, overrides), logging.getLogger("test.alone"))
+    assert "warning: the training split holds one identity" in caplog.text

@@ -54,7 +54,7 @@ def build_trainer(cfg: CfgNode, logger: logging.Logger) -> Trainer:
         model.compile()
     criterion = build_criterion(cfg, len(pids), model.feat_dim)
     label_of = label_of_pid(data.train)
-    _check_identities(criterion, sampler, [label_of[record.pid] for record in data.train], cfg)
+    check_identities(criterion, sampler, [label_of[record.pid] for record in data.train], cfg)
     rates = (s.BASE_LR, s.WEIGHT_DECAY, s.BIAS_LR_FACTOR, s.WEIGHT_DECAY_BIAS)
     groups = parameter_groups(model, *rates, criterion, s.LOSS_LR_FACTOR)
     schedule = Schedule(
@@ -116,16 +116,19 @@ def _build_evaluate(
     return summary
 
 
-def _check_identities(
+def check_identities(
     criterion: Criterion, sampler: PlanSampler, labels: Sequence[int], cfg: CfgNode
 ) -> None:
-    """Raises InputError if a loss compares people, and no batch has two.
+    """Checks that some batch holds two identities, if a loss compares identities.
 
     Args:
         criterion: The losses.
         sampler: Its plan of the first epoch is looked at.
         labels: (N,) label of each training image.
         cfg: The config, for the message.
+
+    Raises:
+        InputError: A loss has ``needs_pairs``, and each batch holds one identity.
     """
     for name, loss in criterion.losses.items():
         if not getattr(loss, "needs_pairs", False):

@@ -270,6 +270,9 @@ class Trainer:
         more = f" and {len(files) - _NAMED} more" if len(files) > _NAMED else ""
         found = {**fault._asdict(), "epoch": epoch, "images": images, "files": files}
         kept = self._keep_diverged(found)
+        distributed.from_main(
+            [0]
+        )  # a process that ends takes the others with it: wait for the file
         return DivergedError(f"{error}; its images: {names}{more}; {kept}", fault)
 
     def _keep_diverged(self, found: Mapping[str, Any]) -> str:
@@ -352,8 +355,8 @@ class Trainer:
         """Makes one step along the gradient that the parameters hold.
 
         Returns:
-            A () tensor that is finite if the gradient was, on the device; None in fp16, where the
-            scaler leaves out the steps of gradients that are not.
+            A () tensor that is finite if the gradient was, on the device; None in fp16, where
+            gradients that are not finite are normal: the scaler leaves out their steps.
         """
         parallel.average_gradients(self.criterion)
         sign = None
