@@ -1,6 +1,9 @@
 """The real commands, on tiny synthetic people."""
 
 import json
+import logging
+import re
+import shutil
 import subprocess
 import sys
 import time
@@ -12,6 +15,9 @@ import torch
 import yaml
 from commands import command, lfm, rows, run, spawn, weights
 from PIL import Image
+
+from reid.builders import build_trainer
+from reid.config import load_cfg
 
 
 @pytest.fixture(scope="module")
@@ -309,3 +315,52 @@ def test_the_package_imports_from_anywhere(tmp_path: Path) -> None:
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "0.1.0"
+
+
+def test_a_healthy_run_describes_its_distances_and_is_not_warned_of(trained: Path) -> None:
+    assert "warning: in epoch" not in (trained / "train.log").read_text()
+    for row in rows(trained):
+        assert 0 < row["triplet_negative_std"] < row["triplet_negative"]
+        assert 0 < row["triplet_positive_std"] < row["triplet_positive"]
+        assert 0 < row["triplet_active"] <= 1
+        assert row["triplet_collapsed"] < 0.1
+        assert 0.05 < row["feat_spread"] < 1
+
+
+def test_a_training_that_diverges_names_its_images(data: Path, tmp_path: Path) -> None:
+    done = run("train", *lfm(data, tmp_path, "SOLVER.BASE_LR", 1e30), code=2)
+    assert done.stderr.startswith("error: loss_")
+    found = re.search(r"in epoch 1, at step (\d): .*; its images: (.*) and 8 more; ", done.stderr)
+    assert found is not None
+    kept = torch.load(tmp_path / "diverged.pth", weights_only=True)["diverged"]
+    assert str(kept["step"]) == found[1]
+    assert [Path(file).name for file in kept["files"]][:8] == found[2].split(", ")
+    assert len(kept["files"]) == 16
+    assert all(Path(file).parent.name == "bounding_box_train" for file in kept["files"])
+    assert all(Path(file).is_file() for file in kept["files"])
+
+
+def test_one_identity_in_a_batch_is_no_training(data: Path, tmp_path: Path) -> None:
+    args = lfm(data, tmp_path, "SOLVER.IMS_PER_BATCH", 4, "DATALOADER.NUM_INSTANCES", 4)
+    done = run("train", *args, code=2)
+    assert "LOSS.NAMES: triplet compares different identities, and each batch" in done.stderr
+    assert "set SOLVER.IMS_PER_BATCH 8 or more" in done.stderr
+
+
+def test_one_identity_in_all_is_warned_of(
+    data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = next(data.iterdir())
+    for part in ("bounding_box_train", "query", "bounding_box_test"):
+        folder = tmp_path / "market1501" / part
+        folder.mkdir(parents=True)
+        files = sorted((source / part).glob("[0-9]*.jpg"))
+        kept = files[0].name[:4] if part == "bounding_box_train" else ""
+        for path in files:
+            if path.name.startswith(kept):
+                shutil.copy(path, folder)
+    alone = ["DATALOADER.SAMPLER", "shuffle", "LOSS.NAMES", "[ce]", "LOSS.WEIGHTS", "[1.0]"]
+    few = ["DATASETS.NAMES", "market1501", "SOLVER.IMS_PER_BATCH", "4", "DATALOADER.CACHE", "none"]
+    config, *overrides = map(str, lfm(tmp_path, tmp_path / "out", *alone, *few)[1:])
+    build_trainer(load_cfg(config, overrides), logging.getLogger("test.alone"))
+    assert "warning: the training split holds one identity" in caplog.text

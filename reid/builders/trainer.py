@@ -1,7 +1,7 @@
 """A run, ready to fit or to resume."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -9,21 +9,31 @@ from yacs.config import CfgNode
 
 from reid.builders.common import TRAINER, build_device
 from reid.builders.data import build_eval_loaders, build_train_loader, load_splits, split_validation
-from reid.builders.evaluation import plain_retrieval, protocol_errors, same_pictures
+from reid.builders.evaluation import (
+    check_matched,
+    plain_retrieval,
+    protocol_errors,
+    same_pictures,
+)
 from reid.builders.model import build_criterion, build_embedding, build_model, build_perturb
 from reid.config import config_errors, dump, imported_files
 from reid.data.cache.loader import CachedLoader
 from reid.data.fingerprint import names_digest, pixels_digest
+from reid.data.loaders import usable_workers
+from reid.data.reading import unreadable
 from reid.data.records import SPLITS, Splits, label_of_pid
+from reid.data.samplers import PlanSampler
 from reid.engine import parallel
 from reid.engine.optim import Schedule, build_optimizer, parameter_groups
 from reid.engine.trainer import Trainer
 from reid.evaluation.evaluator import evaluate_retrieval
+from reid.losses import Criterion
 from reid.modeling import ReIDModel
 from reid.utils import distributed
 from reid.utils.batch import BatchLoader
 from reid.utils.code_state import code_state
 from reid.utils.environment import check_compiler, choose_precision, run_facts
+from reid.utils.errors import InputError
 from reid.utils.seeding import derive_seed
 
 
@@ -36,8 +46,12 @@ def build_trainer(cfg: CfgNode, logger: logging.Logger) -> Trainer:
     """
     device = build_device(cfg)
     data = split_validation(cfg, load_splits(cfg, True, logger), logger)
+    if cfg.SOLVER.EVAL_PERIOD >= 0:
+        _check_evaluation(cfg, data, logger)
     loader, sampler = build_train_loader(cfg, data.train, device)
     pids = sorted(label_of_pid(data.train))
+    if len(pids) == 1:
+        logger.warning("warning: the training split holds one identity: there is nothing to learn")
     model = build_model(cfg, len(pids), pretrained=True)
     if cfg.MODEL.SYNC_BN:
         with config_errors("MODEL.SYNC_BN", mend="set MODEL.SYNC_BN False, or MODEL.DEVICE cuda"):
@@ -48,6 +62,8 @@ def build_trainer(cfg: CfgNode, logger: logging.Logger) -> Trainer:
             check_compiler(device)
         model.compile()
     criterion = build_criterion(cfg, len(pids), model.feat_dim)
+    label_of = label_of_pid(data.train)
+    check_identities(criterion, sampler, [label_of[record.pid] for record in data.train], cfg)
     rates = (s.BASE_LR, s.WEIGHT_DECAY, s.BIAS_LR_FACTOR, s.WEIGHT_DECAY_BIAS)
     groups = parameter_groups(model, *rates, criterion, s.LOSS_LR_FACTOR)
     schedule = Schedule(
@@ -67,7 +83,7 @@ def build_trainer(cfg: CfgNode, logger: logging.Logger) -> Trainer:
         schedule=schedule,
         loader=loader,
         sampler=sampler,
-        evaluate=None if s.EVAL_PERIOD < 0 else _build_evaluate(cfg, data, device, model),
+        evaluate=None if s.EVAL_PERIOD < 0 else _build_evaluate(cfg, data, device, model, logger),
         logger=logger,
         output_dir=Path(cfg.OUTPUT_DIR),
         config=dump(cfg),
@@ -85,25 +101,65 @@ def build_trainer(cfg: CfgNode, logger: logging.Logger) -> Trainer:
         keep_last=s.KEEP_LAST,
         log_period=s.LOG_PERIOD,
         perturb=build_perturb(cfg, model),
+        file_of=lambda index: data.train[index].path,
         code=code_state(imported_files(cfg.IMPORTS)),
         facts={**run_facts(device, precision), "data": _data_facts(data, loader)},
     )
 
 
+def _evaluates_once(cfg: CfgNode) -> bool:
+    return not 0 < cfg.SOLVER.EVAL_PERIOD < cfg.SOLVER.MAX_EPOCHS
+
+
+def _check_evaluation(cfg: CfgNode, data: Splits, logger: logging.Logger) -> None:
+    """Checks before the first step what would otherwise end the first evaluation.
+
+    Args:
+        cfg: The config.
+        data: Its query and gallery are evaluated while training.
+        logger: Logger that is told of queries without a match.
+
+    Raises:
+        InputError: No query has a match, or an image cannot be read.
+    """
+    instead = "or set SOLVER.EVAL_PERIOD -1 to train without evaluation"
+    pictures = same_pictures(cfg, data.query, data.gallery)
+    with config_errors("", mend=instead):
+        matched = check_matched(cfg, data.query, data.gallery, pictures)
+    number = len(data.query)
+    if matched < number:
+        logger.warning(
+            f"warning: {number - matched} of {number} queries have no match in the gallery, and no"
+            " evaluation counts them"
+        )
+    decoded = cfg.DATALOADER.CACHE == "disk" or not _evaluates_once(cfg)
+    if cfg.DATALOADER.ON_ERROR == "skip" or (cfg.DATALOADER.CACHE != "none" and decoded):
+        return  # every image is decoded before the first step anyway
+    paths = [record.path for record in (*data.query, *data.gallery)]
+    threads = usable_workers(cfg.DATALOADER.NUM_WORKERS)
+    found = unreadable(distributed.local_part(paths), threads, "query and gallery")
+    if found:
+        (path, reason), more = found[0], len(found) - 1
+        others = f" (and {more} more images)" if more else ""
+        raise InputError(
+            f"{path}: {reason}{others}; mend the file, set DATALOADER.ON_ERROR skip, {instead}"
+        )
+
+
 def _build_evaluate(
-    cfg: CfgNode, data: Splits, device: torch.device, model: ReIDModel
+    cfg: CfgNode, data: Splits, device: torch.device, model: ReIDModel, logger: logging.Logger
 ) -> Callable[[], dict[str, float]]:
     """Builds what measures mAP and Rank-1 on query and gallery of ``data``."""
     embed = build_embedding(cfg, model)
-    once = cfg.SOLVER.EVAL_PERIOD == 0 or cfg.SOLVER.EVAL_PERIOD >= cfg.SOLVER.MAX_EPOCHS
-    query, gallery = build_eval_loaders(cfg, data, device, once)
-
+    query, gallery = build_eval_loaders(cfg, data, device, _evaluates_once(cfg))
     pictures = same_pictures(cfg, data.query, data.gallery)
 
     def summary() -> dict[str, float]:
         protocol = plain_retrieval(cfg)
         with protocol_errors():
             result = evaluate_retrieval(embed, query, gallery, device, protocol, pictures=pictures)
+        if result.warning:
+            logger.warning(f"warning: {result.warning}")
         ranking = result.rankings.get("plain")  # which only process 0 has
         names = ("mAP", "rank1", "num_skipped")
         values = [0.0 if ranking is None else ranking.summary()[name] for name in names]
@@ -112,6 +168,38 @@ def _build_evaluate(
         return {**found, "unmatched": unmatched} if unmatched else found
 
     return summary
+
+
+def check_identities(
+    criterion: Criterion, sampler: PlanSampler, labels: Sequence[int], cfg: CfgNode
+) -> None:
+    """Checks that some batch holds two identities, if a loss compares identities.
+
+    Args:
+        criterion: The losses.
+        sampler: Its plan of the first epoch is looked at.
+        labels: (N,) label of each training image.
+        cfg: The config, for the message.
+
+    Raises:
+        InputError: A loss has ``needs_pairs``, and each batch holds one identity.
+    """
+    for name, loss in criterion.losses.items():
+        if not getattr(loss, "needs_pairs", False):
+            continue
+        ranks = range(distributed.world_size())
+        together = [ranks] if getattr(loss, "gather", False) else [[rank] for rank in ranks]
+        steps = range(1, len(sampler) + 1)
+        batches = (
+            [i for r in group for i in sampler.images(n, r)] for n in steps for group in together
+        )
+        if all(len({labels[i] for i in batch}) < 2 for batch in batches):
+            batch, k = cfg.SOLVER.IMS_PER_BATCH, cfg.DATALOADER.NUM_INSTANCES
+            raise InputError(
+                f"LOSS.NAMES: {name} compares different identities, and each batch holds one"
+                f" (SOLVER.IMS_PER_BATCH {batch}, DATALOADER.NUM_INSTANCES {k}); set"
+                f" SOLVER.IMS_PER_BATCH {2 * k} or more, or leave {name} out"
+            )
 
 
 def _data_facts(data: Splits, loader: BatchLoader) -> dict[str, str]:

@@ -13,9 +13,10 @@ from reid.utils.memory import as_gib, free_disk
 
 LAST = "last.pth"
 BEST = "best.pth"
+DIVERGED = "diverged.pth"  # what a training that diverged leaves to be looked at
 METRICS = "metrics.jsonl"
 CONFIG = "config.yml"
-WRITTEN_WHOLE = (LAST, "last.*.pth", BEST, METRICS, CONFIG)
+WRITTEN_WHOLE = (LAST, "last.*.pth", BEST, DIVERGED, METRICS, CONFIG)
 
 
 def checkpoints(folder: Path) -> list[Path]:

@@ -15,12 +15,14 @@ from torch.optim import Optimizer
 from reid.data.samplers import PlanSampler
 from reid.engine import checkpoint as ckpt
 from reid.engine import inside, parallel
-from reid.engine.meter import DivergedError, Meter
+from reid.engine.meter import GRADIENT, DivergedError, Fault, Meter, Step
 from reid.engine.optim import Schedule
 from reid.engine.pictures import first_batch_pictures
 from reid.engine.progress import Progress
-from reid.engine.run_files import BEST, LAST
+from reid.engine.run_files import BEST, DIVERGED, LAST
+from reid.engine.watch import FEAT_SPREAD, Watch, finite_sign, scale_is_lost, weight_size
 from reid.engine.writer import RunWriter, open_writer
+from reid.evaluation.collapse import spread
 from reid.losses import Criterion
 from reid.utils import distributed
 from reid.utils.batch import Batch, BatchLoader, to_unit
@@ -33,6 +35,7 @@ PICTURED_EPOCHS = 3  # TensorBoard shows the first batch of this many epochs
 # What a seed is derived for. The numbers must differ from those of the sampler, which are 0 and 1.
 _RESEED = 2
 _PERTURB = 3
+_NAMED = 8  # image files that a message names
 _RETRY = 60.0  # seconds after which a checkpoint that could not be written is tried again
 
 
@@ -73,6 +76,8 @@ class Trainer:
         perturb: Function (images, seed) -> images to train on instead, both (B, 3, H, W) in [0, 1].
         code: State of the code, stored in each checkpoint.
         facts: What else the run's numbers depend on, stored in each checkpoint.
+        file_of: Function (index of a training image) -> its file, for messages about a batch; None
+            names images by their indices.
         guard: Function that raises InputError if the folder is no longer this run's; it is called
             before each save.
         epoch: Number of completed epochs.
@@ -106,6 +111,7 @@ class Trainer:
     code: Mapping[str, Any] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     guard: Callable[[], None] | None = None
+    file_of: Callable[[int], Path] | None = None
     epoch: int = field(default=0, init=False)
     best: dict[str, float] = field(default_factory=dict, init=False)
 
@@ -113,6 +119,7 @@ class Trainer:
         fp16 = self.precision is torch.float16
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=fp16)
         self.network: Any = self.model  # what a step calls
+        self._watch = Watch(self.logger, self.schedule.warmup_epochs)
         self._signals = StopSignals()
         self._row: dict[str, float] | None = None  # of an epoch that is trained and not evaluated
         self._inside: Mapping[str, Any] | None = None  # where to enter the next epoch
@@ -208,10 +215,11 @@ class Trainer:
             epoch: Number of the epoch, 1-based; ``sampler`` has its plan.
 
         Raises:
-            DivergedError: If a loss is not finite; nothing is saved after that.
+            DivergedError: If a loss or a gradient is not finite. The message names the image files;
+                diverged.pth has the state, and last.pth is not written after that.
             Stopped: A signal asked for it; the state inside the epoch is saved.
         """
-        meter = Meter(self.device)
+        meter = Meter(self.device, self.accumulate)
         self.network = parallel.wrap(self.model, self.criterion.consumes.values())
         before = self._enter(epoch, meter)  # behind it: wrapping makes all running statistics equal
         self.model.train()
@@ -225,15 +233,64 @@ class Trainer:
             for remaining, batch in zip(range(len(batches))[::-1], batches, strict=True):
                 with parallel.no_sync(self.network, remaining > 0):
                     seed = self._process_seed(epoch, _PERTURB, meter.steps)
-                    meter.add(*self.backward(batch, 1 / len(batches), seed))
-            self.update()
+                    meter.add(self.backward(batch, 1 / len(batches), seed))
+            sign = self.update()
+            if sign is not None:
+                meter.add_gradient(sign)
             images = sum(len(batch.labels) for batch in batches) * distributed.world_size()
             if progress.advance(len(batches), images):
-                progress.show(meter.read(epoch))
+                progress.show(_shown(self._read(meter, epoch)))
             self._heed(meter, before + progress.seconds, meter.steps == steps)
         progress.close()
         speed = {"images_per_second": progress.images_per_second}
-        return {**meter.read(epoch), **speed, "train_seconds": before + progress.seconds}
+        return {**self._read(meter, epoch), **speed, "train_seconds": before + progress.seconds}
+
+    def _read(self, meter: Meter, epoch: int) -> dict[str, float]:
+        """Returns the means of the epoch, and warns of what is wrong with them."""
+        try:
+            values = meter.read(epoch)
+            if scale_is_lost(self.scaler):
+                raise DivergedError(
+                    f"{GRADIENT} was not finite in each of the last 36 steps or more, up to step"
+                    f" {meter.steps} of epoch {epoch}, and fp16 training skipped them: the training"
+                    " diverged",
+                    Fault(GRADIENT, "inf", meter.steps, meter.steps, distributed.rank()),
+                )
+        except DivergedError as error:
+            raise self._inspected(error, epoch) from None
+        if distributed.is_main():
+            self._watch.see(epoch, values, weight_size(self.model))
+        return values
+
+    def _inspected(self, error: DivergedError, epoch: int) -> DivergedError:
+        """Adds the images of the batch to the message, and keeps the state in diverged.pth."""
+        fault = error.fault
+        assert fault is not None
+        batches = range(fault.first, fault.step + 1)
+        images = [i for step in batches for i in self.sampler.images(step, fault.rank)]
+        files = [str(self.file_of(i)) if self.file_of else f"image {i}" for i in images]
+        names = ", ".join(Path(file).name for file in files[:_NAMED])
+        more = f" and {len(files) - _NAMED} more" if len(files) > _NAMED else ""
+        found = {**fault._asdict(), "epoch": epoch, "images": images, "files": files}
+        kept = self._keep_diverged(found)
+        distributed.from_main(
+            [0]
+        )  # a process that ends takes the others with it: wait for the file
+        return DivergedError(f"{error}; its images: {names}{more}; {kept}", fault)
+
+    def _keep_diverged(self, found: Mapping[str, Any]) -> str:
+        """Writes diverged.pth, whose "diverged" holds ``found``; says in words where it is."""
+        path = self.output_dir / DIVERGED
+        if not distributed.is_main():
+            return f"the state is in {path}"
+        state = {"diverged": dict(found), "criterion": self.criterion.state_dict()}
+        try:
+            if self.guard is not None:
+                self.guard()
+            ckpt.save(path, self.model, self.epoch, self.config, self.pids, state, self.code)
+        except (OSError, InputError) as problem:
+            return f"the state could not be kept in {path} ({problem})"
+        return f"the state is in {path}"
 
     def _enter(self, epoch: int, meter: Meter) -> float:
         """Goes to the point inside the epoch that was saved; returns the seconds spent before."""
@@ -256,6 +313,7 @@ class Trainer:
             return
         self._signals.save = False
         self._row = None
+        self._read(meter, self.epoch + 1)  # a training that has diverged is not saved
         self.save(False, inside.capture(self.model, meter, seconds))
         if wish > 1:
             raise Stopped(wish // 2)
@@ -269,9 +327,7 @@ class Trainer:
         retry = self._unsaved is not None and waited > _RETRY
         return retry or 0 < self.checkpoint_minutes * 60 < waited
 
-    def backward(
-        self, batch: Batch, weight: float = 1.0, seed: int = 0
-    ) -> tuple[dict[str, Tensor], Tensor, int]:
+    def backward(self, batch: Batch, weight: float = 1.0, seed: int = 0) -> Step:
         """Adds ``weight`` times a batch's gradient to what the parameters hold.
 
         It does not wait for the device: values stay tensors until the meter reads them.
@@ -282,8 +338,7 @@ class Trainer:
             seed: Seed for ``perturb``.
 
         Returns:
-            Losses by name, each a scalar () tensor; the number of right labels, () int64; and the
-            number B of images. The tensors are on the device.
+            What the meter adds up.
         """
         images = to_unit(batch.images.to(self.device, non_blocking=True))
         images = images.contiguous(memory_format=torch.channels_last)
@@ -295,17 +350,28 @@ class Trainer:
         losses = self.criterion(output, labels)
         self.scaler.scale(losses["total"] * weight).backward()
         right = (output.logits.detach().argmax(1) == labels).sum()
-        return {name: loss.detach() for name, loss in losses.items()}, right, len(labels)
+        statistics = {FEAT_SPREAD: spread(output.feat), **self.criterion.statistics()}
+        values = {name: loss.detach() for name, loss in losses.items()}
+        return Step(values, statistics, right, len(labels))
 
-    def update(self) -> None:
-        """Makes one step along the gradient that the parameters hold."""
+    def update(self) -> Tensor | None:
+        """Makes one step along the gradient that the parameters hold.
+
+        Returns:
+            A () tensor that is finite if the gradient was, on the device; None in fp16, where
+            gradients that are not finite are normal: the scaler leaves out their steps.
+        """
         parallel.average_gradients(self.criterion)
+        sign = None
         if self.clip_norm:
             self.scaler.unscale_(self.optimizer)
             parameters = [*self.model.parameters(), *self.criterion.parameters()]
-            nn.utils.clip_grad_norm_(parameters, self.clip_norm)
+            sign = nn.utils.clip_grad_norm_(parameters, self.clip_norm)
+        elif not self.scaler.is_enabled():
+            sign = finite_sign(p for group in self._groups() for p in group["params"])
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        return None if self.scaler.is_enabled() else sign
 
     def save(self, improved: bool, point: Mapping[str, Any] | None = None) -> None:
         """Writes last.pth and, if the model has improved, best.pth, which has no optimizer state.
@@ -322,7 +388,7 @@ class Trainer:
         """
         if not distributed.is_main():
             return
-        _check_finite(self.model, self.criterion, self.epoch)
+        self._check_finite()
         if self.guard is not None:
             self.guard()
         state = {
@@ -355,6 +421,16 @@ class Trainer:
                 " untouched; make room, and go on with --resume"
             )
             self.logger.error(f"{self._unsaved}; the next try is in {_RETRY:.0f} s")
+
+    def _check_finite(self) -> None:
+        """Raises DivergedError that names the first weight that is not finite."""
+        name = _not_finite(self.model, self.criterion)
+        if name:
+            kept = self._keep_diverged({"part": name, "epoch": self.epoch})
+            raise DivergedError(
+                f"{name} is not finite after epoch {self.epoch}: the training diverged, and is not"
+                f" saved; {kept}"
+            )
 
     def resume(self, path: Path, state: Mapping[str, Any] | None = None) -> None:
         """Loads the state of last.pth, so that the run goes on as if it had not stopped.
@@ -446,13 +522,15 @@ def grouped(loader: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
         yield group
 
 
-def _check_finite(model: nn.Module, criterion: nn.Module, epoch: int) -> None:
-    """Raises DivergedError that names the first weight that is not finite."""
-    tensors = [*model.state_dict().items(), *criterion.state_dict().items()]
+def _shown(reading: Mapping[str, float]) -> dict[str, float]:
+    """Returns what of a reading a line of progress has room for."""
+    return {k: v for k, v in reading.items() if k.startswith("loss_") or k == "accuracy"}
+
+
+def _not_finite(*modules: nn.Module) -> str:
+    """Returns the name of the first weight or buffer that is not finite, or ""."""
+    tensors = [item for module in modules for item in module.state_dict().items()]
     finite = torch.stack([value.isfinite().all() for _, value in tensors])
     if bool(finite.all()):  # the device is waited for once
-        return
-    name = next(name for (name, _), good in zip(tensors, finite.tolist(), strict=True) if not good)
-    raise DivergedError(
-        f"{name} is not finite after epoch {epoch}: the training diverged, and is not saved"
-    )
+        return ""
+    return next(name for (name, _), good in zip(tensors, finite.tolist(), strict=True) if not good)

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from reid.evaluation import Ranking
+from reid.evaluation.collapse import collapse_warning
 from reid.evaluation.features import Features, extract, gathered
 from reid.evaluation.files import save_features
 from reid.evaluation.places import METRICS_FILE, RANKING_FILE
@@ -24,12 +25,19 @@ from reid.utils.logs import write_text, write_whole
 
 @dataclass
 class TestResult:
-    """Rankings by name ("plain", "re-ranked", ...), and seconds by the same names and phases."""
+    """What a test found.
+
+    Attributes:
+        rankings: By name ("plain", "re-ranked", ...).
+        seconds: By the same names, and of "features".
+        warning: Why the rankings mean little; "" if nothing was found.
+    """
 
     __test__ = False  # pytest would take a class of this name for a test case
 
     rankings: dict[str, Ranking] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    warning: str = ""
 
     def rows(self) -> list[list[object]]:
         """Returns rows [ranking, mAP, mINP, Rank-1, Rank-5, Rank-10], in percent."""
@@ -87,7 +95,7 @@ def rank_features(query: Features, gallery: Features, protocol: Retrieval) -> Te
         gallery: Features of the gallery.
         protocol: The rankings to compute.
     """
-    result = TestResult()
+    result = TestResult(warning=collapse_warning(query.feats, gallery.feats))
     start = time.perf_counter()
     for name, ranking in protocol.rankings(query, gallery):
         result.rankings[name] = ranking
@@ -105,7 +113,7 @@ def write_results(result: TestResult, folder: Path, facts: dict[str, Any]) -> No
 
     metrics.json: the plain ranking's mAP, mINP, rank1, rank5, rank10 (fractions) and counts at the
     top; "re_ranked", "aqe" and "aqe_re_ranked" with the same keys, if they were computed;
-    "seconds" by phase; and ``facts``.
+    "seconds" by phase; "warning", if the features hardly differ; and ``facts``.
     ranking.npz: per valid query ``query_index``, ``ap``, ``inp``, ``first_hit`` (0-based), and the
     same with the prefixes ``re_ranked_`` and so on; it contains no pickle.
 
@@ -122,6 +130,8 @@ def write_results(result: TestResult, folder: Path, facts: dict[str, Any]) -> No
             metrics[prefix.rstrip("_")] = ranking.summary()
         for key in ("query_index", "ap", "inp", "first_hit"):
             arrays[prefix + key] = np.asarray(getattr(ranking, key))
+    if result.warning:
+        metrics["warning"] = result.warning
     metrics |= {"seconds": result.seconds, **facts}
     write_text(folder / METRICS_FILE, json.dumps(metrics, indent=2) + "\n")
     write_whole(folder / RANKING_FILE, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]

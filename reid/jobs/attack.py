@@ -14,7 +14,7 @@ from yacs.config import CfgNode
 from reid import builders
 from reid.builders import attack as build_attack
 from reid.builders.common import build_device, output_dir
-from reid.config import dump, imported_files
+from reid.config import dump, imported_files, unused_settings
 from reid.data.records import Splits
 from reid.evaluation.features import Embedding
 from reid.evaluation.retrieval import Retrieval
@@ -63,6 +63,8 @@ def attack(
     logger = get_logger(folder, "attack")
     device = build_device(cfg)
     logger.info(describe(device))
+    for line in unused_settings(cfg, "attack"):
+        logger.warning(f"warning: {line}")
     embed = build_attack.build_attack_embedding(cfg, builders.load_trained(cfg, weight, logger))
     seen = None
     if surrogate is not None:

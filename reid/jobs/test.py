@@ -20,6 +20,7 @@ from reid.config import (
     parse_dump,
     read_chain,
     recipe_hash,
+    unused_settings,
 )
 from reid.data.records import Splits
 from reid.evaluation.evaluator import HEADERS, TestResult, rank_features, write_results
@@ -60,6 +61,8 @@ def test(cfg: CfgNode, weight: Path) -> TestResult:
     builders.check_alike(cfg)
     logger = get_logger(output_dir(cfg), "test")
     logger.info(describe(build_device(cfg)))
+    for line in unused_settings(cfg, "test"):
+        logger.warning(f"warning: {line}")
     job = _Test(cfg, builders.load_splits(cfg, False, logger), "weight")
     model, trained = builders.load_with_config(cfg, weight, logger)
     facts = {
@@ -103,6 +106,8 @@ def test_features(cfg: CfgNode, path: Path) -> TestResult:
     logger = get_logger(output_dir(cfg), "test")
     device = build_device(cfg)
     logger.info(describe(device))
+    for line in unused_settings(cfg, "test"):
+        logger.warning(f"warning: {line}")
     protocol = cfg.TEST.PROTOCOL
     any_camera = protocol == ANY_CAMERA
     query, gallery = load_features(path, device, cfg.TEST.FEAT_NORM, cameras=not any_camera)
@@ -199,6 +204,8 @@ def _report(
         logger.warning(
             f"warning: {plain.num_skipped} queries have no match in the gallery and are left out"
         )
+    if result.warning:
+        logger.warning(f"warning: {result.warning}")
     code = code_state(imported_files(cfg.IMPORTS))
     found = {
         **facts,

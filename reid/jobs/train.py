@@ -8,7 +8,7 @@ from yacs.config import CfgNode
 
 from reid import builders
 from reid.builders.common import build_device, output_dir
-from reid.config import default_cfg, difference, dump, imported_files
+from reid.config import default_cfg, difference, dump, imported_files, unused_settings
 from reid.engine import run_files
 from reid.engine.meter import DivergedError
 from reid.engine.trainer import Trainer
@@ -73,6 +73,8 @@ def _train(
     logger.info(describe_code(code_state(imported_files(cfg.IMPORTS))))
     rows = difference(cfg, default_cfg())
     logger.info(f"differs from the defaults\n{tabulate(rows, ('key', 'value', 'default'))}")
+    for line in unused_settings(cfg, "train"):
+        logger.warning(f"warning: {line}")
     if distributed.is_main():
         for stray in remove_strays(output, run_files.WRITTEN_WHOLE):
             logger.info(f"removed {stray}, which a killed run has left")

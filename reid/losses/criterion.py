@@ -7,7 +7,7 @@ from typing import Protocol
 from torch import Tensor, nn
 
 from reid.losses.registry import SOURCES
-from reid.utils.errors import ArgumentError, suggest
+from reid.utils.errors import ArgumentError, InputError, suggest
 
 
 class Output(Protocol):
@@ -70,6 +70,26 @@ class Criterion(nn.Module):
         terms = [w * value for w, value in zip(self.weights, values.values(), strict=True)]
         detached = {name: value.detach() for name, value in values.items()}
         return {**detached, "total": sum(terms[1:], terms[0])}
+
+    def statistics(self) -> dict[str, Tensor]:
+        """Returns what the losses reported beside their values in the last forward pass.
+
+        Returns:
+            Scalar () tensors without gradient, as ``<loss>_<name>``.
+
+        Raises:
+            InputError: A loss reported something else than scalar tensors.
+        """
+        found: dict[str, Tensor] = {}
+        for name, loss in self.losses.items():
+            for key, value in getattr(loss, "statistics", {}).items():
+                if not isinstance(value, Tensor) or value.dim():
+                    raise InputError(
+                        f"statistics of loss '{name}' must be scalar tensors, with shape ();"
+                        f" '{key}' is none"
+                    )
+                found[f"{name}_{key}"] = value.detach()
+        return found
 
 
 def _source(name: str, loss: nn.Module) -> str:

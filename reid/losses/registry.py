@@ -1,5 +1,7 @@
 """The table of losses, and what one is."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar, Literal
 
 from torch import Tensor, nn
@@ -19,12 +21,20 @@ class Loss(nn.Module):
     Attributes:
         consumes: Which part of the model's output it reads: ``feat``, (B, D) before the neck, or
             ``logits``, (B, C).
-        needs_pairs: Whether it learns from several images of an identity in one batch, so that the
-            sampler has to put them there.
+        needs_pairs: Whether it compares images of one batch: it learns from several images of an
+            identity and from images of several identities, so that the sampler has to put them
+            there.
+        statistics: Further numbers of the last batch, by name, for the log and the curves: scalar
+            () tensors without gradient, on the device. ``forward`` sets them anew in each step,
+            always under the same names. The mean over an epoch is written as
+            ``<loss>_<name>``, such as ``triplet_active``. One called ``collapsed`` is the share of
+            the batch, in [0, 1], that the loss cannot tell apart; training warns where it stays
+            near 1.
     """
 
     consumes: ClassVar[Literal["feat", "logits"]]
     needs_pairs: ClassVar[bool] = False
+    statistics: Mapping[str, Tensor] = MappingProxyType({})
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
         """Returns a scalar, float32, the mean over the batch.

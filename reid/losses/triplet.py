@@ -10,12 +10,21 @@ from reid.losses.registry import LOSSES, Loss
 from reid.utils import distributed
 from reid.utils.checks import Range, check_range
 
+_AT_MARGIN = 0.01  # share of the margin by which two distances may differ and count as equal
+
 
 @LOSSES.register("triplet")
 class BatchHardTriplet(Loss):
     """Pulls each image's farthest positive nearer than its nearest negative.
 
     Source: Hermans, Beyer & Leibe, arXiv:1703.07737, section 2, "Batch Hard".
+    Statistics: ``positive`` and ``negative``, the mean distances to farthest positive and nearest
+    negative, each with its standard deviation over the anchors of a batch, ``positive_std`` and
+    ``negative_std``; ``active``, the share of anchors whose cost the hinge does not set to 0, or,
+    with the soft margin, whose positive is farther than the negative; ``collapsed``, the share of
+    anchors whose two distances differ by at most 1 % of the margin (of 1, with the soft margin):
+    they cost what they would cost if all features were equal. An anchor that the loss leaves out
+    does not count; a batch without others counts as 0 in all of them.
     Differs: an anchor without another image of its identity, or without one of another identity
     (the PK sampler makes neither), is left out of the mean; a batch of only such anchors costs 0.
 
@@ -65,12 +74,28 @@ class BatchHardTriplet(Loss):
         d_neg = torch.linalg.vector_norm(feat - others.index_select(0, negative), dim=1)
         gap = d_pos - d_neg
         cost = F.softplus(gap) if self.soft_margin else F.relu(gap + self.margin)
+        self.statistics = self._statistics(d_pos.detach(), d_neg.detach(), valid)
         anchors = valid.sum()
         processes = 1
         if self.gather:  # the mean over processes is then the mean over all their anchors
             anchors = distributed.total(anchors)
             processes = distributed.world_size()
         return torch.where(valid, cost, 0).sum() * processes / anchors.clamp(min=1)
+
+    def _statistics(self, d_pos: Tensor, d_neg: Tensor, valid: Tensor) -> dict[str, Tensor]:
+        """Describes the distances (B,) of the anchors that are valid, (B,) bool."""
+        gap = d_pos - d_neg
+        margin = 0.0 if self.soft_margin else self.margin
+        scale = 1.0 if self.soft_margin else self.margin
+        active = gap + margin > 0
+        collapsed = gap.abs() <= _AT_MARGIN * scale
+        anchors = valid.sum().clamp(min=1)
+        values = torch.stack([d_pos, d_neg, active, collapsed])  # (4, B)
+        means = torch.where(valid, values, 0).sum(1) / anchors
+        offset = torch.where(valid, values[:2] - means[:2].unsqueeze(1), 0)
+        stds = (offset.square().sum(1) / anchors).sqrt()
+        names = ("positive", "negative", "active", "collapsed", "positive_std", "negative_std")
+        return dict(zip(names, torch.cat([means, stds]).unbind(), strict=True))
 
 
 def hardest_pairs(

@@ -133,3 +133,15 @@ def test_shuffling_serves_each_image_once_in_full_batches() -> None:
 def test_shuffling_too_few_images_is_an_error() -> None:
     with pytest.raises(InputError, match="batch_size must be 1 to 2, the images"):
         ShuffleSampler(2, 3, seed=0)
+
+
+@pytest.mark.parametrize("start", [0, 3])
+def test_the_images_of_a_step_are_those_that_it_served_in_each_process(start: int) -> None:
+    samplers = [PKSampler(LABELS, 2, 4, seed=5, rank=rank, world_size=2) for rank in (0, 1)]
+    served = [indices(sampler) for sampler in samplers]
+    for rank, sampler in enumerate(samplers):
+        sampler.set_epoch(1, start)
+        assert indices(sampler) == served[rank][start:]
+        steps = range(1, len(served[rank]) + 1)
+        assert [sampler.images(step) for step in steps] == served[rank]
+        assert [sampler.images(step, 1 - rank) for step in steps] == served[1 - rank]

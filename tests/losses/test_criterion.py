@@ -85,3 +85,31 @@ def test_bad_losses_and_weights_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         Criterion(losses, weights)
+
+
+class Reporting(Sum):
+    """A loss that tells the largest number that it saw, or something else."""
+
+    def __init__(self, report: object = None) -> None:
+        super().__init__("feat")
+        self.report = report
+
+    def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+        self.statistics = {"largest": x.max() if self.report is None else self.report}
+        return super().forward(x, labels)
+
+
+def test_what_losses_report_has_their_name_in_front_and_no_gradient() -> None:
+    criterion = Criterion({"a": Reporting(), "b": Sum("logits"), "c": Reporting()}, [1, 1, 1])
+    criterion(output(), LABELS)
+    found = criterion.statistics()
+    assert {name: value.item() for name, value in found.items()} == {"a_largest": 1, "c_largest": 1}
+    assert not any(value.requires_grad for value in found.values())
+
+
+@pytest.mark.parametrize("report", [3.0, torch.zeros(2)], ids=["float", "vector"])
+def test_only_scalar_tensors_are_statistics(report: object) -> None:
+    criterion = Criterion({"a": Reporting(report)}, [1])
+    criterion(output(), LABELS)
+    with pytest.raises(InputError, match=r"^statistics of loss 'a' must be scalar .*'largest'"):
+        criterion.statistics()

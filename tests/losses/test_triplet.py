@@ -143,3 +143,56 @@ def test_the_gradient_has_the_same_bits_whatever_the_threads_do() -> None:
     finally:
         torch.set_num_threads(threads)
     assert all(torch.equal(gradient, gradients[0]) for gradient in gradients)
+
+
+def statistics(loss: BatchHardTriplet, feat: Tensor, labels: Tensor) -> dict[str, float]:
+    loss(feat, labels)
+    assert not any(value.requires_grad for value in loss.statistics.values())
+    return {name: value.item() for name, value in loss.statistics.items()}
+
+
+@pytest.mark.parametrize("outsider", [False, True])
+def test_statistics_by_hand(outsider: bool) -> None:
+    # Distances to positives 3 3 6 6, to negatives 4 1 1 7; an outsider is alone and left out, and
+    # is nobody's nearest.
+    feat, labels = LINE.clone().requires_grad_(), IDS
+    if outsider:
+        feat, labels = torch.cat([feat, torch.tensor([[100.0]])]), torch.tensor([0, 0, 1, 1, 2])
+    found = statistics(BatchHardTriplet(margin=0.5), feat, labels)
+    assert found == pytest.approx(
+        {
+            "positive": 4.5,
+            "positive_std": 1.5,
+            "negative": 13 / 4,
+            "negative_std": math.sqrt((0.75**2 + 2.25**2 + 2.25**2 + 3.75**2) / 4),
+            "active": 1 / 2,  # of the gaps -1, 2, 5, -1 two are above -0.5
+            "collapsed": 0,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("loss", "active", "collapsed"),
+    [
+        (BatchHardTriplet(margin=1.5), 1.0, 0.0),
+        (BatchHardTriplet(margin=0.0), 0.5, 0.0),
+        (BatchHardTriplet(margin=100.0), 1.0, 0.5),  # the gaps -1 and -1 are within 1 % of it
+        (BatchHardTriplet(soft_margin=True), 0.5, 0.0),
+    ],
+)
+def test_active_and_collapsed_by_hand(
+    loss: BatchHardTriplet, active: float, collapsed: float
+) -> None:
+    found = statistics(loss, LINE, IDS)
+    assert (found["active"], found["collapsed"]) == (active, collapsed)
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_equal_features_have_collapsed(soft: bool) -> None:
+    found = statistics(BatchHardTriplet(soft_margin=soft), torch.ones(4, 8), IDS)
+    assert (found["positive"], found["negative"], found["collapsed"]) == (0, 0, 1)
+
+
+def test_a_batch_without_triplets_has_statistics_of_zero() -> None:
+    found = statistics(BatchHardTriplet(), torch.randn(3, 4), torch.tensor([5, 5, 5]))
+    assert set(found.values()) == {0.0}

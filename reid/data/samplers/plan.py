@@ -70,12 +70,22 @@ class PlanSampler(Sampler[list[SeededIndex]], ABC):
         seeds = iter(
             derive_seeds(self.seed, epoch, _AUGMENT, count=sum(map(len, batches))).tolist()
         )
-        seeded = [[(index, next(seeds)) for index in batch] for batch in batches]
-        self._batches = [self._local_part(batch) for batch in seeded[start:]]
+        self._plan = [[(index, next(seeds)) for index in batch] for batch in batches]
+        self._batches = [self._part(batch, self.rank) for batch in self._plan[start:]]
 
-    def _local_part(self, batch: list[SeededIndex]) -> list[SeededIndex]:
+    def images(self, step: int, rank: int | None = None) -> list[int]:
+        """Returns the indices of the images in one batch of this epoch, served or not.
+
+        Args:
+            step: Number of the batch in the epoch, 1-based.
+            rank: Process whose batch it is; None is this one.
+        """
+        batch = self._part(self._plan[step - 1], self.rank if rank is None else rank)
+        return [index for index, _ in batch]
+
+    def _part(self, batch: list[SeededIndex], rank: int) -> list[SeededIndex]:
         size = len(batch) // self.world_size
-        return batch[self.rank * size : (self.rank + 1) * size]
+        return batch[rank * size : (rank + 1) * size]
 
     def __iter__(self) -> Iterator[list[SeededIndex]]:
         return iter(self._batches)
