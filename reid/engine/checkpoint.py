@@ -1,33 +1,22 @@
-"""Checkpoints: they are written completely or not at all, and reading them runs no code.
+"""Checkpoints: they are written completely or not at all, and reading them runs no code."""
 
-The file is torch's zip archive, and its comment holds a CRC-32 over everything before it. It is
-verified after writing and before reading. In files of older versions, which lack it, the CRC-32 of
-each record is; torch writes those, and does not look at them.
-"""
-
-import io
 import os
 import shutil
 import warnings
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 import reid
+from reid.utils.archives import damage_of, write_archive
 from reid.utils.code_state import code_state
 from reid.utils.errors import InputError
 from reid.utils.logs import sync_folder, temporary_of
 
 FORMAT = 1
-_MARK = b"reid-crc32 "
-_COMMENT = len(_MARK) + 8  # bytes: the mark, and eight hexadecimal digits
-_LENGTH_FIELD = 2  # bytes in front of the comment that hold its length
-_CHUNK = 1 << 20
 # What every checkpoint holds, and as what.
 _CONTENT: dict[str, type | tuple[type, ...]] = {
     "epoch": int,
@@ -77,8 +66,8 @@ def save(
         **state,
     }
     with temporary_of(path) as temporary:
-        _write(temporary, content)
-        problem = _damage(temporary)
+        write_archive(temporary, content)
+        problem = damage_of(temporary)
         if problem:
             raise OSError(f"what was written is not what is read: {problem}")
         _shift(path, keep)
@@ -114,104 +103,6 @@ def _shift(path: Path, keep: int) -> None:
         old.unlink(missing_ok=True)
 
 
-class _Patient(io.RawIOBase):
-    """A file for torch.save, which answers an error while writing with pages of text.
-
-    It notes the first error and takes the rest without writing it; :meth:`finish` raises it.
-
-    Args:
-        path: The file, which is made.
-    """
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self._file = path.open("wb")
-        self._error: OSError | None = None
-        self._crc = 0
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        if self._error is None:
-            try:
-                self._file.write(data)
-            except OSError as error:
-                self._error = error
-        self._crc = zlib.crc32(data, self._crc)
-        return memoryview(data).nbytes
-
-    def finish(self) -> None:
-        """Adds the checksum, and puts everything on the disk.
-
-        Raises:
-            OSError: The first error that writing met.
-        """
-        if self._error is not None:
-            raise self._error
-        self._file.seek(-_LENGTH_FIELD, os.SEEK_END)
-        self._file.write(_COMMENT.to_bytes(_LENGTH_FIELD, "little"))
-        self._file.write(_MARK + b"%08x" % self._crc)
-        self._file.flush()
-        os.fsync(self._file.fileno())
-
-    def close(self) -> None:
-        try:
-            self._file.close()
-        except OSError as error:
-            self._error = self._error or error
-        super().close()
-
-
-def _write(path: Path, content: Mapping[str, Any]) -> None:
-    file = _Patient(path)
-    try:
-        torch.save(dict(content), cast(IO[bytes], file))
-        file.finish()
-    finally:
-        file.close()
-
-
-def _checksum_is_right(path: Path) -> bool | None:
-    """Compares the checksum of the whole file; returns None if the file has none."""
-    size = path.stat().st_size - _COMMENT
-    with path.open("rb") as file:
-        file.seek(max(size, 0))
-        comment = file.read()
-        if not comment.startswith(_MARK):
-            return None
-        file.seek(0)
-        crc, left = 0, size - _LENGTH_FIELD
-        while left > 0 and (part := file.read(min(_CHUNK, left))):
-            crc = zlib.crc32(part, crc)
-            left -= len(part)
-    # The length of the comment was 0 when the checksum was taken.
-    return comment == _MARK + b"%08x" % zlib.crc32(bytes(_LENGTH_FIELD), crc)
-
-
-def _damage(path: Path) -> str:
-    """Says what is wrong with an archive as it lies on the disk; "" if nothing is.
-
-    An archive that announces more than the file holds is refused before it is unpacked: torch
-    writes records as they are, and a packed one may be a thousand times as long as the file.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            records = archive.infolist()
-            if any(record.compress_type != zipfile.ZIP_STORED for record in records):
-                return "a record in it is compressed, which torch does not do"
-            if sum(record.file_size for record in records) > path.stat().st_size:
-                return "its records announce more bytes than it has"
-            if any(record.external_attr for record in records):
-                return "a record in it is marked as a folder"
-            right = _checksum_is_right(path)
-            wrong = archive.testzip() if right is None else not right
-            return "its checksum is wrong" if wrong else ""
-    # A damaged archive fails in many ways: BadZipFile, struct.error, UnicodeDecodeError, ...
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
-
-
 def load(path: Path) -> dict[str, Any]:
     """Reads a checkpoint onto the CPU.
 
@@ -225,7 +116,7 @@ def load(path: Path) -> dict[str, Any]:
         raise InputError(f"checkpoint {path} is a folder{mend}")
     if not path.is_file():
         raise InputError(f"checkpoint {path} does not exist")
-    damage = _damage(path)
+    damage = damage_of(path)
     if damage:
         raise InputError(f"checkpoint {path} is refused: it is damaged or no checkpoint ({damage})")
     try:

@@ -298,8 +298,15 @@ class Trainer:
         if state is None:
             return 0.0
         self.sampler.set_epoch(epoch, state["steps"])
-        inside.restore(state, self.model, meter, self.device)
-        return float(state["seconds"])
+        try:
+            inside.restore(state, self.model, meter, self.device)
+            return float(state["seconds"])
+        # What a crafted file holds may fail in many ways.
+        except (KeyError, IndexError, ValueError, TypeError, RuntimeError, AttributeError) as error:
+            raise InputError(
+                f"{self.output_dir / LAST} is damaged: its point inside epoch {epoch} cannot be"
+                f" read ({type(error).__name__}); remove it, and go on from an earlier one"
+            ) from error
 
     def _heed(self, meter: Meter, seconds: float, last: bool) -> None:
         """Saves inside the epoch if that is due or was asked for, and stops if that was asked for.

@@ -32,6 +32,7 @@ from reid.utils import distributed
 from reid.utils.code_state import code_state
 from reid.utils.environment import describe, deterministic
 from reid.utils.errors import InputError
+from reid.utils.lock import locked_folder
 from reid.utils.logs import get_logger
 
 FOLDER = "attack"  # in OUTPUT_DIR
@@ -60,6 +61,19 @@ def attack(
         raise InputError("an attack is run by one process; start it without torchrun")
     attacks = build_attack.build_attacks(cfg)
     folder = output_dir(cfg, FOLDER)
+    with locked_folder(folder):
+        return _attack(cfg, weight, attacks, folder, sanity, surrogate, restart)
+
+
+def _attack(
+    cfg: CfgNode,
+    weight: Path,
+    attacks: list[RetrievalAttack],
+    folder: Path,
+    sanity: bool,
+    surrogate: tuple[CfgNode, Path] | None,
+    restart: bool,
+) -> list[Result]:
     logger = get_logger(folder, "attack")
     device = build_device(cfg)
     logger.info(describe(device))

@@ -9,6 +9,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from reid.utils.archives import damage_of, is_archive
 from reid.utils.checks import check_choice
 from reid.utils.errors import ArgumentError, InputError
 
@@ -78,6 +79,12 @@ def _read(path: str) -> Mapping[str, Any]:
     """Returns the state dict in a file."""
     if not Path(path).is_file():
         raise ArgumentError("path", f"names no file with weights: '{path}'")
+    # Files of torch before 1.6 are no archives.
+    damage = damage_of(Path(path)) if is_archive(Path(path)) else ""
+    if damage:
+        raise InputError(
+            f"cannot read '{path}' as weights saved by torch: it is damaged ({damage})"
+        )
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     # A damaged or foreign file fails in many ways: UnpicklingError, RuntimeError, EOFError, ...
