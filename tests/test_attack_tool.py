@@ -150,6 +150,7 @@ def without_seconds(folder: Path) -> dict:
     return {**report, "config": ""}  # which names the folder
 
 
+@pytest.mark.slow  # a fast machine may end the run before the second signal
 def test_a_run_that_is_killed_again_and_again_goes_on(setup, tmp_path) -> None:
     """Signals at two moments of one run; the report is that of a run left alone."""
     _, base = setup

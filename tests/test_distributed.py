@@ -148,7 +148,15 @@ def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_one_process_logs_and_writes(trained: Path) -> None:
     names = {path.name for path in trained.iterdir()}
-    files = {"config.yml", "last.pth", "best.pth", "metrics.jsonl", "train.log", "tensorboard"}
+    files = {
+        "config.yml",
+        "last.pth",
+        "last.1.pth",
+        "best.pth",
+        "metrics.jsonl",
+        "train.log",
+        "tensorboard",
+    }
     assert names == {*files, "cache"}  # several processes share the decoded images of one file
     log = (trained / "train.log").read_text()
     assert "2 processes" in log

@@ -35,13 +35,13 @@ def read_report(folder: Path) -> Report:
                 continue
             report = read_json(path, "a report of tools/attack.py", _MAX_BYTES)
             _check_report(report)
-        except InputError:
-            raise
+        except InputError as error:
+            raise InputError(f"{error}; attack the run again (reid attack)") from error
         except (OSError, ValueError, RecursionError) as error:
             problem = error.strerror if isinstance(error, OSError) else error
             raise InputError(
-                f"{path} is no report of tools/attack.py: {_printable(str(problem))[:200]}; attack"
-                " the run again (reid attack)"
+                f"{path} is not a report of tools/attack.py: {_printable(str(problem))[:200]};"
+                " attack the run again (reid attack)"
             ) from error
         checked: Report = report
         return checked

@@ -121,9 +121,9 @@ def bomb(path: Path) -> None:
     path.write_bytes(data)
 
 
-def a_folder(path: Path) -> None:
+def a_pipe(path: Path) -> None:
     path.unlink()
-    path.mkdir()
+    os.mkfifo(path)
 
 
 def long_text(path: Path) -> None:
@@ -147,7 +147,7 @@ def size(height: int, width: int) -> Callable[[Path], None]:
         ("unreadable", no_pixel_left, "cannot"),
         ("unreadable", bomb, ""),
         ("unreadable", long_text, ""),
-        ("unreadable", a_folder, "regular"),
+        ("unreadable", a_pipe, "regular"),
         ("odd_mode", sixteen_bits, "mode I"),
         ("odd_mode", see_through, "mode RGBA, transparent"),
         ("odd_mode", save_as("CMYK", "JPEG"), "mode CMYK"),

@@ -87,7 +87,7 @@ def test_a_run_that_skips_meets_no_broken_image(
     (market / "bounding_box_train/0002_c1s1_000002_01.jpg").write_bytes(b"no image")
     more = [
         *("DATALOADER.CACHE", cache, "DATALOADER.NUM_WORKERS", "0", "SOLVER.IMS_PER_BATCH", "8"),
-        *("MODEL.DEVICE", "cpu", "INPUT.SIZE_TRAIN", "[16, 8]", "DATALOADER.NUM_INSTANCES", "2"),
+        *("MODEL.DEVICE", "cpu", "INPUT.SIZE_TRAIN", "[32, 16]", "DATALOADER.NUM_INSTANCES", "2"),
         *("OUTPUT_DIR", str(tmp_path_factory.mktemp("out"))),
     ]
     with pytest.raises(InputError, match=r"0002_c1s1_000002_01\.jpg: cannot be read"):
