@@ -43,7 +43,7 @@ class HeapFacts(ctypes.Structure):
 def bytes_in_use() -> int:
     """Bytes that are allocated now.
 
-    Not the resident pages: those hang on how much room earlier tests have left in the heap, which
+    Not the resident pages: those depend on how much room earlier tests have left in the heap, which
     a leak can fill without a new page.
     """
     facts_of_heap = ctypes.CDLL(None).mallinfo2

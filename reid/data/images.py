@@ -35,11 +35,11 @@ _KINDS = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
-_WITH_ALPHA = {"LA", "La", "PA", "RGBA", "RGBa"}
+WITH_ALPHA = {"LA", "La", "PA", "RGBA", "RGBa"}
 # Keys of ``Image.info`` in which PIL looks for the orientation.
 _ORIENTED = {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"}
 # What makes the stored picture upright, by the value of the EXIF tag; 1 is upright.
-_UPRIGHT = {
+UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -136,7 +136,7 @@ def as_rgb(image: Image.Image) -> Image.Image:
         image = _upright(image)
     if image.mode.startswith("I") or image.mode == "F":
         return _scaled(image)
-    if image.mode in _WITH_ALPHA or "transparency" in image.info:
+    if image.mode in WITH_ALPHA or "transparency" in image.info:
         return _on_black(image)
     return image if image.mode == "RGB" else image.convert("RGB")
 
@@ -147,7 +147,7 @@ def _upright(image: Image.Image) -> Image.Image:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # the pixels may be fine all the same
         return image
-    turn = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+    turn = UPRIGHT.get(orientation) if isinstance(orientation, int) else None
     if turn is None:
         return image
     turned = image.transpose(turn)

@@ -273,9 +273,8 @@ class Trainer:
         more = f" and {len(files) - _NAMED} more" if len(files) > _NAMED else ""
         found = {**fault._asdict(), "epoch": epoch, "images": images, "files": files}
         kept = self._keep_diverged(found)
-        distributed.from_main(
-            [0]
-        )  # a process that ends takes the others with it: wait for the file
+        # A process that ends takes the others with it, so all wait for the file.
+        distributed.from_main([0])
         return DivergedError(f"{error}; its images: {names}{more}; {kept}", fault)
 
     def _keep_diverged(self, found: Mapping[str, Any]) -> str:

@@ -13,12 +13,12 @@ from reid.data.checking.findings import HEADERS, PICTURE_HEADERS
 from reid.data.datasets import PUBLISHED
 from reid.data.loaders import usable_workers
 from reid.data.records import SPLITS, count
+from reid.evaluation.protocol import CROSS_CAMERA
 from reid.utils import distributed
 from reid.utils.errors import InputError
 from reid.utils.logs import get_logger, write_text
 
 FILE = "check_data.json"  # in OUTPUT_DIR
-CROSS_CAMERA = "cross_camera"
 
 
 def check_data(cfg: CfgNode, examples: int) -> Findings:
@@ -40,8 +40,7 @@ def check_data(cfg: CfgNode, examples: int) -> Findings:
     splits = builders.load_splits(cfg, True, logger)
     published = PUBLISHED.get(name)
     threads = usable_workers(cfg.DATALOADER.NUM_WORKERS)
-    # Cameras alone tell matches from junk where a config has no TEST.PROTOCOL.
-    protocol = cfg.TEST.get("PROTOCOL", CROSS_CAMERA)
+    protocol = cfg.TEST.PROTOCOL
     found = check_images(splits, threads, published, protocol == CROSS_CAMERA)
     records = (splits.train, splits.query, splits.gallery)
     facts = {

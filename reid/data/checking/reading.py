@@ -1,8 +1,6 @@
 """Reads each image file, and keeps what is known of it instead of the image."""
 
 import hashlib
-import os
-import stat
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,23 +10,10 @@ from pathlib import Path
 from PIL import ExifTags, Image
 from tqdm import tqdm
 
-from reid.data.images import opened, resize
+from reid.data.images import UPRIGHT, WITH_ALPHA, ImageError, opened, resize
 from reid.data.records import ImageRecord
-from reid.utils.errors import InputError
 
-WITH_ALPHA = {"RGBA", "LA", "PA", "RGBa"}
 RGB_LOSES_NOTHING = {"1", "L", "P", "RGB"}
-# What makes the stored picture upright. ImageOps.exif_transpose would write the EXIF data anew,
-# too, and fails where that is damaged.
-UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 CHUNK = 1 << 20  # bytes that are hashed at once
 
 
@@ -84,18 +69,11 @@ def read_picture(split: str, record: ImageRecord) -> Picture:
         record: The image.
     """
     try:
-        # To open a named pipe waits for a writer, perhaps for ever.
-        if not stat.S_ISREG(os.stat(record.path).st_mode):
-            return Picture(split, record, "is no regular file")
         with opened(record.path) as image:
             return _look(split, record, image)
-    except InputError as error:
+    except ImageError as error:
         problem = str(error).removeprefix(f"{record.path}: ")
         return Picture(split, record, problem.replace(str(record.path), record.path.name))
-    except Exception as error:
-        # A decoder that is fed with a damaged file raises what it likes (struct.error, IndexError,
-        # DecompressionBombError, ...). Whatever it is, this file cannot be decoded.
-        return Picture(split, record, f"cannot be decoded ({type(error).__name__}: {error})")
 
 
 def _look(split: str, record: ImageRecord, image: Image.Image) -> Picture:
