@@ -21,7 +21,7 @@ from reid.engine.pictures import first_batch_pictures
 from reid.engine.progress import Progress
 from reid.engine.run_files import BEST, DIVERGED, LAST
 from reid.engine.watch import FEAT_SPREAD, Watch, finite_sign, scale_is_lost, weight_size
-from reid.engine.writer import RunWriter, open_writer
+from reid.engine.writer import RunWriter
 from reid.evaluation.collapse import spread
 from reid.losses import Criterion
 from reid.utils import distributed
@@ -142,13 +142,13 @@ class Trainer:
         """
         self._signals = signals or StopSignals()
         written = self.epoch - (self._row is not None)
-        with open_writer(self.output_dir, written) as writer:
-            if self._row is not None:  # the run ended before this epoch was evaluated
-                self._conclude(writer, self._row)
-            for epoch in range(self.epoch + 1, self.max_epochs + 1):
-                with self._signals.deferred():
-                    row = self._train(writer, epoch)
-                self._conclude(writer, row)
+        writer = RunWriter(self.output_dir, written, self.logger)
+        if self._row is not None:  # the run ended before this epoch was evaluated
+            self._conclude(writer, self._row)
+        for epoch in range(self.epoch + 1, self.max_epochs + 1):
+            with self._signals.deferred():
+                row = self._train(writer, epoch)
+            self._conclude(writer, row)
 
     def _train(self, writer: RunWriter, epoch: int) -> dict[str, float]:
         """Trains an epoch, or the rest of it, and saves it; returns its row."""
@@ -178,10 +178,7 @@ class Trainer:
                 self.best = {"mAP": row["mAP"], "epoch": self.epoch}
             # The row is written before the checkpoint. A run that is killed between them drops the
             # row on resuming and writes it again; in the other order it would be lost.
-            try:
-                writer.write(row)
-            except OSError as full:
-                self.logger.error(f"the row of epoch {self.epoch} waits to be written: {full}")
+            writer.write(row)
             last = self.epoch == self.max_epochs
             if error is None and (improved or last or (not saved and self._due())):
                 self.save(improved)

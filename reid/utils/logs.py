@@ -115,6 +115,47 @@ def write_text(path: Path, text: str) -> None:
     write_whole(path, lambda file: file.write(text.encode()))
 
 
+class Appended:
+    """A file that grows by whole pieces: what cannot be written now is written with the next piece.
+
+    The file is open only while a piece is written. A folder that has vanished is made anew.
+
+    Args:
+        path: The file; it need not exist.
+        head: What stands before the first piece of a file that is new or empty.
+    """
+
+    def __init__(self, path: Path, head: bytes = b"") -> None:
+        self.path = path
+        self.head = head
+        self._waiting = b""
+
+    def append(self, piece: bytes) -> None:
+        """Adds a piece at the end.
+
+        Args:
+            piece: The bytes.
+
+        Raises:
+            OSError: It could not be written; the file is as before, and the piece waits.
+        """
+        self._waiting += piece
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("ab", buffering=0) as file:
+            end = file.tell()
+            whole = self._waiting if end else self.head + self._waiting
+            try:
+                # A disk that is almost full takes a part, and says no only to the rest.
+                rest = memoryview(whole)
+                while rest:
+                    rest = rest[file.write(rest) :]
+            except OSError:
+                with contextlib.suppress(OSError):
+                    file.truncate(end)  # no half piece
+                raise
+        self._waiting = b""
+
+
 class MetricsLog:
     """A file with one JSON object on each line; lines are appended and flushed at once.
 
@@ -124,11 +165,10 @@ class MetricsLog:
     """
 
     def __init__(self, path: Path, last_epoch: int = 0) -> None:
-        self.path = path
         old = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         kept = [line for line in old if _epoch(line) <= last_epoch]
         write_text(path, "".join(f"{line}\n" for line in kept))
-        self._waiting = ""
+        self._file = Appended(path)
 
     def write(self, row: dict[str, Any]) -> None:
         """Appends a row; every row has the key ``epoch``.
@@ -136,18 +176,7 @@ class MetricsLog:
         Raises:
             OSError: It could not be written; it is written with the next one.
         """
-        self._waiting += json.dumps(row) + "\n"
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab") as file:
-            end = file.tell()
-            try:
-                file.write(self._waiting.encode())
-                file.flush()
-            except OSError:
-                with contextlib.suppress(OSError):
-                    file.truncate(end)  # no half line
-                raise
-        self._waiting = ""
+        self._file.append(f"{json.dumps(row)}\n".encode())
 
 
 def _epoch(line: str) -> float:

@@ -1,18 +1,27 @@
-"""TensorBoard shows each epoch once, in whatever order the clock goes."""
+"""TensorBoard shows each epoch once, in whatever order the clock goes, and whatever fails."""
 
+import errno
+import json
+import logging
+import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from reid.engine.writer import keep_order, open_writer
+from reid.engine.board import keep_order
+from reid.engine.writer import RunWriter
+
+LOGGER = logging.getLogger("test")
 
 
 def write(folder: Path, last: int, epochs: range, value: float) -> None:
-    with open_writer(folder, last) as writer:
-        for epoch in epochs:
-            writer.write({"epoch": epoch, "loss": value})
+    writer = RunWriter(folder, last, LOGGER)
+    for epoch in epochs:
+        writer.write({"epoch": epoch, "loss": value})
 
 
 def shown(folder: Path) -> list[tuple[int, float]]:
@@ -52,3 +61,77 @@ def test_files_get_earlier_names_in_their_old_order_and_others_stay(tmp_path: Pa
         "events.out.tfevents.foreign",
     ]
     keep_order(tmp_path / "nowhere", 1000)
+
+
+class FullDisk:
+    """A disk that takes ``room`` bytes more into files that are opened to append."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.room: float = float("inf")
+        original = Path.open
+        disk = self
+
+        class File:
+            def __init__(self, file: Any) -> None:
+                self.file = file
+
+            def write(self, data: memoryview) -> int:
+                if not disk.room:
+                    raise OSError(errno.ENOSPC, "No space left on device")
+                written = int(min(disk.room, len(data)))
+                disk.room -= written
+                return int(self.file.write(data[:written]))
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(self.file, name)
+
+            def __enter__(self) -> "File":
+                return self
+
+            def __exit__(self, *_: object) -> None:
+                self.file.close()
+
+        def opened(path: Path, mode: str = "r", *args: Any, **more: Any) -> Any:
+            file = original(path, mode, *args, **more)
+            return File(file) if mode == "ab" else file
+
+        monkeypatch.setattr(Path, "open", opened)
+
+
+@pytest.mark.parametrize("room", [0, 1, 30, 400])
+def test_rows_wait_for_room_on_the_disk(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    room: int,
+) -> None:
+    disk = FullDisk(monkeypatch)
+    writer = RunWriter(tmp_path, 0, LOGGER)
+    writer.write({"epoch": 1, "loss": 1.0})
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    disk.room = room
+    writer.write({"epoch": 2, "loss": 2.0})
+    writer.add_image("input", torch.rand(3, 40, 40), 2)
+    assert "picture input of epoch 2 waits to be written: [Errno 28]" in caplog.text
+    for path, content in before.items():
+        rest = path.read_bytes()[len(content) :]
+        assert path.read_bytes().startswith(content)
+        assert not rest or rest.endswith(b"\n") or room == 400, "only whole pieces"
+    disk.room = float("inf")
+    writer.write({"epoch": 3, "loss": 3.0})
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    assert shown(tmp_path) == [(1, 1.0), (2, 2.0), (3, 3.0)]
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert [image.step for image in events.Images("input")] == [2]
+
+
+def test_a_folder_that_vanishes_is_made_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    writer = RunWriter(folder, 0, LOGGER)
+    for epoch in (1, 2, 3):
+        writer.write({"epoch": epoch, "loss": float(epoch)})
+        if epoch == 1:
+            shutil.rmtree(folder)
+    assert shown(folder) == [(2, 2.0), (3, 3.0)]
+    assert len((folder / "metrics.jsonl").read_text().splitlines()) == 2
