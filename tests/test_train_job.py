@@ -154,6 +154,20 @@ def test_other_images_are_another_run(data: Path, trained: Path, tmp_path: Path)
     assert len(changes) == 1 and changes[0].startswith("after epoch 2: training images whose")
 
 
+def test_best_weights_are_not_compared_across_protocols(
+    data: Path, trained: Path, tmp_path: Path
+) -> None:
+    out = copied(trained, tmp_path / "out")
+    before = (out / "best.pth").read_bytes()
+    assert checkpoint.load(out / "last.pth")["best"]["mAP"] > 0
+    args = lfm(data, out, "SOLVER.MAX_EPOCHS", 4, "--resume", "TEST.PROTOCOL", "any_camera")
+    done = run("train", *args)
+    assert "best.pth chosen under other TEST.PROTOCOL is now" in done.stdout
+    assert (out / "best.1.pth").read_bytes() == before
+    assert checkpoint.load(out / "last.pth")["best"]["epoch"] == 4
+    assert checkpoint.load(out / "best.pth")["epoch"] == 4
+
+
 def test_a_diverged_run_goes_on_with_a_lower_rate(
     data: Path, trained: Path, tmp_path: Path
 ) -> None:

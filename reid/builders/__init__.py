@@ -6,6 +6,7 @@ from reid.builders.checkpoints import (
     check_same_run,
     load_trained,
     load_with_config,
+    measured_otherwise,
 )
 from reid.builders.common import make
 from reid.builders.data import load_splits
@@ -29,5 +30,6 @@ __all__ = [
     "load_trained",
     "load_with_config",
     "make",
+    "measured_otherwise",
     "same_pictures",
 ]

@@ -83,6 +83,21 @@ def check_resumable(
     return accepted
 
 
+# What a number measured while training depends on, and best.pth with it.
+_MEASURED_BY = ("TEST.PROTOCOL", "TEST.NECK_FEAT", "TEST.FEAT_NORM", "TEST.FLIP", "INPUT.SIZE_TEST")
+
+
+def measured_otherwise(cfg: CfgNode, checkpoint: Mapping[str, Any], path: Path) -> list[str]:
+    """Returns the keys for which mAP of this run does not compare with that of a checkpoint.
+
+    Args:
+        cfg: The config of the run that goes on.
+        checkpoint: Content of its last checkpoint.
+        path: The file.
+    """
+    return [key for key, _, _ in _changed(cfg, checkpoint, path) if key in _MEASURED_BY]
+
+
 # What differs in the last digits, or in the choice of best.pth, and does not make another run.
 _DIGITS = {
     "torch": "torch",

@@ -93,11 +93,13 @@ def skip_unreadable(splits: Splits, threads: int, logger: logging.Logger) -> Spl
         InputError: A split has no readable image.
     """
     left: dict[str, Any] = {}
+    numbers: dict[str, int] = {}
     for split, records in zip(SPLITS, (splits.train, splits.query, splits.gallery), strict=True):
         bad = _unreadable_of_all([record.path for record in records], threads, split)
         left[split] = tuple(record for i, record in enumerate(records) if i not in bad)
         if not bad:
             continue
+        numbers[split] = len(bad)
         lines = [f"{records[i].path}: {reason}" for i, reason in sorted(bad.items())]
         more = [f"... and {len(lines) - LISTED} more"] if len(lines) > LISTED else []
         logger.warning(
@@ -106,7 +108,7 @@ def skip_unreadable(splits: Splits, threads: int, logger: logging.Logger) -> Spl
         )
         if not left[split]:
             raise InputError(f"{split}: none of the {len(records)} images can be read; {lines[0]}")
-    return splits._replace(**left)
+    return splits._replace(**left, unreadable=numbers)
 
 
 def _unreadable_of_all(paths: Sequence[Path], threads: int, title: str) -> dict[int, str]:

@@ -2,17 +2,22 @@
 
 import argparse
 import contextlib
+import errno
 import importlib
 import os
 import pkgutil
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
 
 import reid
 from reid import cli
-from reid.utils.console import safe_output, tell
+from reid.utils.console import OutputError, safe_output, tell
 from reid.utils.errors import InputError, unknown
+
+# What a disk says that no program can mend.
+_OF_THE_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 
 def commands() -> dict[str, str]:
@@ -87,19 +92,27 @@ def _overview() -> str:
 def guarded(work: Callable[[], None]) -> None:
     """Runs a command: InputError becomes one line on stderr and exit code 2, Ctrl-C exit code 130.
 
-    Anything else is a bug and keeps its traceback. What becomes of output that nobody reads says
+    So does a disk that is full, broken or not to be written to. Anything else is a bug and keeps
+    its traceback. What becomes of output that nobody reads says
     :func:`reid.utils.console.safe_output`. Under torchrun the command runs as one of many
     processes, see :func:`reid.utils.session.session`.
 
     Args:
         work: The command.
     """
+    # Pillow says of a damaged file that it skips a part; what can be read is read.
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     with safe_output():
         try:
             with _session():
                 work()
         except InputError as error:
             tell(f"error: {error}")
+            sys.exit(2)
+        except OSError as error:
+            if isinstance(error, OutputError) or error.errno not in _OF_THE_MACHINE:
+                raise
+            tell(f"error: {error.filename or 'a file'} cannot be written or read: {error.strerror}")
             sys.exit(2)
         except KeyboardInterrupt:
             tell("interrupted")

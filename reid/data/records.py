@@ -39,6 +39,7 @@ class Splits(NamedTuple):
         distractor_pid: The pid of gallery images that show nobody who is searched for: 0 in
             Market-1501; None where each pid is a person.
         notes: By split, sentences on what lies in its folder and was passed over, or is odd.
+        unreadable: By split, the number of images that were left out because they cannot be read.
     """
 
     train: Records
@@ -46,6 +47,7 @@ class Splits(NamedTuple):
     gallery: Records
     distractor_pid: int | None = None
     notes: Mapping[str, Sequence[str]] = MappingProxyType({})
+    unreadable: Mapping[str, int] = MappingProxyType({})
 
 
 SPLITS = ("train", "query", "gallery")

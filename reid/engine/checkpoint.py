@@ -35,7 +35,7 @@ def save(
     pids: list[int],
     state: Mapping[str, Any],
     code: Mapping[str, Any] | None = None,
-    keep: int = 0,
+    keep: int | None = None,
 ) -> None:
     """Writes a checkpoint of tensors and plain values, reads it again, and puts it in its place.
 
@@ -48,7 +48,9 @@ def save(
         state: State dicts and plain values that resuming needs.
         code: State of the code, from :func:`reid.utils.code_state.code_state`; None determines it
             for this package alone.
-        keep: Number of earlier files that stay beside it, as ``last.1.pth``, ``last.2.pth``, ...
+        keep: Number of earlier files that stay beside it, as ``last.1.pth``, ``last.2.pth``, ...,
+            of which those that are too many are removed; None keeps no earlier file and removes
+            none.
 
     Raises:
         OSError: The file could not be written; those that were there are untouched.
@@ -70,16 +72,27 @@ def save(
         problem = damage_of(temporary)
         if problem:
             raise OSError(f"what was written is not what is read: {problem}")
-        _shift(path, keep)
+        if keep is not None:
+            _shift(path, keep)
         os.replace(temporary, path)
     sync_folder(path.parent)
 
 
 def earlier(path: Path) -> list[Path]:
-    """Returns the earlier files that were kept beside ``path``, newest first."""
-    named = path.parent.glob(f"{path.stem}.*{path.suffix}")
-    numbers = {int(n): p for p in named if (n := p.name.split(".")[-2]).isdecimal()}
-    return [numbers[number] for number in sorted(numbers)]
+    """Returns the earlier files that were kept beside ``path``, newest first.
+
+    Their numbers begin with 1; one is missing where a run was killed while it renamed them. What
+    comes after a wider gap, such as ``last.60.pth``, somebody else has put there.
+    """
+    found: list[Path] = []
+    number, missing = 1, 0
+    while missing < 2:
+        file = _earlier(path, number)
+        exists = file.exists()
+        found += [file] * exists
+        missing = 0 if exists else missing + 1
+        number += 1
+    return found
 
 
 def _earlier(path: Path, number: int) -> Path:

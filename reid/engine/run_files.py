@@ -42,11 +42,21 @@ def make_way(folder: Path, resume: bool, logger: logging.Logger) -> None:
             " move that run elsewhere, or add --resume: what is there is then renamed"
         )
     for name in (BEST, METRICS):
-        file = folder / name
-        if file.exists() and file.stat().st_size > 0:
-            aside = _free_name(file)
-            file.rename(aside)
-            logger.warning(f"warning: {file} of a run without {LAST} is now {aside}")
+        move_aside(folder / name, f"of a run without {LAST}", logger)
+
+
+def move_aside(file: Path, what: str, logger: logging.Logger) -> None:
+    """Renames a file that would be overwritten, if it is there and not empty.
+
+    Args:
+        file: The file.
+        what: Which file it is, in words, for the log.
+        logger: Logger that is told the new name.
+    """
+    if file.exists() and file.stat().st_size > 0:
+        aside = _free_name(file)
+        file.rename(aside)
+        logger.warning(f"warning: {file} {what} is now {aside}")
 
 
 def _free_name(file: Path) -> Path:

@@ -144,6 +144,8 @@ class Trainer:
         written = self.epoch - (self._row is not None)
         writer = RunWriter(self.output_dir, written, self.logger)
         if self._row is not None:  # the run ended before this epoch was evaluated
+            if not self._evaluates():
+                self.logger.info(f"epoch {self.epoch}, which waited for that, is not evaluated")
             self._conclude(writer, self._row)
         for epoch in range(self.epoch + 1, self.max_epochs + 1):
             with self._signals.deferred():
@@ -225,7 +227,7 @@ class Trainer:
         progress = Progress(
             self.logger, epoch, self.max_epochs, steps, self.log_period, meter.steps
         )
-        for batches in grouped(self.loader, self.accumulate):
+        for batches in self._updates(meter, lambda: before + progress.seconds):
             self.optimizer.zero_grad(set_to_none=True)
             for remaining, batch in zip(range(len(batches))[::-1], batches, strict=True):
                 with parallel.no_sync(self.network, remaining > 0):
@@ -241,6 +243,22 @@ class Trainer:
         progress.close()
         speed = {"images_per_second": progress.images_per_second}
         return {**self._read(meter, epoch), **speed, "train_seconds": before + progress.seconds}
+
+    def _updates(self, meter: Meter, seconds: Callable[[], float]) -> Iterator[list[Batch]]:
+        """Yields the batches of each update; saves the updates made if the next cannot be read."""
+        try:
+            yield from grouped(self.loader, self.accumulate)
+        except Exception:
+            # Of several processes the others wait for the next update, and are in no state to save.
+            if meter.steps and not distributed.active():
+                self._save_inside(meter, seconds())
+                self.logger.error(f"the next batch cannot be read; {self.position} are saved")
+            raise
+
+    def _save_inside(self, meter: Meter, seconds: float) -> None:
+        self._row = None
+        self._read(meter, self.epoch + 1)  # a training that has diverged is not saved
+        self.save(False, inside.capture(self.model, meter, seconds))
 
     def _read(self, meter: Meter, epoch: int) -> dict[str, float]:
         """Returns the means of the epoch, and warns of what is wrong with them."""
@@ -315,9 +333,7 @@ class Trainer:
         if not wish:
             return
         self._signals.save = False
-        self._row = None
-        self._read(meter, self.epoch + 1)  # a training that has diverged is not saved
-        self.save(False, inside.capture(self.model, meter, seconds))
+        self._save_inside(meter, seconds)
         if wish > 1:
             raise Stopped(wish // 2)
 

@@ -154,6 +154,8 @@ class _Test:
         if save is not None:
             get_logger(Path(self.cfg.OUTPUT_DIR), "test").info(f"features written: {save}")
         more = {**facts, "dataset": self.subject.dataset}
+        if self.splits.unreadable:
+            more["unreadable"] = dict(self.splits.unreadable)
         _report(self.cfg, result, len(self.splits.gallery), self.subject, self.folder, more)
         return result
 

@@ -107,6 +107,12 @@ def _build(cfg: CfgNode, output: Path, logger: logging.Logger, accept: bool) -> 
     now = {"facts": trainer.facts, "code": trainer.code}
     accepted += builders.check_same_run(now, state, path, logger, accept)
     trainer.resume(path, state)
+    otherwise = builders.measured_otherwise(cfg, state, path)
+    if otherwise and trainer.best:
+        trainer.best = {}  # a mAP of another kind is no measure for those that follow
+        if distributed.is_main():
+            what = f"chosen under other {', '.join(otherwise)}"
+            run_files.move_aside(output / run_files.BEST, what, logger)
     before = state.get("facts", {}).get("changes", [])
     changes = [f"after epoch {trainer.epoch}: {text}" for text in accepted]
     trainer.facts = {**trainer.facts, "changes": [*before, *changes]}

@@ -53,6 +53,7 @@ def test_skip_leaves_out_what_cannot_be_read_and_lists_it(
     assert kept.train == tuple(record for record in whole.train if record.path not in broken)
     assert kept.query == whole.query[1:]
     assert kept.gallery == whole.gallery
+    assert kept.unreadable == {"train": 2, "query": 1}
     said = caplog.text
     assert (
         "train: 2 of 16 images cannot be read and are left out (DATALOADER.ON_ERROR skip)" in said

@@ -98,18 +98,17 @@ def test_a_resumed_metrics_log_drops_what_will_be_written_anew(tmp_path: Path) -
     ]
 
 
-def test_a_row_that_could_not_be_written_comes_with_the_next(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "metrics.jsonl"
+def test_a_row_that_could_not_be_written_comes_with_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "run/metrics.jsonl"
+    path.parent.mkdir()
     log = MetricsLog(path)
     log.write({"epoch": 1})
-    moved = tmp_path / "gone"
-    monkeypatch.setattr(log, "path", moved / "metrics.jsonl")
-    moved.write_text("a file stands where the folder should be")
+    path.parent.rename(tmp_path / "moved")
+    path.parent.write_text("a file stands where the folder should be")
     with pytest.raises(OSError, match=r"exists|directory"):
         log.write({"epoch": 2})
-    monkeypatch.setattr(log, "path", path)
+    path.parent.unlink()
+    (tmp_path / "moved").rename(path.parent)
     log.write({"epoch": 3})
     assert path.read_text().splitlines() == ['{"epoch": 1}', '{"epoch": 2}', '{"epoch": 3}']
 
@@ -183,3 +182,19 @@ def test_a_full_disk_is_an_error_of_the_system_and_prints_nothing(
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["last.pth"]
     assert capfd.readouterr() == ("", "")
+
+
+def test_only_files_of_the_run_itself_are_kept_or_removed(tmp_path: Path) -> None:
+    path = tmp_path / "last.pth"
+    for name in ("last.60.pth", "last.old.pth", "best.1.pth"):
+        saved(tmp_path / name, nn.Linear(1, 1))
+    for keep in (3, 3, 3, 3, 3, 1):
+        ckpt.save(path, nn.Linear(1, 1), 1, "SEED: 0\n", [1], {}, keep=keep)
+    assert ckpt.earlier(path) == [tmp_path / "last.1.pth"]
+    saved(tmp_path / "best.pth", nn.Linear(1, 1))
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        *("best.1.pth", "best.pth", "last.1.pth", "last.60.pth", "last.old.pth", "last.pth")
+    ]
+    # A run was killed between two renamings.
+    (tmp_path / "last.1.pth").rename(tmp_path / "last.2.pth")
+    assert ckpt.earlier(path) == [tmp_path / "last.2.pth"]

@@ -3,6 +3,7 @@
 import errno
 import json
 import logging
+import math
 import os
 import signal
 from functools import partial
@@ -163,6 +164,38 @@ def test_killed_after_every_step_it_still_arrives(tmp_path: Path) -> None:
     assert tries == 2 * BATCHES + 1
     assert differing(everything(run), everything(whole)) == []
     assert rows(folder) == rows(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("step", [1, 4, BATCHES, BATCHES + 3])
+def test_a_batch_that_cannot_be_read_loses_no_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, step: int
+) -> None:
+    whole = trainer(tmp_path / "whole")
+    whole.fit()
+    # The second image of that step. A step has 6, and each epoch shows those of the first before.
+    read, left = Noise.__getitem__, [6 * (step - 1 + math.ceil(step / BATCHES)) + 2]
+
+    def broken(self: Noise, draw: SeededIndex) -> Batch:
+        left[0] -= 1
+        if left[0] == 0:
+            raise InputError("a.jpg: cannot be read as an image")
+        return read(self, draw)
+
+    folder = tmp_path / "broken"
+    first = trainer(folder)
+    monkeypatch.setattr(Noise, "__getitem__", broken)
+    with pytest.raises(InputError, match=r"^a\.jpg: cannot be read"):
+        first.fit()
+    again = trainer(folder)
+    if step == 1:
+        assert not folder.joinpath("last.pth").exists()
+    else:
+        again.resume(folder / "last.pth")
+        epochs, steps = divmod(step - 1, BATCHES)
+        assert again.position == f"{epochs} of 2 epochs" + (f" and {steps} steps" if steps else "")
+        assert f"cannot be read; {again.position} are saved" in caplog.text or not steps
+    again.fit()
+    assert differing(everything(again), everything(whole)) == []
 
 
 def test_sigusr1_saves_and_goes_on(tmp_path: Path) -> None:

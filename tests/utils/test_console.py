@@ -117,6 +117,17 @@ def test_a_command_that_prints_to_a_full_disk_says_so(
     )
 
 
+@pytest.mark.skipif(not FULL.exists(), reason="a device of Linux")
+def test_a_disk_that_fills_up_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        guarded(lambda: FULL.write_bytes(b"x"))
+    assert stop.value.code == 2
+    said = capsys.readouterr().err
+    assert said == "error: a file cannot be written or read: No space left on device\n"
+    with pytest.raises(FileNotFoundError):  # may be a bug
+        guarded(lambda: Path("/nowhere").read_bytes())
+
+
 def test_other_errors_keep_their_code_and_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def bad_input() -> None:
         sys.stdout.write("x")
