@@ -39,10 +39,12 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
+import torch._dynamo  # an optimizer imports it: loaded here, no run has to
+import torchvision  # noqa: F401  so does a network
 
 from reid.cli.main import main as reid
 from reid.engine import checkpoint, run_files
-from reid.jobs import train as _loaded  # noqa: F401  loaded here, so that no run has to
+from reid.jobs import train as _loaded  # noqa: F401  loaded here as well
 
 BASE = [
     "DATASETS.NAMES", "synthetic",
@@ -81,6 +83,7 @@ class Trial:
     folder: Path
     data: Path
     processes: int = 1
+    more: Sequence[str] = ()
     codes: list[int] = field(default_factory=list)
     log: str = ""
 
@@ -142,7 +145,7 @@ class Trial:
     def settings(self) -> list[str]:
         """The command line, behind ``reid train``."""
         places = ["DATASETS.ROOT_DIR", str(self.data), "OUTPUT_DIR", str(self.folder)]
-        return ["--resume", *BASE_CONFIG, *BASE, *VARIANTS[self.variant], *places]
+        return ["--resume", *BASE_CONFIG, *BASE, *VARIANTS[self.variant], *self.more, *places]
 
     def wait(self, group: int, seconds: float) -> bool:
         """Waits for the end; returns whether it came within ``seconds``."""
@@ -248,12 +251,13 @@ def fault(trial: Trial, rng: random.Random, seconds: float, kind: str) -> None:
 
     prepare = {"short write": small_files, "vanished folder": None}.get(kind, failing_sync)
     group = trial.start(prepare)
+    ended = False
     if kind == "vanished folder":
         ended = trial.wait(group, rng.uniform(0.2, 0.9) * seconds)
         aside = trial.folder.with_name(f"{trial.folder.name}.aside")
         if not ended and trial.folder.exists():
             trial.folder.rename(aside)
-    if not trial.wait(group, PATIENCE):
+    if not ended and not trial.wait(group, PATIENCE):
         os.killpg(group, signal.SIGKILL)
         trial.wait(group, 10)
         trial.codes.append(99)
@@ -283,7 +287,12 @@ def make_data(root: Path) -> None:
 
 
 def run_variant(
-    variant: str, kills: int, faults: Sequence[str], root: Path, rng: random.Random
+    variant: str,
+    kills: int,
+    faults: Sequence[str],
+    root: Path,
+    rng: random.Random,
+    more: Sequence[str] = (),
 ) -> tuple[Counter[str], list[str]]:
     """Disturbs one variant; returns the counts of tried and survived, and what was lost.
 
@@ -293,13 +302,14 @@ def run_variant(
         faults: Kinds of faults, one trial each.
         root: Folder for data and runs.
         rng: Draws moments and signals.
+        more: Further settings of the runs, KEY VALUE ...
     """
     processes = 2 if variant == "processes" else 1
     counts: Counter[str] = Counter()
     lost: list[str] = []
 
     def trial(name: str) -> Trial:
-        return Trial(variant, root / f"{variant}_{name}", root / "data", processes)
+        return Trial(variant, root / f"{variant}_{name}", root / "data", processes, more)
 
     peace = trial("peace")
     began = time.monotonic()
@@ -345,7 +355,8 @@ def main() -> None:
     parser.add_argument("--faults", type=int, default=20, help="in all variants together")
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
     parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
+    parser.add_argument("more", nargs="*", metavar="KEY VALUE", help="settings of the runs")
+    args = parser.parse_intermixed_args()
     rng, total, lost = random.Random(args.seed), Counter[str](), list[str]()
     kinds = [FAULTS[i % len(FAULTS)] for i in range(args.faults)]
     parts = len(args.variants)
@@ -353,7 +364,9 @@ def main() -> None:
         make_data(Path(folder) / "data")
         for index, variant in enumerate(args.variants):
             kills = args.kills // parts + (index < args.kills % parts)
-            counts, found = run_variant(variant, kills, kinds[index::parts], Path(folder), rng)
+            counts, found = run_variant(
+                variant, kills, kinds[index::parts], Path(folder), rng, args.more
+            )
             print(
                 f"{variant:<12} kills {counts['kills survived']}/{counts['kills tried']}"
                 f"  faults {counts['faults survived']}/{counts['faults tried']}",
