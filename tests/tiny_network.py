@@ -1,4 +1,4 @@
-"""A backbone for tests of what surrounds the network; ``IMPORTS [.../tiny_network.py]`` brings it."""
+"""A backbone for tests of what surrounds the network; it is brought in by IMPORTS."""
 
 from collections.abc import Mapping
 

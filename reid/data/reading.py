@@ -9,25 +9,26 @@ from tqdm import tqdm
 
 from reid.data.images import ImageError, read_rgb
 
-T = TypeVar("T")
+Item = TypeVar("Item")
+Found = TypeVar("Found")
 
 
 def in_parallel(
-    work: Callable[[Path], T], paths: Sequence[Path], threads: int, title: str
-) -> Iterator[T]:
-    """Yields ``work(path)`` of each path, in order.
+    work: Callable[[Item], Found], items: Sequence[Item], threads: int, title: str
+) -> Iterator[Found]:
+    """Yields ``work(item)`` of each item, in order.
 
     Threads are enough to decode images, since PIL releases Python's lock.
 
     Args:
-        work: What is done with each path.
-        paths: The files.
+        work: What is done with each item.
+        items: Paths, or whatever names an image file.
         threads: Number of threads; at least one is started.
         title: Title of the progress bar, which is shown if the work takes longer than 5 seconds.
     """
     with ThreadPoolExecutor(max(threads, 1)) as pool:
-        results = pool.map(work, paths)
-        yield from tqdm(results, title, len(paths), leave=False, delay=5, disable=None)
+        results = pool.map(work, items)
+        yield from tqdm(results, title, len(items), leave=False, delay=5, disable=None)
 
 
 def unreadable(paths: Sequence[Path], threads: int, title: str) -> list[tuple[Path, str]]:

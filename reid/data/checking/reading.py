@@ -3,14 +3,13 @@
 import hashlib
 import warnings
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import ExifTags, Image
-from tqdm import tqdm
 
 from reid.data.images import UPRIGHT, WITH_ALPHA, ImageError, opened, resize
+from reid.data.reading import in_parallel
 from reid.data.records import ImageRecord
 
 RGB_LOSES_NOTHING = {"1", "L", "P", "RGB"}
@@ -54,11 +53,11 @@ def read_pictures(records: Sequence[tuple[str, ImageRecord]], threads: int) -> I
         records: Pairs (split, record).
         threads: Number of threads that decode.
     """
-    with warnings.catch_warnings(), ThreadPoolExecutor(max(threads, 1)) as pool:
+    with warnings.catch_warnings():
         # Pillow warns of large images and of damaged EXIF data; the findings say what matters.
         warnings.filterwarnings("ignore", module=r"PIL\.")
-        found = pool.map(lambda pair: read_picture(*pair), records)
-        yield from tqdm(found, "checking images", len(records), leave=False, delay=5, disable=None)
+        found = in_parallel(lambda pair: read_picture(*pair), records, threads, "checking images")
+        yield from found
 
 
 def read_picture(split: str, record: ImageRecord) -> Picture:
