@@ -35,6 +35,7 @@ class Case(NamedTuple):
         what: Says what was made, for the report.
         work: What is run.
         inputs: Files and folders that must stay as they are.
+        continued: Whether a success may replace them: a run goes on in its own folder.
         verdict: Says after a success why it should have been none; "" where it is right.
     """
 
@@ -42,6 +43,7 @@ class Case(NamedTuple):
     work: Callable[[], None]
     inputs: tuple[Path, ...]
     verdict: Callable[[], str] = str
+    continued: bool = False
 
 
 def _command(arguments: list[str]) -> None:
@@ -455,7 +457,9 @@ def checkpoints(draw: Draw, home: Path) -> Case:
         return _other_weights(file, base / "last.pth") if how == "bytes" else ""
 
     damage = f"{how} {hashlib.sha256(file.read_bytes()).hexdigest()[:8]}"
-    return Case(f"{damage} {arguments[0]}", lambda: _command(whole), (file,), verdict)
+    continued = arguments[0] == "train"
+    what = f"{damage} {arguments[0]}"
+    return Case(what, lambda: _command(whole), (file,), verdict, continued)
 
 
 def _other_weights(file: Path, base: Path) -> str:

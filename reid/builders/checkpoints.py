@@ -142,7 +142,7 @@ def check_same_run(
             )
     if old.get("package", new["package"]) != new["package"]:
         logger.warning(
-            f"warning: {path} was trained by other code of reid (commit {old['commit']}, now"
+            f"warning: {path} was trained by other code of reid (commit {old.get('commit')}, now"
             f" {new['commit']}); what that changes is not known"
         )
     differing = [
@@ -152,7 +152,7 @@ def check_same_run(
     ]
     # Pixels are compared where both runs decoded all images, by the same decoder.
     then_pixels, now_pixels = old.get("pixels"), new.get("pixels")
-    comparable = then_pixels and now_pixels and old["pillow"] == new["pillow"]
+    comparable = then_pixels and now_pixels and old.get("pillow") == new["pillow"]
     if comparable and then_pixels != now_pixels:
         differing.append(
             f"training images whose pixels have digest {then_pixels}, now it is {now_pixels}"

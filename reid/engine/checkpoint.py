@@ -25,6 +25,18 @@ _CONTENT: dict[str, type | tuple[type, ...]] = {
     "model": Mapping,
     "commit": str,
 }
+# What a checkpoint may hold besides, and as what.
+_OPTIONAL: dict[str, type | tuple[type, ...]] = {
+    "code": Mapping,
+    "facts": Mapping,
+    "best": Mapping,
+    "row": (Mapping, type(None)),
+    "inside": (Mapping, type(None)),
+    "optimizer": Mapping,
+    "scaler": Mapping,
+    "criterion": Mapping,
+    "world_size": int,
+}
 
 
 def save(
@@ -153,16 +165,40 @@ def _check_content(content: Any, path: Path) -> None:
             f"checkpoint {path} was not written by this version of reid (format {FORMAT});"
             " weights of a backbone are loaded as pretrained weights"
         )
-    for name, kind in _CONTENT.items():
-        if not isinstance(content.get(name), kind):
-            raise InputError(
-                f"checkpoint {path} is damaged: '{name}' is missing or of another kind"
-            )
+    known = {**_CONTENT, **{k: v for k, v in _OPTIONAL.items() if k in content}}
+    wrong = [name for name, kind in known.items() if not isinstance(content.get(name), kind)]
+    wrong += _wrong_inside(content) if not wrong else []
+    if wrong:
+        raise InputError(
+            f"checkpoint {path} is damaged: '{wrong[0]}' is missing or of another kind"
+        )
     numbers = (content["epoch"], *content["pids"])
     if not all(type(number) is int for number in numbers) or content["epoch"] < 0:
         raise InputError(f"checkpoint {path} is damaged: 'epoch' and 'pids' must be whole numbers")
     if not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content["model"].items()):
         raise InputError(f"checkpoint {path} is damaged: 'model' must hold tensors by name")
+
+
+def _wrong_inside(content: Mapping[str, Any]) -> list[str]:
+    """Returns what has an entry of another kind than the run that goes on expects."""
+    best, facts = content.get("best", {}), content.get("facts", {})
+    numbers = [best.get(name, 0) for name in ("mAP", "epoch")]
+    whole = set(best) in (set(), {"mAP", "epoch"})
+    found = []
+    if not whole or not all(isinstance(number, int | float) for number in numbers):
+        found.append("best")
+    if not isinstance(facts.get("data", {}), Mapping) or not isinstance(
+        facts.get("changes", []), list
+    ):
+        found.append("facts")
+    if not isinstance(content.get("code", {}).get("imports", {}), Mapping):
+        found.append("code")
+    row = content.get("row") or {}
+    if not all(isinstance(value, int | float) for value in row.values()) or (
+        row and "epoch" not in row
+    ):
+        found.append("row")
+    return found
 
 
 def load_model(model: nn.Module, checkpoint: dict[str, Any], path: Path) -> None:

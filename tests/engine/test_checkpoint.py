@@ -15,16 +15,18 @@ from reid.engine import checkpoint as ckpt
 from reid.utils.errors import InputError
 from reid.utils.logs import MetricsLog, write_whole
 
+BEST = {"mAP": 0.5, "epoch": 3}
+
 
 def saved(path: Path, model: nn.Module) -> Path:
-    ckpt.save(path, model, epoch=3, config="SEED: 0\n", pids=[2, 7], state={"best": {"mAP": 0.5}})
+    ckpt.save(path, model, epoch=3, config="SEED: 0\n", pids=[2, 7], state={"best": BEST})
     return path
 
 
 def test_what_is_saved_comes_back(tmp_path: Path) -> None:
     model = nn.Linear(2, 3)
     state = ckpt.load(saved(tmp_path / "last.pth", model))
-    assert (state["epoch"], state["pids"], state["best"]) == (3, [2, 7], {"mAP": 0.5})
+    assert (state["epoch"], state["pids"], state["best"]) == (3, [2, 7], BEST)
     other = nn.Linear(2, 3)
     ckpt.load_model(other, state, tmp_path / "last.pth")
     assert torch.equal(other.weight, model.weight)
@@ -198,3 +200,28 @@ def test_only_files_of_the_run_itself_are_kept_or_removed(tmp_path: Path) -> Non
     # A run was killed between two renamings.
     (tmp_path / "last.1.pth").rename(tmp_path / "last.2.pth")
     assert ckpt.earlier(path) == [tmp_path / "last.2.pth"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("best", True),
+        ("best", {"epoch": 3}),
+        ("best", {"mAP": "x", "epoch": 3}),
+        ("facts", [1]),
+        ("facts", {"data": 5}),
+        ("facts", {"changes": 5}),
+        ("code", {"imports": 5}),
+        ("row", 3),
+        ("row", {"epoch": 1, "lr": "x"}),
+        ("inside", "x"),
+        ("optimizer", None),
+        ("world_size", "2"),
+    ],
+)
+def test_an_entry_of_another_kind_is_named(tmp_path: Path, name: str, value: object) -> None:
+    path = saved(tmp_path / "last.pth", nn.Linear(2, 3))
+    state = {**ckpt.load(path), name: value}
+    torch.save(state, path)
+    with pytest.raises(InputError, match=f"is damaged: '{name}' is missing or of another kind"):
+        ckpt.load(path)
