@@ -125,13 +125,6 @@ def test_three_processes_resume_to_the_bit(tmp_path: Path) -> None:
         assert [key for key in first if not torch.equal(first[key], state[key])] == []
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("datasets")
-    run("make_synthetic", "--preset", "tiny", "--seed", 0, "--root", root)
-    return root
-
-
 def pair(data: Path, out: Path, *more: object) -> list[object]:
     losses = ["LOSS.NAMES", "('ce','triplet','center')", "LOSS.WEIGHTS", "(1,1,0.0005)"]
     settings = ["SOLVER.IMS_PER_BATCH", 8, "TEST.IMS_PER_BATCH", 20, "LOSS.TRIPLET.GATHER", True]

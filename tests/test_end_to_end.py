@@ -23,13 +23,6 @@ from reid.utils.settings import plain
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("datasets")
-    run("make_synthetic", "--preset", "tiny", "--seed", 0, "--root", root)
-    return root
-
-
-@pytest.fixture(scope="module")
 def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "whole"
     spawn("train", *lfm(data, out, "SOLVER.MAX_EPOCHS", 4))
