@@ -9,6 +9,6 @@ from pathlib import Path
 import torchvision
 
 sys.path.append(str(Path(__file__).parent))
-import narrow  # noqa: E402  (found by the line above)
+import narrow
 
 torchvision.models.resnet18 = narrow.resnet18

@@ -204,6 +204,23 @@ def test_eval_only_gives_what_training_saw(data: Path, trained: Path) -> None:
     assert metrics["mAP"] == pytest.approx(best, abs=1e-12)
 
 
+def test_an_attack_gives_the_same_numbers_in_any_batch(
+    data: Path, trained: Path, tmp_path: Path
+) -> None:
+    # Here and not in tests/test_attack_tool.py: how torch rounds depends on the network's width.
+    few = ["ATTACK.NUM_QUERIES", 12, "ATTACK.EPS_255", "(4,16)", "ATTACK.STEP_CURVE", "()"]
+    pgd = ["ATTACK.NAMES", "pgd-fna", "ATTACK.PGD.STEPS", 4]
+    args = lfm(data, tmp_path, *few, *pgd, "TEST.WEIGHT", trained / "last.pth")
+    run("attack", *args)
+    first = (tmp_path / "attack" / "robustness.json").read_text()
+    text = run("attack", *args, "ATTACK.IMS_PER_BATCH", 5).stdout
+    older = tmp_path / "attack" / "older" / "1"
+    assert f"another run (other ATTACK.IMS_PER_BATCH) in {tmp_path}/attack were moved" in text
+    assert (older / "robustness.json").read_text() == first
+    one, other = (np.load(x / "per_query.npz") for x in (older, tmp_path / "attack"))
+    assert all(np.array_equal(one[key], other[key]) for key in one.files)
+
+
 def test_references_and_the_table(data: Path, trained: Path, tmp_path: Path) -> None:
     for name in ("chance", "color_histogram"):
         run("reference", "--reference", name, *lfm(data, tmp_path / name))
