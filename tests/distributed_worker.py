@@ -1,6 +1,9 @@
 """What each of several processes does in tests/test_distributed.py, and one does alone."""
 
+import importlib
 import logging
+import multiprocessing
+import os
 import signal
 import sys
 from functools import partial
@@ -203,8 +206,7 @@ def stop_one_process(run: Trainer, step: int) -> None:
     assert (stopped.value.code, count[0]) == (143, step)
 
 
-def main() -> None:
-    task, folder = sys.argv[1], Path(sys.argv[2])
+def work(task: str, folder: Path) -> None:
     result: dict[str, object] = {}
     if task == "parity":
         run = trainer(folder, num_ids=2)
@@ -241,5 +243,24 @@ def main() -> None:
     torch.save(result, folder / f"process{distributed.rank()}.pt")
 
 
+def process(rank: int, task: str, folder: Path) -> None:
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+    guarded(lambda: work(task, folder))
+
+
+def main() -> None:
+    """Starts WORLD_SIZE processes by forks of this one: what is imported is so once."""
+    importlib.import_module("torch._dynamo")  # the first step of an optimizer would, in each
+
+    task, folder, size = sys.argv[1], Path(sys.argv[2]), int(os.environ["WORLD_SIZE"])
+    fork = multiprocessing.get_context("fork")
+    ranks = [fork.Process(target=process, args=(rank, task, folder)) for rank in range(size)]
+    for rank in ranks:
+        rank.start()
+    for rank in ranks:
+        rank.join()
+    sys.exit(max(abs(rank.exitcode or 0) for rank in ranks))
+
+
 if __name__ == "__main__":
-    guarded(main)
+    main()

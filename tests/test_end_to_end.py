@@ -9,9 +9,11 @@ import sys
 import time
 from pathlib import Path
 
+import narrow
 import numpy as np
 import pytest
 import torch
+import torchvision
 import yaml
 from commands import command, lfm, rows, run, spawn, weights
 from PIL import Image
@@ -290,8 +292,9 @@ def test_a_broken_image_is_named_from_within_a_worker(
 
 
 def test_a_duke_folder_trains_with_center_loss_on_a_validation_split(
-    data: Path, tmp_path: Path
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(torchvision.models, "resnet18", narrow.resnet18)
     home = next(data.glob("synthetic-tiny-*"))
     for part in ("bounding_box_train", "query", "bounding_box_test"):
         folder = tmp_path / "dukemtmc-reid/DukeMTMC-reID" / part
@@ -308,7 +311,9 @@ def test_a_duke_folder_trains_with_center_loss_on_a_validation_split(
     assert "warning: dukemtmc train" in log and "16522 published" in log
     assert rows(out)[0]["loss_center"] > 0
     centers = torch.load(out / "last.pth", weights_only=True)["criterion"]
-    assert [tuple(value.shape) for value in centers.values()] == [(6, 512)]  # 8 ids less 2 held out
+    assert [tuple(value.shape) for value in centers.values()] == [
+        (6, narrow.FEAT_DIM)
+    ]  # 8 ids, 2 out
 
 
 @pytest.mark.slow
