@@ -15,6 +15,17 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Has xdist deal out the files in the order below; else it begins with those of many tests."""
+    if hasattr(config.option, "loadscopereorder"):  # of pytest-xdist 3.7 and newer
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the files marked ``early`` first: none of them is left to run alone at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("early") is None)
+
+
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A DATASETS.ROOT_DIR with the tiny synthetic people of seed 0; no test writes to it."""

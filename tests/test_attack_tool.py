@@ -32,7 +32,7 @@ FEW = [
     "ATTACK.PGD.STEPS",
     "4",
 ]
-pytestmark = pytest.mark.usefixtures("narrow_resnet18")
+pytestmark = [pytest.mark.early, pytest.mark.usefixtures("narrow_resnet18")]
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from reid.utils.errors import InputError
 from reid.utils.session import session
 
 Done = subprocess.CompletedProcess[str]
-pytestmark = pytest.mark.usefixtures("narrow_resnet18")
+pytestmark = [pytest.mark.early, pytest.mark.usefixtures("narrow_resnet18")]
 
 
 def free_port() -> int:

@@ -23,6 +23,8 @@ from reid.config import load_cfg
 from reid.losses import LOSSES
 from reid.utils.settings import plain
 
+pytestmark = pytest.mark.early
+
 
 @pytest.fixture(scope="module")
 def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:

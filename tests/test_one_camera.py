@@ -7,7 +7,7 @@ import pytest
 from commands import lfm, rows, run
 
 ANY = ["TEST.PROTOCOL", "any_camera"]
-pytestmark = pytest.mark.usefixtures("narrow_resnet18")
+pytestmark = [pytest.mark.early, pytest.mark.usefixtures("narrow_resnet18")]
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from commands import lfm, rows, run, stop, weights
 from reid.engine import checkpoint
 from reid.utils.lock import NAME, FolderLock
 
-pytestmark = pytest.mark.usefixtures("narrow_resnet18")
+pytestmark = [pytest.mark.early, pytest.mark.usefixtures("narrow_resnet18")]
 
 
 @pytest.fixture(scope="module")

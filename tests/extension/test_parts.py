@@ -14,6 +14,7 @@ import torch
 import torchvision
 import yaml
 
+pytestmark = pytest.mark.early
 ROOT = Path(__file__).parents[2]
 PARTS = sorted((Path(__file__).parent / "parts").glob("*.py"))
 CONFIG = {
