@@ -3,11 +3,14 @@
 import contextlib
 import io
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
 import torch
 
 from reid.cli.main import main
@@ -25,6 +28,10 @@ TINY = [
     "SOLVER.LOG_PERIOD", "1",
     "DATALOADER.NUM_WORKERS", "0",
 ]  # fmt: skip
+
+# For processes of their own: the narrow network, and a point where they wait for a signal.
+NARROW = ["IMPORTS", str(ROOT / "tests/narrowed.py")]
+HELD = ["IMPORTS", f"[{ROOT}/tests/narrowed.py, {ROOT}/tests/held.py]"]
 
 
 class Done(NamedTuple):
@@ -47,6 +54,36 @@ def spawn(tool: str, *args: object, code: int = 0, **more: object) -> Done:
     )
     assert done.returncode == code, done.stdout + done.stderr
     return Done(done.returncode, done.stdout, done.stderr)
+
+
+def stop(tool: str, *args: object, at: str, signum: int, mark: Path) -> Done:
+    """Sends a signal to a tool and its children when it is at a point, and waits for its end.
+
+    Args:
+        tool: The tool, in a process and a session of its own, with a narrow network.
+        args: Its arguments.
+        at: The point, as tests/held.py takes it.
+        signum: The signal; all processes of the tool get it, as from a terminal or a cluster.
+        mark: A file that tells the two processes of each other.
+    """
+    environment = {**os.environ, "HOLD_AT": at, "HOLD_FILE": str(mark)}
+    log = mark.with_suffix(".log")
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            command(tool, *args, *HELD),
+            stdout=file, stderr=subprocess.STDOUT, env=environment, start_new_session=True,
+        )  # fmt: skip
+    deadline = time.monotonic() + 300
+    while not mark.exists():
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, f"it never came to {at}\n{log.read_text()}"
+        time.sleep(0.01)
+    os.killpg(process.pid, signum)
+    mark.unlink()
+    code = process.wait(timeout=100)
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)  # no child is left
+    return Done(code, log.read_text(), "")
 
 
 def run(tool: str, *args: object, code: int = 0) -> Done:

@@ -1,30 +1,32 @@
 """What each of several processes does in tests/test_distributed.py, and one does alone."""
 
+import importlib
 import logging
+import multiprocessing
+import os
 import signal
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
+import small
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
 
 from reid.builders.data import skip_unreadable
 from reid.cli.main import guarded
 from reid.data.records import ImageRecord, Splits
-from reid.data.samplers import PKSampler, SeededIndex
+from reid.data.samplers import PKSampler
 from reid.engine import parallel
-from reid.engine.optim import Schedule, build_optimizer, parameter_groups
+from reid.engine.optim import build_optimizer, parameter_groups
 from reid.engine.trainer import Trainer
 from reid.evaluation.features import Embedding
 from reid.losses import LOSSES, Criterion, Loss
 from reid.robustness.adversarial_training import AdversarialTraining
 from reid.utils import distributed
-from reid.utils.batch import Batch
 from reid.utils.environment import choose_device
 from reid.utils.errors import InputError
 from reid.utils.signals import Stopped, StopSignals
@@ -54,43 +56,17 @@ class Proxies(Loss):
         return nn.functional.cross_entropy(feat @ self.rows.T, labels)
 
 
-class Output(NamedTuple):
-    feat: Tensor
-    logits: Tensor
-
-
-class Network(nn.Module):
+class Network(small.Network):
     """Parity is without batch normalization, which sees the batch of its own process only."""
 
     def __init__(self, width: int, norm: type[nn.Module] = nn.LayerNorm) -> None:
-        super().__init__()
-        self.body = nn.Sequential(nn.Linear(width, 40), norm(40), nn.Linear(40, 5))
-        self.classifier = nn.Linear(5, IDS)
-        self.regularizers = nn.ModuleDict()
-        self.seeds: list[int] = []
+        super().__init__(nn.Sequential(nn.Linear(width, 40), norm(40), nn.Linear(40, 5)), 5, IDS)
         self.draws: list[int] = []
-
-    def reseed(self, seed: int) -> None:
-        self.seeds.append(seed)
 
     def note(self, images: Tensor, seed: int) -> Tensor:
         """Changes nothing."""
         self.draws.append(seed)
         return images
-
-    def forward(self, images: Tensor) -> Output:
-        feat = self.body(images.flatten(1))
-        return Output(feat, self.classifier(feat))
-
-
-class Noise(Dataset[Batch]):
-    """Pictures that depend on index and augmentation seed; three of each identity."""
-
-    def __getitem__(self, draw: SeededIndex) -> Batch:
-        index, seed = draw
-        dice = torch.Generator().manual_seed(index + seed % 7)
-        image = torch.randint(256, (3, 4, 2), generator=dice, dtype=torch.uint8)
-        return Batch(image, *torch.tensor([index // 3, index // 3, 0, index]).unbind())
 
 
 def trainer(
@@ -101,26 +77,19 @@ def trainer(
     adversary: AdversarialTraining | None = None,
 ) -> Trainer:
     torch.manual_seed(0)
-    labels = [index // 3 for index in range(3 * IDS)]
     place = (distributed.rank(), distributed.world_size())
-    sampler, network = PKSampler(labels, num_ids, 2, 1, *place), Network(24, norm)
+    network = Network(small.PIXELS, norm)
+    sampler = PKSampler(small.labels_of(IDS), num_ids, 2, 1, *place)
     losses = {name: LOSS[name]() for name in ("ce", "triplet", "center")}
     criterion = Criterion({**losses, "proxies": Proxies()}, [1.0, 1.0, 0.01, 1.0])
     groups = parameter_groups(network, 0.01, 1e-3, criterion=criterion, loss_lr_factor=3.0)
-    return Trainer(
-        model=network,
+    return small.trainer(
+        folder,
+        network,
+        small.Noise(),
+        sampler,
+        build_optimizer("adam", groups),
         criterion=criterion,
-        optimizer=build_optimizer("adam", groups),
-        schedule=Schedule("multistep", 2),
-        loader=DataLoader(Noise(), batch_sampler=sampler),
-        sampler=sampler,
-        evaluate=lambda: {"mAP": 0.5},
-        logger=logging.getLogger("test"),
-        output_dir=folder,
-        config="SEED: 0\n",
-        pids=list(range(IDS)),
-        device=torch.device("cpu"),
-        seed=5,
         max_epochs=epochs,
         log_period=1,
         clip_norm=0.5,
@@ -203,8 +172,7 @@ def stop_one_process(run: Trainer, step: int) -> None:
     assert (stopped.value.code, count[0]) == (143, step)
 
 
-def main() -> None:
-    task, folder = sys.argv[1], Path(sys.argv[2])
+def work(task: str, folder: Path) -> None:
     result: dict[str, object] = {}
     if task == "parity":
         run = trainer(folder, num_ids=2)
@@ -241,5 +209,24 @@ def main() -> None:
     torch.save(result, folder / f"process{distributed.rank()}.pt")
 
 
+def process(rank: int, task: str, folder: Path) -> None:
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+    guarded(lambda: work(task, folder))
+
+
+def main() -> None:
+    """Starts WORLD_SIZE processes by forks of this one: what is imported is so once."""
+    importlib.import_module("torch._dynamo")  # the first step of an optimizer would, in each
+
+    task, folder, size = sys.argv[1], Path(sys.argv[2]), int(os.environ["WORLD_SIZE"])
+    fork = multiprocessing.get_context("fork")
+    ranks = [fork.Process(target=process, args=(rank, task, folder)) for rank in range(size)]
+    for rank in ranks:
+        rank.start()
+    for rank in ranks:
+        rank.join()
+    sys.exit(max(abs(rank.exitcode or 0) for rank in ranks))
+
+
 if __name__ == "__main__":
-    guarded(main)
+    main()

@@ -1,6 +1,7 @@
 """A ResNet-18 for tests that depend on no width: the same layers, an eighth of the channels."""
 
-import pytest
+from unittest import mock
+
 import torchvision
 from torch import nn
 from torchvision.models.resnet import BasicBlock, ResNet
@@ -29,7 +30,6 @@ def resnet18(weights: None = None) -> ResNet:
 
 def backbone(**settings: int) -> nn.Module:
     """The backbone "resnet18" of the table, but narrow."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torchvision.models, "resnet18", resnet18)
+    with mock.patch.object(torchvision.models, "resnet18", resnet18):
         made: nn.Module = BACKBONES["resnet18"](**settings)
     return made

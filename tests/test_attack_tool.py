@@ -4,13 +4,11 @@ import csv
 import json
 import shutil
 import signal
-import subprocess
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import ROOT, command, run, spawn
+from commands import HELD, NARROW, ROOT, run, spawn, stop
 from PIL import Image
 
 from reid.builders.attack import build_attacks
@@ -34,14 +32,14 @@ FEW = [
     "ATTACK.PGD.STEPS",
     "4",
 ]
+pytestmark = [pytest.mark.early, pytest.mark.usefixtures("narrow_resnet18")]
 
 
 @pytest.fixture(scope="module")
-def setup(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[object]]:
+def setup(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[object]]:
     root = tmp_path_factory.mktemp("attack")
-    run("make_synthetic", "--preset", "tiny", "--seed", 0, "--root", root / "data")
     config = ROOT / "configs/synthetic_lfm.yml"
-    base: list[object] = ["--config-file", config, *SIZE, "DATASETS.ROOT_DIR", root / "data"]
+    base: list[object] = ["--config-file", config, *SIZE, "DATASETS.ROOT_DIR", data]
     train = ["SOLVER.MAX_EPOCHS", 6, "SOLVER.IMS_PER_BATCH", 32, "SOLVER.PRECISION", "fp32"]
     run("train", *base, *train, "SOLVER.EVAL_PERIOD", 0, "OUTPUT_DIR", root / "run")
     return root, [*base, "TEST.WEIGHT", root / "run" / "last.pth"]
@@ -60,7 +58,7 @@ def attacked(setup: tuple[Path, list[object]]) -> Path:
         "ATTACK.SEVERITIES",
         "(5,)",
     ]
-    spawn("attack", *base, *FEW, *more, *curve, "OUTPUT_DIR", root / "a")
+    spawn("attack", *base, *NARROW, *FEW, *more, *curve, "OUTPUT_DIR", root / "a")
     return root / "a" / "attack"
 
 
@@ -113,12 +111,11 @@ def test_attacks_hurt_more_with_more_budget_and_the_worst_case_most(attacked: Pa
     assert 15.999 < change["fgsm-fna", 16] <= 16.0001
 
 
-def test_saved_images_are_the_queries_within_the_budget(setup, attacked: Path) -> None:
-    root, _ = setup
+def test_saved_images_are_the_queries_within_the_budget(data: Path, attacked: Path) -> None:
     folder = attacked / "images" / "pgd-fna_eps4"
     files = sorted(folder.iterdir())
     assert len(files) == 5
-    queries = {p.stem: p for p in (root / "data").rglob("query/*.jpg")}
+    queries = {p.stem: p for p in data.rglob("query/*.jpg")}
     for file in files:
         with Image.open(queries[file.stem]) as source, Image.open(file) as image:
             clean = source.convert("RGB").resize((32, 64), Image.Resampling.BILINEAR)
@@ -130,19 +127,6 @@ def test_saved_images_are_the_queries_within_the_budget(setup, attacked: Path) -
         assert curves.format == "PNG"
 
 
-def test_the_same_command_gives_the_same_numbers_in_any_batch(setup, attacked, tmp_path) -> None:
-    _, base = setup
-    again = [*base, *FEW, "ATTACK.NAMES", "pgd-fna"]
-    run("attack", *again, "OUTPUT_DIR", tmp_path)
-    first = (tmp_path / "attack" / "robustness.json").read_text()
-    text = run("attack", *again, "ATTACK.IMS_PER_BATCH", 5, "OUTPUT_DIR", tmp_path).stdout
-    older = tmp_path / "attack" / "older" / "1"
-    assert f"another run (other ATTACK.IMS_PER_BATCH) in {tmp_path}/attack were moved" in text
-    assert (older / "robustness.json").read_text() == first
-    one, other = (np.load(x / "per_query.npz") for x in (older, tmp_path / "attack"))
-    assert all(np.array_equal(one[key], other[key]) for key in one.files)
-
-
 def without_seconds(folder: Path) -> dict:
     report: dict = json.loads((folder / "robustness.json").read_text())
     for row in report["rows"]:
@@ -150,30 +134,27 @@ def without_seconds(folder: Path) -> dict:
     return {**report, "config": ""}  # which names the folder
 
 
-@pytest.mark.slow  # a fast machine may end the run before the second signal
 def test_a_run_that_is_killed_again_and_again_goes_on(setup, tmp_path) -> None:
-    """Signals at two moments of one run; the report is that of a run left alone."""
+    """Signals at two points of one run; the report is that of a run left alone."""
     _, base = setup
     names = "('noise','pgd-fna')"
     more = ["ATTACK.NAMES", names, "ATTACK.SAVE_IMAGES", 3]
     more += ["ATTACK.CORRUPTIONS", "jpeg", "ATTACK.SEVERITIES", "(1,3)"]
-    args = [*base, *FEW, *more, "ATTACK.STEP_CURVE", "(30,)"]
+    args = [*base, *FEW, *more, "ATTACK.STEP_CURVE", "(8,)", *HELD]
     whole, killed = tmp_path / "whole" / "attack", tmp_path / "killed" / "attack"
     finished = 0
-    for how in (signal.SIGKILL, signal.SIGINT):
-        process = subprocess.Popen(
-            command("attack", *args, "OUTPUT_DIR", killed.parent),
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
-        before = finished
-        while finished < before + 2:  # the clean results, or an attack, and one more attack
-            assert process.poll() is None, process.communicate()[0]
-            finished = len(list(killed.glob("partial/*/*.npz")))
-            time.sleep(0.03)
-        process.send_signal(how)
-        process.communicate(timeout=60)
-        assert process.returncode != 0
+    points = (
+        # Images of the second attack are saved, and its results are not.
+        (signal.SIGKILL, "reid.robustness.pictures:ImageSaver.finish:2", 2),
+        # Inside the fourth attack, the third one of this start.
+        (signal.SIGINT, "reid.robustness.evaluator:RobustEvaluator.perturbed:3", 4),
+    )
+    for signum, at, pieces in points:
+        out = ["OUTPUT_DIR", killed.parent]
+        done = stop("attack", *args, *out, at=at, signum=signum, mark=tmp_path / "mark")
+        assert done.returncode != 0
         finished = len(list(killed.glob("partial/*/*.npz")))
+        assert finished == pieces, done.stdout
     assert not (killed / "robustness.json").exists()
     text = run("attack", *args, "OUTPUT_DIR", killed.parent).stdout
     assert f"{finished - 1} of 7 attacks are done, in {killed}/partial/" in text
@@ -189,20 +170,22 @@ def test_a_run_that_is_killed_again_and_again_goes_on(setup, tmp_path) -> None:
     assert sorted(p.name for p in killed.iterdir()) == sorted(p.name for p in whole.iterdir())
 
 
-def test_images_of_one_name_are_all_saved_and_test_as_they_were_attacked(setup, tmp_path) -> None:
-    root, base = setup
+def test_images_of_one_name_are_all_saved_and_test_as_they_were_attacked(
+    data: Path, setup, tmp_path
+) -> None:
+    _, base = setup
     query = tmp_path / "data" / "market1501" / "query"
-    shutil.copytree(root / "data" / "synthetic-tiny-seed0", query.parent)
+    shutil.copytree(data / "synthetic-tiny-seed0", query.parent)
     first, *_, last = sorted(query.glob("*.jpg"))
     with Image.open(first) as image:  # beside first.jpg
         image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(first.with_suffix(".png"))
     (query / "more").mkdir()
     shutil.copy(last, query / "more" / last.name)
     count = len(list(query.rglob("*.*g")))
-    data = ["DATASETS.NAMES", "[market1501]", "DATASETS.ROOT_DIR", tmp_path / "data"]
+    market = ["DATASETS.NAMES", "[market1501]", "DATASETS.ROOT_DIR", tmp_path / "data"]
     attack = ["ATTACK.NAMES", "fgsm-fna", "ATTACK.EPS_255", 8, "ATTACK.NUM_QUERIES", 0]
     attack += ["ATTACK.SAVE_IMAGES", -1, "ATTACK.STEP_CURVE", "()"]
-    run("attack", *base, *data, *attack, "OUTPUT_DIR", tmp_path)
+    run("attack", *base, *market, *attack, "OUTPUT_DIR", tmp_path)
     saved = tmp_path / "attack" / "images" / "fgsm-fna_eps8"
     assert len(list(saved.iterdir())) == count
     for source, ends in ((first, (".jpg", ".png")), (last, (".jpg_1", ".jpg_2"))):
@@ -210,14 +193,14 @@ def test_images_of_one_name_are_all_saved_and_test_as_they_were_attacked(setup, 
         assert alike == [f"{source.stem}{end}.png" for end in ends]
     shutil.rmtree(query)
     shutil.copytree(saved, query)
-    run("test", *base, *data, "OUTPUT_DIR", tmp_path)
+    run("test", *base, *market, "OUTPUT_DIR", tmp_path)
     tested = json.loads((tmp_path / "metrics.json").read_text())
     (row,) = [r for r in rows(tmp_path / "attack") if r["kind"] == "attack"]
     for key in ("mAP", "mINP", "rank1", "rank5"):
         assert row[key] == tested[key]
 
 
-def test_transfer_and_gallery_and_sanity(setup, tmp_path) -> None:
+def test_transfer_and_gallery_and_sanity(data: Path, setup, tmp_path) -> None:
     root, base = setup
     last = root / "run" / "last.pth"
     side = ["ATTACK.SIDE", "gallery", "ATTACK.NAMES", "fgsm-fna", "ATTACK.EPS_255", 8]
@@ -226,7 +209,7 @@ def test_transfer_and_gallery_and_sanity(setup, tmp_path) -> None:
     found = {r["name"]: r["mAP"] for r in rows(tmp_path / "g" / "attack")}
     assert found["fgsm-fna"] < found["clean"]
     saved = sorted((tmp_path / "g" / "attack" / "images" / "fgsm-fna_eps8").iterdir())
-    asked = {path.name[:4] for path in (root / "data").rglob("query/*.jpg")}
+    asked = {path.name[:4] for path in data.rglob("query/*.jpg")}
     assert len(saved) == 4 and {path.name[:4] for path in saved} <= asked
     few = [*FEW, "ATTACK.SANITY_QUERIES", 6, "ATTACK.SQUARE.QUERIES", 20]
     both = "('pgd-fna','mi_fgsm-lta')"  # the checks take the last whose values can be compared

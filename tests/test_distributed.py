@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from commands import ROOT, command, lfm, rows, run, weights
+from commands import NARROW, ROOT, command, lfm, rows, run, weights
 from distributed_worker import LOSS, gradients, trainer
 from PIL import Image
 
@@ -19,6 +19,7 @@ from reid.utils.errors import InputError
 from reid.utils.session import session
 
 Done = subprocess.CompletedProcess[str]
+pytestmark = [pytest.mark.early, pytest.mark.usefixtures("narrow_resnet18")]
 
 
 def free_port() -> int:
@@ -39,6 +40,35 @@ def torchrun(processes: int, *args: object, code: int = 0) -> Done:
     return done
 
 
+def place(processes: int) -> dict[str, str]:
+    """The environment of one of several processes that no launcher starts, less its number."""
+    here = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    return {**environment(), **here, "WORLD_SIZE": str(processes)}
+
+
+def together(lines: list[list[str]]) -> tuple[str, list[int]]:
+    """Starts one process a line without torchrun, as on machines of their own."""
+    here = place(len(lines))
+    processes = [
+        subprocess.Popen(
+            line,
+            env={**here, "RANK": str(rank), "LOCAL_RANK": "0"},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank, line in enumerate(lines)
+    ]
+    said = "".join(process.communicate(timeout=100)[1] for process in processes)
+    return said, [process.returncode for process in processes]
+
+
+def work(processes: int, task: str, folder: Path) -> None:
+    """Has the processes of tests/distributed_worker.py do a task."""
+    line = [sys.executable, str(ROOT / "tests/distributed_worker.py"), task, str(folder)]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=200, env=place(processes))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def tool(name: str) -> Path:
     return ROOT / "tools" / name
 
@@ -50,7 +80,7 @@ def errors(done: Done) -> list[str]:
 @pytest.fixture(scope="module")
 def worked(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict]]:
     folder = tmp_path_factory.mktemp("worked")
-    torchrun(2, ROOT / "tests/distributed_worker.py", "parity", folder)
+    work(2, "parity", folder)
     return [torch.load(folder / f"process{rank}.pt", weights_only=True) for rank in (0, 1)]
 
 
@@ -117,7 +147,7 @@ def test_what_cannot_be_is_refused_in_every_process(worked: list[dict]) -> None:
 
 
 def test_three_processes_resume_to_the_bit(tmp_path: Path) -> None:
-    torchrun(3, ROOT / "tests/distributed_worker.py", "resume", tmp_path)
+    work(3, "resume", tmp_path)
     found = [torch.load(tmp_path / f"process{rank}.pt", weights_only=True) for rank in range(3)]
     first = found[0]["whole"]
     assert first["body.1.running_mean"].any()
@@ -125,17 +155,10 @@ def test_three_processes_resume_to_the_bit(tmp_path: Path) -> None:
         assert [key for key in first if not torch.equal(first[key], state[key])] == []
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("datasets")
-    run("make_synthetic", "--preset", "tiny", "--seed", 0, "--root", root)
-    return root
-
-
 def pair(data: Path, out: Path, *more: object) -> list[object]:
     losses = ["LOSS.NAMES", "('ce','triplet','center')", "LOSS.WEIGHTS", "(1,1,0.0005)"]
     settings = ["SOLVER.IMS_PER_BATCH", 8, "TEST.IMS_PER_BATCH", 20, "LOSS.TRIPLET.GATHER", True]
-    return [*lfm(data, out), *losses, *settings, *more]
+    return [*lfm(data, out), *NARROW, *losses, *settings, *more]
 
 
 @pytest.fixture(scope="module")
@@ -170,8 +193,12 @@ def test_evaluation_is_the_same_to_the_bit(data: Path, trained: Path, tmp_path: 
     # 18 query images are one batch: the first process has none of them.
     settings = ["TEST.WEIGHT", trained / "last.pth", "TEST.SAVE_FEATURES", True]
     folders = [tmp_path / "one", tmp_path / "two"]
-    # Under the same launcher, and so with as many threads: sums of other threads have other bits.
-    torchrun(1, tool("test.py"), *pair(data, folders[0], *settings))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as in each process of the launcher: sums of others have other bits
+    try:
+        run("test", *pair(data, folders[0], *settings))
+    finally:
+        torch.set_num_threads(threads)
     torchrun(2, tool("test.py"), *pair(data, folders[1], *settings))
     one, two = (json.loads((folder / "metrics.json").read_text()) for folder in folders)
     own = {"seconds", "config_hash"}  # the latter depends on OUTPUT_DIR
@@ -218,22 +245,6 @@ def main():
     time.sleep(500)
 guarded(main)
 """
-
-
-def together(lines: list[list[str]]) -> tuple[str, list[int]]:
-    """Starts one process a line without torchrun, as on machines of their own."""
-    here = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    processes = [
-        subprocess.Popen(
-            line,
-            env={**environment(), **here, "RANK": str(rank), "LOCAL_RANK": "0"},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank, line in enumerate(lines)
-    ]
-    said = "".join(process.communicate(timeout=100)[1] for process in processes)
-    return said, [process.returncode for process in processes]
 
 
 def test_a_process_that_waits_on_another_machine_ends_too() -> None:

@@ -9,9 +9,11 @@ import sys
 import time
 from pathlib import Path
 
+import narrow
 import numpy as np
 import pytest
 import torch
+import torchvision
 import yaml
 from commands import command, lfm, rows, run, spawn, weights
 from PIL import Image
@@ -21,12 +23,7 @@ from reid.config import load_cfg
 from reid.losses import LOSSES
 from reid.utils.settings import plain
 
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("datasets")
-    run("make_synthetic", "--preset", "tiny", "--seed", 0, "--root", root)
-    return root
+pytestmark = pytest.mark.early
 
 
 @pytest.fixture(scope="module")
@@ -211,6 +208,23 @@ def test_eval_only_gives_what_training_saw(data: Path, trained: Path) -> None:
     assert metrics["mAP"] == pytest.approx(best, abs=1e-12)
 
 
+def test_an_attack_gives_the_same_numbers_in_any_batch(
+    data: Path, trained: Path, tmp_path: Path
+) -> None:
+    # Here and not in tests/test_attack_tool.py: how torch rounds depends on the network's width.
+    few = ["ATTACK.NUM_QUERIES", 12, "ATTACK.EPS_255", "(4,16)", "ATTACK.STEP_CURVE", "()"]
+    pgd = ["ATTACK.NAMES", "pgd-fna", "ATTACK.PGD.STEPS", 4]
+    args = lfm(data, tmp_path, *few, *pgd, "TEST.WEIGHT", trained / "last.pth")
+    run("attack", *args)
+    first = (tmp_path / "attack" / "robustness.json").read_text()
+    text = run("attack", *args, "ATTACK.IMS_PER_BATCH", 5).stdout
+    older = tmp_path / "attack" / "older" / "1"
+    assert f"another run (other ATTACK.IMS_PER_BATCH) in {tmp_path}/attack were moved" in text
+    assert (older / "robustness.json").read_text() == first
+    one, other = (np.load(x / "per_query.npz") for x in (older, tmp_path / "attack"))
+    assert all(np.array_equal(one[key], other[key]) for key in one.files)
+
+
 def test_references_and_the_table(data: Path, trained: Path, tmp_path: Path) -> None:
     for name in ("chance", "color_histogram"):
         run("reference", "--reference", name, *lfm(data, tmp_path / name))
@@ -280,8 +294,9 @@ def test_a_broken_image_is_named_from_within_a_worker(
 
 
 def test_a_duke_folder_trains_with_center_loss_on_a_validation_split(
-    data: Path, tmp_path: Path
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(torchvision.models, "resnet18", narrow.resnet18)
     home = next(data.glob("synthetic-tiny-*"))
     for part in ("bounding_box_train", "query", "bounding_box_test"):
         folder = tmp_path / "dukemtmc-reid/DukeMTMC-reID" / part
@@ -298,7 +313,9 @@ def test_a_duke_folder_trains_with_center_loss_on_a_validation_split(
     assert "warning: dukemtmc train" in log and "16522 published" in log
     assert rows(out)[0]["loss_center"] > 0
     centers = torch.load(out / "last.pth", weights_only=True)["criterion"]
-    assert [tuple(value.shape) for value in centers.values()] == [(6, 512)]  # 8 ids less 2 held out
+    assert [tuple(value.shape) for value in centers.values()] == [
+        (6, narrow.FEAT_DIM)
+    ]  # 8 ids, 2 out
 
 
 @pytest.mark.slow

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from reid import builders
 from reid.config import load_cfg
-from reid.synthetic import ensure_synthetic
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = [
@@ -93,11 +92,12 @@ def test_a_megabyte_that_is_kept_is_measured_even_where_the_heap_has_room() -> N
     del kept
 
 
-def test_memory_stays_flat_over_200_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_stays_flat_over_200_steps(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(torchvision.models, "resnet18", narrow.resnet18)
     made = Made()
-    ensure_synthetic(tmp_path, "tiny", 0)
-    places = ["DATASETS.ROOT_DIR", str(tmp_path), "OUTPUT_DIR", str(tmp_path / "out")]
+    places = ["DATASETS.ROOT_DIR", str(data), "OUTPUT_DIR", str(tmp_path / "out")]
     cfg = load_cfg(ROOT / "configs/synthetic_lfm.yml", [*SETTINGS, *places])
     trainer = builders.build_trainer(cfg, logging.getLogger("test"))
     steps = epoch = 0

@@ -7,14 +7,14 @@ import pytest
 from commands import lfm, rows, run
 
 ANY = ["TEST.PROTOCOL", "any_camera"]
+pytestmark = [pytest.mark.early, pytest.mark.usefixtures("narrow_resnet18")]
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def one(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The drawn people with all cameras called 1, and every query in the gallery besides."""
-    root = tmp_path_factory.mktemp("data")
-    run("make_synthetic", "--preset", "tiny", "--root", root / "drawn")
-    home = next((root / "drawn").glob("synthetic-tiny-*"))
+    root = tmp_path_factory.mktemp("one")
+    home = next(data.glob("synthetic-tiny-*"))
     for part in ("bounding_box_train", "query", "bounding_box_test"):
         paths = sorted((home / part).glob("[0-9]*.jpg"))
         if part == "bounding_box_test":  # and a copy of each query, under another name
@@ -27,14 +27,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def market(data: Path, out: Path, *more: object) -> list[object]:
-    return lfm(data, out, "DATASETS.NAMES", "market1501", "SOLVER.MAX_EPOCHS", 1, *more)
+def market(one: Path, out: Path, *more: object) -> list[object]:
+    return lfm(one, out, "DATASETS.NAMES", "market1501", "SOLVER.MAX_EPOCHS", 1, *more)
 
 
 @pytest.fixture(scope="module")
-def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(one: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("run") / "run"
-    run("train", *market(data, out, *ANY, "SEED", 3))
+    run("train", *market(one, out, *ANY, "SEED", 3))
     return out
 
 
@@ -43,8 +43,8 @@ def metrics(folder: Path) -> dict:
     return found
 
 
-def test_it_trains_and_its_test_says_the_same(data: Path, trained: Path, tmp_path: Path) -> None:
-    done = run("test", *market(data, tmp_path, *ANY, "TEST.WEIGHT", trained / "last.pth"))
+def test_it_trains_and_its_test_says_the_same(one: Path, trained: Path, tmp_path: Path) -> None:
+    done = run("test", *market(one, tmp_path, *ANY, "TEST.WEIGHT", trained / "last.pth"))
     found = metrics(tmp_path)
     assert "protocol any_camera" in done.stdout and found["protocol"] == "any_camera"
     assert found["mAP"] == pytest.approx(rows(trained)[-1]["mAP"], abs=1e-12)
@@ -54,28 +54,28 @@ def test_it_trains_and_its_test_says_the_same(data: Path, trained: Path, tmp_pat
     assert found["seed"] == 3, "that of the training; the command of the test says none"
 
 
-def test_a_validation_split_of_one_camera(data: Path, tmp_path: Path) -> None:
-    run("train", *market(data, tmp_path / "run", *ANY, "SOLVER.VAL_FRACTION", 0.3))
+def test_a_validation_split_of_one_camera(one: Path, tmp_path: Path) -> None:
+    run("train", *market(one, tmp_path / "run", *ANY, "SOLVER.VAL_FRACTION", 0.3))
     assert rows(tmp_path / "run")[-1]["mAP"] > 0
 
 
 def test_across_cameras_it_is_refused_before_the_checkpoint_is_read(
-    data: Path, tmp_path: Path
+    one: Path, tmp_path: Path
 ) -> None:
-    done = run("test", *market(data, tmp_path, "TEST.WEIGHT", "nowhere.pth"), code=2)
+    done = run("test", *market(one, tmp_path, "TEST.WEIGHT", "nowhere.pth"), code=2)
     (line,) = (line for line in done.stderr.splitlines() if line.startswith("error: "))
     assert "TEST.PROTOCOL cross_camera: none of the" in line and "use any_camera" in line
 
 
 def test_across_cameras_an_attack_is_refused_in_the_same_words(
-    data: Path, trained: Path, tmp_path: Path
+    one: Path, trained: Path, tmp_path: Path
 ) -> None:
-    args = market(data, tmp_path, "TEST.WEIGHT", trained / "last.pth", "ATTACK.NAMES", "noise")
+    args = market(one, tmp_path, "TEST.WEIGHT", trained / "last.pth", "ATTACK.NAMES", "noise")
     assert "TEST.PROTOCOL cross_camera: none of the" in run("attack", *args, code=2).stderr
 
 
-def test_it_is_attacked(data: Path, trained: Path, tmp_path: Path) -> None:
-    args = market(data, tmp_path, *ANY, "TEST.WEIGHT", trained / "last.pth")
+def test_it_is_attacked(one: Path, trained: Path, tmp_path: Path) -> None:
+    args = market(one, tmp_path, *ANY, "TEST.WEIGHT", trained / "last.pth")
     few = ["ATTACK.NAMES", "fgsm-fna", "ATTACK.EPS_255", 16, "ATTACK.STEP_CURVE", 2]
     run("test", *args)
     run("attack", *args, *few)
@@ -85,8 +85,8 @@ def test_it_is_attacked(data: Path, trained: Path, tmp_path: Path) -> None:
     assert found["fgsm-fna"] < found["clean"]
 
 
-def test_its_features_know_the_copies(data: Path, trained: Path, tmp_path: Path) -> None:
-    args = market(data, tmp_path / "a", *ANY, "TEST.WEIGHT", trained / "last.pth")
+def test_its_features_know_the_copies(one: Path, trained: Path, tmp_path: Path) -> None:
+    args = market(one, tmp_path / "a", *ANY, "TEST.WEIGHT", trained / "last.pth")
     run("test", *args, "TEST.SAVE_FEATURES", True)
     run("test", "--features", tmp_path / "a/features.npz", *ANY, "OUTPUT_DIR", tmp_path / "b")
     keys = ("mAP", "rank1", "num_gallery", "protocol", "ids")
@@ -96,17 +96,17 @@ def test_its_features_know_the_copies(data: Path, trained: Path, tmp_path: Path)
 
 
 def test_no_test_in_the_folder_of_a_run_replaces_another(
-    data: Path, trained: Path, tmp_path: Path
+    data: Path, one: Path, trained: Path, tmp_path: Path
 ) -> None:
     out = trained
-    own = market(data, out, *ANY, "TEST.WEIGHT", trained / "best.pth")
+    own = market(one, out, *ANY, "TEST.WEIGHT", trained / "best.pth")
     run("test", *own, "TEST.SAVE_FEATURES", True)
     before = (out / "metrics.json").read_text(), (out / "ranking.npz").read_bytes()
-    drawn = lfm(data / "drawn", out, "TEST.WEIGHT", trained / "best.pth")
+    drawn = lfm(data, out, "TEST.WEIGHT", trained / "best.pth")
     done = run("test", *drawn)
     place = out / "test" / "synthetic_preset-tiny_cross_camera"
     assert f"written: {place / 'metrics.json'}" in done.stdout
-    run("reference", "--reference", "chance", *market(data, out, *ANY))
+    run("reference", "--reference", "chance", *market(one, out, *ANY))
     run("test", "--features", out / "features.npz", *ANY, "OUTPUT_DIR", out)
     found = {str(p.parent.relative_to(out)) for p in out.rglob("metrics.json")}
     assert found == {
@@ -117,18 +117,18 @@ def test_no_test_in_the_folder_of_a_run_replaces_another(
     }
     assert ((out / "metrics.json").read_text(), (out / "ranking.npz").read_bytes()) == before
     assert metrics(place)["dataset"] == "synthetic_preset-tiny"
-    again = run("test", *market(data, out, *ANY, "TEST.WEIGHT", trained / "last.pth")).stdout
+    again = run("test", *market(one, out, *ANY, "TEST.WEIGHT", trained / "last.pth")).stdout
     assert f"the result in {out} is replaced; it was of weight {trained / 'best.pth'}" in again
     assert "2 tables" in run("results", out).stdout
 
 
-def test_queries_without_a_match_stand_in_the_rows_of_training(data: Path, tmp_path: Path) -> None:
+def test_queries_without_a_match_stand_in_the_rows_of_training(one: Path, tmp_path: Path) -> None:
     home = tmp_path / "market1501"
     home.mkdir()
     for part in ("bounding_box_train", "bounding_box_test"):
-        (home / part).symlink_to(data / "market1501" / part)
+        (home / part).symlink_to(one / "market1501" / part)
     (home / "query").mkdir()
-    for path in sorted((data / "market1501" / "query").iterdir()):
+    for path in sorted((one / "market1501" / "query").iterdir()):
         (home / "query" / path.name).symlink_to(path)
     lonely = next((home / "query").iterdir())
     (home / "query" / "7777_c1s1_000000_01.jpg").symlink_to(lonely.resolve())

@@ -3,22 +3,16 @@
 import json
 import os
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
 import torch
-from commands import command, lfm, rows, run, weights
+from commands import lfm, rows, run, stop, weights
 
 from reid.engine import checkpoint
 from reid.utils.lock import NAME, FolderLock
 
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("datasets")
-    run("make_synthetic", "--preset", "tiny", "--seed", 0, "--root", root)
-    return root
+pytestmark = [pytest.mark.early, pytest.mark.usefixtures("narrow_resnet18")]
 
 
 @pytest.fixture(scope="module")
@@ -50,30 +44,15 @@ def test_a_signal_saves_inside_the_epoch_and_the_run_goes_on_to_the_bit(
 ) -> None:
     out = tmp_path / "stopped"
     args = lfm(data, out, "SOLVER.MAX_EPOCHS", 2, "DATALOADER.CACHE", "none")
-    workers_of = ["DATALOADER.NUM_WORKERS", workers]
-    process = subprocess.Popen(
-        command("train", *args, *workers_of),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    assert process.stdout is not None
-    log = ""
-    for line in process.stdout:  # a line of log for each step
-        log += line
-        if "step 2/" in line:
-            os.killpg(process.pid, signum)  # as a terminal or a cluster does: workers get it, too
-            break
-    log += process.stdout.read()
-    process.stdout.close()
-    assert process.wait(timeout=60) == code, log
+    in_step_3 = "reid.engine.trainer:Trainer.backward:3"
+    mark, more = tmp_path / "mark", ["DATALOADER.NUM_WORKERS", workers]
+    done = stop("train", *args, *more, at=in_step_3, signum=signum, mark=mark)
+    log = done.stdout
+    assert done.returncode == code, log
     assert "go on with the same command and --resume" in log and "Traceback" not in log
-    with pytest.raises(ProcessLookupError):
-        os.killpg(process.pid, 0)  # no worker is left
     assert not (out / NAME).exists()
     inside = checkpoint.load(out / "last.pth")["inside"]
-    assert inside is not None and inside["steps"] >= 2
+    assert inside is not None and inside["steps"] == 3
     done = run("train", *args, "--resume")
     assert f"0 of 2 epochs and {inside['steps']} steps are done" in done.stdout
     assert differing(weights(out), weights(trained)) == []

@@ -1,10 +1,10 @@
 """A loader's workers that are not forked, as on Windows and macOS."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import outside
 import pytest
 import torch
 from PIL import Image
@@ -12,25 +12,17 @@ from torch.utils.data import DataLoader
 
 from reid.builders.data import build_transform
 from reid.config import load_cfg
-from reid.data.augmentation import AUGMENTATIONS
 from reid.data.loaders import ImageDataset, in_order
 from reid.data.records import ImageRecord
-from reid.utils.part_files import module_name
 
 PART = Path(__file__).parents[1] / "extension/parts/solarize.py"
 
 
 @pytest.fixture
-def part(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def part() -> Iterator[Path]:
     """A part that is in no table any more when the test is over."""
-    assert AUGMENTATIONS.section is not None
-    for owner, name in (
-        *((AUGMENTATIONS, name) for name in ("_table", "_settings", "_files")),
-        (AUGMENTATIONS.section, "taken"),
-    ):
-        monkeypatch.setattr(owner, name, dict(getattr(owner, name)))
-    yield PART
-    sys.modules.pop(module_name(str(PART)), None)
+    with outside.forgotten([PART]):
+        yield PART
 
 
 def test_a_spawned_worker_augments_with_a_part_of_the_users_own(tmp_path: Path, part: Path) -> None:

@@ -8,23 +8,21 @@ import os
 import signal
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
+import small
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
 
-from reid.data.samplers import PKSampler, SeededIndex
+from reid.data.samplers import PKSampler
 from reid.engine import checkpoint, run_files
 from reid.engine.meter import DivergedError
-from reid.engine.optim import Schedule, build_optimizer, parameter_groups
+from reid.engine.optim import build_optimizer, parameter_groups
 from reid.engine.trainer import Trainer
 from reid.evaluation.features import Embedding
-from reid.losses import LOSSES, Criterion
 from reid.modeling.regularizers.dropout import Dropout
 from reid.robustness.adversarial_training import AdversarialTraining
-from reid.utils.batch import Batch
 from reid.utils.errors import InputError
 from reid.utils.signals import Stopped, StopSignals
 
@@ -32,61 +30,30 @@ IDS = 10
 BATCHES = 7  # of one epoch: 10 identities with 3 images are 20 groups of 2, 3 of them a batch
 
 
-class Output(NamedTuple):
-    feat: Tensor
-    logits: Tensor
-
-
-class Network(nn.Module):
+class Network(small.Network):
     """Batch normalization and a regularizer that draws: both have a state inside an epoch."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.body = nn.Sequential(nn.Linear(24, 16), nn.BatchNorm1d(16), nn.Linear(16, 6))
-        self.classifier = nn.Linear(6, IDS)
-        self.regularizers = nn.ModuleDict({"pool": Dropout(p=0.3)})
+        body = nn.Sequential(nn.Linear(small.PIXELS, 16), nn.BatchNorm1d(16), nn.Linear(16, 6))
+        super().__init__(body, 6, IDS)
+        self.regularizers["pool"] = Dropout(p=0.3)
 
     def reseed(self, seed: int) -> None:
         self.regularizers["pool"].reseed(seed)
 
-    def forward(self, images: Tensor) -> Output:
-        feat = self.regularizers["pool"](self.body(images.flatten(1))[:, :, None, None]).flatten(1)
-        return Output(feat.float(), self.classifier(feat).float())
-
-
-class Noise(Dataset[Batch]):
-    """Pictures that depend on index and augmentation seed; three of each identity."""
-
-    def __getitem__(self, draw: SeededIndex) -> Batch:
-        index, seed = draw
-        dice = torch.Generator().manual_seed(index + seed % 7)
-        image = torch.randint(256, (3, 4, 2), generator=dice, dtype=torch.uint8)
-        return Batch(image, *torch.tensor([index // 3, index // 3, 0, index]).unbind())
+    def features(self, images: Tensor) -> Tensor:
+        maps = super().features(images)[:, :, None, None]
+        feat: Tensor = self.regularizers["pool"](maps).flatten(1)
+        return feat
 
 
 def trainer(folder: Path, adversarial: bool = False, **settings: Any) -> Trainer:
     torch.manual_seed(0)
-    network = Network()
-    sampler = PKSampler([index // 3 for index in range(3 * IDS)], 3, 2, seed=1)
+    network, sampler = Network(), PKSampler(small.labels_of(IDS), 3, 2, seed=1)
     assert len(sampler) == BATCHES
-    criterion = Criterion({name: LOSSES[name]() for name in ("ce", "triplet")}, [1.0, 1.0])
-    run = Trainer(
-        model=network,
-        criterion=criterion,
-        optimizer=build_optimizer("adam", parameter_groups(network, 0.01, 1e-3)),
-        schedule=Schedule("multistep", 2),
-        loader=DataLoader(Noise(), batch_sampler=sampler),
-        sampler=sampler,
-        logger=logging.getLogger("test"),
-        output_dir=folder,
-        config="SEED: 0\n",
-        pids=list(range(IDS)),
-        device=torch.device("cpu"),
-        seed=5,
-        max_epochs=2,
-        log_period=3,
-        **{"evaluate": lambda: {"mAP": 0.5}, "eval_period": 1, **settings},
-    )
+    optimizer = build_optimizer("adam", parameter_groups(network, 0.01, 1e-3))
+    settings = {"eval_period": 1, "log_period": 3, **settings}
+    run = small.trainer(folder, network, small.Noise(), sampler, optimizer, **settings)
     if adversarial:
         run.perturb = partial(AdversarialTraining(16.0), Embedding(network, "before"))
     return run

@@ -1,46 +1,36 @@
 """The loop on a network of two layers, where every number can be followed."""
 
 import json
-import logging
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
+import small
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from reid.data.samplers import SeededIndex, ShuffleSampler
 from reid.engine.checkpoint import load
 from reid.engine.optim import Schedule, build_optimizer, parameter_groups
 from reid.engine.trainer import Trainer, grouped
 from reid.evaluation.features import Embedding
-from reid.losses import LOSSES, Criterion
+from reid.losses import Criterion
 from reid.robustness.adversarial_training import AdversarialTraining
 from reid.utils.batch import Batch
 from reid.utils.errors import InputError
 
 
-class Output(NamedTuple):
-    feat: Tensor
-    logits: Tensor
+class Network(small.Network):
+    """Sees the mean colour of a picture."""
 
-
-class Network(nn.Module):
     def __init__(self) -> None:
-        super().__init__()
-        self.body = nn.Linear(3, 4)
-        self.classifier = nn.Linear(4, 2, bias=False)
-        self.regularizers = nn.ModuleDict()
-        self.seeds: list[int] = []
+        super().__init__(nn.Linear(3, 4), 4, 2, bias=False)
 
-    def reseed(self, seed: int) -> None:
-        self.seeds.append(seed)
-
-    def forward(self, images: Tensor) -> Output:
-        feat = self.body(images.mean((2, 3)))
-        return Output(feat.float(), self.classifier(feat).float())
+    def features(self, images: Tensor) -> Tensor:
+        feat: Tensor = self.body(images.mean((2, 3)))
+        return feat
 
 
 class Colors(Dataset[Batch]):
@@ -50,30 +40,23 @@ class Colors(Dataset[Batch]):
         index, _ = draw
         image = torch.zeros(3, 4, 2, dtype=torch.uint8)
         image[0 if index % 2 == 0 else 2] = 255 - index
-        return Batch(image, *torch.tensor([index % 2, index % 2, 0, index]).unbind())
+        return small.batch_of(image, index % 2, index)
 
 
 def trainer(folder: Path, maps: list[float] | None = None, **settings: Any) -> Trainer:
     torch.manual_seed(0)
     network, sampler = Network(), ShuffleSampler(8, 4, seed=1)
     answers = iter(maps or [0.5] * 99)
-    defaults = {"max_epochs": 3, "eval_period": 1, "log_period": 1}
-    return Trainer(
-        model=network,
-        criterion=Criterion({"ce": LOSSES["ce"]()}, [1.0]),
-        optimizer=build_optimizer("sgd", parameter_groups(network, 0.5, 0.0)),
-        schedule=Schedule("multistep", 3),
-        loader=DataLoader(Colors(), batch_sampler=sampler),
-        sampler=sampler,
-        evaluate=lambda: {"mAP": next(answers)},
-        logger=logging.getLogger("test"),
-        output_dir=folder,
-        config="SEED: 0\n",
-        pids=[0, 1],
-        device=torch.device("cpu"),
-        seed=5,
-        **{**defaults, **settings},
-    )
+    defaults = {
+        "criterion": small.sum_of("ce"),
+        "schedule": Schedule("multistep", 3),
+        "evaluate": lambda: {"mAP": next(answers)},
+        "max_epochs": 3,
+        "eval_period": 1,
+        "log_period": 1,
+    }
+    optimizer = build_optimizer("sgd", parameter_groups(network, 0.5, 0.0))
+    return small.trainer(folder, network, Colors(), sampler, optimizer, **{**defaults, **settings})
 
 
 def rows(folder: Path) -> list[dict[str, float]]:

@@ -5,19 +5,20 @@ import logging
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
+import small
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from reid.data.samplers import PKSampler, SeededIndex
 from reid.engine.meter import DivergedError
 from reid.engine.optim import Schedule, build_optimizer, parameter_groups
 from reid.engine.trainer import Trainer
 from reid.engine.watch import Watch, finite_sign, weight_size
-from reid.losses import LOSSES, Criterion, Loss
+from reid.losses import Criterion, Loss
 from reid.utils.batch import Batch
 from reid.utils.errors import InputError
 from reid.utils.signals import Stopped, StopSignals
@@ -27,37 +28,17 @@ BAD = 11  # index of the image that spoils a run
 HEALTHY = {"feat_spread": 0.4, "triplet_collapsed": 0.02}
 
 
-class Output(NamedTuple):
-    feat: Tensor
-    logits: Tensor
-
-
-class Network(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.body = nn.Linear(24, 8)
-        self.classifier = nn.Linear(8, IDS)
-        self.regularizers = nn.ModuleDict()
-
-    def reseed(self, seed: int) -> None:
-        """There is nothing that draws."""
-
-    def forward(self, images: Tensor) -> Output:
-        feat = self.body(images.flatten(1))
-        return Output(feat, self.classifier(feat))
-
-
 class People(Dataset[Batch]):
     """Three pictures of each identity: one colour and some noise. That of BAD is all white."""
 
     def __getitem__(self, draw: SeededIndex) -> Batch:
         index, _ = draw
+        label = index // small.EACH
         dice = torch.Generator().manual_seed(index)
-        image = torch.randint(60, (3, 4, 2), generator=dice) + 30 * (index // 3)
+        image = torch.randint(60, (3, 4, 2), generator=dice) + 30 * label
         if index == BAD:
             image = torch.full_like(image, 255)
-        numbers = torch.tensor([index // 3, index // 3, 0, index])
-        return Batch(image.to(torch.uint8), *numbers.unbind())
+        return small.batch_of(image, label, index)
 
 
 class Poison(nn.Module):
@@ -75,46 +56,41 @@ class Poison(nn.Module):
         return torch.where(white, torch.nan, feat)
 
 
-class Poisoned(Network):
+class Poisoned(small.Network):
     def __init__(self, backward: bool) -> None:
-        super().__init__()
+        super().__init__(nn.Linear(small.PIXELS, 8), 8, IDS)
         self.poison = Poison(backward)
 
-    def forward(self, images: Tensor) -> Output:
-        feat = self.poison(self.body(images.flatten(1)), images)
-        return Output(feat, self.classifier(feat))
+    def features(self, images: Tensor) -> Tensor:
+        feat: Tensor = self.poison(super().features(images), images)
+        return feat
 
 
-def trainer(folder: Path, network: nn.Module | None = None, **settings: Any) -> Trainer:
+def sampler() -> PKSampler:
+    return PKSampler(small.labels_of(IDS), 2, 2, seed=1)
+
+
+def trainer(folder: Path, network: small.Network | None = None, **settings: Any) -> Trainer:
     torch.manual_seed(0)
-    network = network or Network()
-    sampler = PKSampler([index // 3 for index in range(3 * IDS)], 2, 2, seed=1)
-    losses = {"ce": LOSSES["ce"](), "triplet": LOSSES["triplet"]()}
-    defaults = {"max_epochs": 3, "log_period": 100}
-    return Trainer(
-        model=network,
-        criterion=Criterion(losses, [1.0, 1.0]),
-        optimizer=build_optimizer("sgd", parameter_groups(network, 0.01, 0.0)),
-        schedule=Schedule("multistep", 3),
-        loader=DataLoader(People(), batch_sampler=sampler),
-        sampler=sampler,
-        evaluate=None,
-        logger=logging.getLogger("test.watch"),
-        output_dir=folder,
-        config="SEED: 0\n",
-        pids=list(range(IDS)),
-        device=torch.device("cpu"),
-        seed=5,
-        file_of=lambda index: Path(f"/data/person_{index:02}.jpg"),
-        **{**defaults, **settings},
+    network = network or small.Network(nn.Linear(small.PIXELS, 8), 8, IDS)
+    optimizer = build_optimizer("sgd", parameter_groups(network, 0.01, 0.0))
+    defaults = {
+        "schedule": Schedule("multistep", 3),
+        "evaluate": None,
+        "max_epochs": 3,
+        "log_period": 100,
+        "file_of": lambda index: Path(f"/data/person_{index:02}.jpg"),
+    }
+    return small.trainer(
+        folder, network, People(), sampler(), optimizer, **{**defaults, **settings}
     )
 
 
 def step_of_bad(epoch: int) -> tuple[int, list[int]]:
     """The number of the first batch of an epoch that has the bad image, and its images."""
-    sampler = PKSampler([index // 3 for index in range(3 * IDS)], 2, 2, seed=1)
-    sampler.set_epoch(epoch)
-    batches = [[index for index, _ in batch] for batch in sampler]
+    plan = sampler()
+    plan.set_epoch(epoch)
+    batches = [[index for index, _ in batch] for batch in plan]
     number = next(n for n, batch in enumerate(batches) if BAD in batch)
     return number + 1, batches[number]
 

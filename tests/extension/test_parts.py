@@ -4,13 +4,17 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import commands
+import outside
 import pytest
 import torch
 import torchvision
 import yaml
 
+pytestmark = pytest.mark.early
 ROOT = Path(__file__).parents[2]
 PARTS = sorted((Path(__file__).parent / "parts").glob("*.py"))
 CONFIG = {
@@ -47,20 +51,19 @@ CONFIG = {
 }
 
 
-def run(*args: object, code: int = 0, cwd: Path | None = None) -> str:
-    command = [sys.executable, "-m", "reid", *map(str, args)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=cwd)
-    assert done.returncode == code, done.stdout + done.stderr
+def run(*args: object, code: int = 0, cwd: Path) -> str:
+    """Runs ``reid`` in a folder, in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(cwd)
+        done = commands.run(*map(str, args), code=code)
     return done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A lab's folder: parts, a config that names them, a data set, pretrained weights."""
-    from reid.synthetic import ensure_synthetic
-
     root = tmp_path_factory.mktemp("lab")
-    drawn = ensure_synthetic(root / "drawn", "tiny", 0)
+    drawn = next(data.glob("synthetic-tiny-*"))
     names = {"bounding_box_train": "train", "query": "query", "bounding_box_test": "gallery"}
     for source, target in names.items():
         pids = sorted({p.name[:4] for p in (drawn / source).glob("0*.jpg")} - {"0000"})
@@ -86,12 +89,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config["DATASETS"]["ROOT_DIR"] = str(root)
     config["OUTPUT_DIR"] = str(root / "out")
     (root / "lab.yml").write_text(yaml.safe_dump(config))
-    return root
+    with outside.forgotten(root / "parts" / part.name for part in PARTS):
+        yield root
 
 
 @pytest.fixture(scope="module")
 def trained(folder: Path) -> Path:
-    run("train", "--config-file", "lab.yml", cwd=folder)
+    """The one command in a process of its own: nothing but IMPORTS brings the parts in."""
+    command = [sys.executable, "-m", "reid", "train", "--config-file", "lab.yml"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
     return folder / "out"
 
 

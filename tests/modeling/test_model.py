@@ -2,6 +2,7 @@
 
 import copy
 
+import narrow
 import pytest
 import torch
 from torch import Tensor, nn
@@ -13,12 +14,15 @@ from reid.utils.seeding import derive_seed
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def build(regularizers: dict[str, nn.Module] | None = None, head: str = "bnneck") -> ReIDModel:
-    """A resnet18 with five classes."""
-    backbone = BACKBONES["resnet18"]()
-    return ReIDModel(
-        backbone, HEADS[head](feat_dim=512, num_classes=5), regularizers or {}, MEAN, STD
-    )
+def build(
+    regularizers: dict[str, nn.Module] | None = None,
+    head: str = "bnneck",
+    backbone: nn.Module | None = None,
+) -> ReIDModel:
+    """A resnet18, or another network, with five classes."""
+    backbone = backbone or BACKBONES["resnet18"]()
+    top = HEADS[head](feat_dim=backbone.feat_dim, num_classes=5)
+    return ReIDModel(backbone, top, regularizers or {}, MEAN, STD)
 
 
 @pytest.fixture
@@ -211,7 +215,8 @@ def test_masking_in_place_after_conv1_gives_the_bits_of_masking_a_copy(
     found = []
     for in_place in (True, False):
         torch.manual_seed(0)
-        model = build({"conv1": LocalFeatureMasking(p=0.9, fill=fill)}).train()
+        masking = LocalFeatureMasking(p=0.9, fill=fill)
+        model = build({"conv1": masking}, backbone=narrow.backbone()).train()  # conv1 is not narrow
         assert model.regularizers["conv1"].in_place is True
         model.regularizers["conv1"].in_place = in_place
         model.reseed(3)

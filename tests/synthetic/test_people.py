@@ -2,14 +2,12 @@ import io
 import json
 import re
 import shutil
-import subprocess
-import sys
 from collections import Counter, defaultdict
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import run
 from PIL import Image
 
 from reid.synthetic import PRESETS, ensure_synthetic, writer
@@ -21,8 +19,6 @@ from reid.synthetic.raster import Strip, capsule, paint, plain
 from reid.synthetic.render import render
 from reid.synthetic.textures import Cloth
 from reid.utils.errors import InputError
-
-REPO = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -299,20 +295,13 @@ def test_negative_numbers_are_refused(tmp_path, seed, workers):
         ensure_synthetic(tmp_path, "tiny", seed, workers)
 
 
-def run_tool(*args):
-    command = [sys.executable, str(REPO / "tools/make_synthetic.py"), *args]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPO)
-
-
 def test_the_tool_prints_folder_and_counts_and_writes_a_sheet(tiny, tmp_path):
     sheet = tmp_path / "sheet.png"
-    done = run_tool("--preset", "tiny", "--root", str(tiny.parent), "--sheet", str(sheet))
-    assert done.returncode == 0, done.stderr
+    done = run("make_synthetic", "--preset", "tiny", "--root", tiny.parent, "--sheet", sheet)
     assert str(tiny) in done.stdout and "bounding_box_train" in done.stdout and "50" in done.stdout
     assert sheet.stat().st_size < 200_000
 
 
 def test_the_tool_says_bad_input_in_one_line(tmp_path):
-    done = run_tool("--preset", "quik", "--root", str(tmp_path))
-    assert done.returncode == 2
+    done = run("make_synthetic", "--preset", "quik", "--root", tmp_path, code=2)
     assert done.stderr.count("\n") == 1 and "did you mean 'quick'" in done.stderr

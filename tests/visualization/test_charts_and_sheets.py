@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reid.synthetic import ensure_synthetic
 from reid.utils.errors import InputError
 from reid.visualization.contact_sheet import (
     HITS,
@@ -111,9 +110,8 @@ def test_tiles_without_frames_stand_side_by_side() -> None:
     assert (sheet[H + 2 :, :W] == 255).all() and (sheet[H : H + 2] == 255).all()
 
 
-def test_an_identity_sheet_has_a_row_for_each_identity(tmp_path) -> None:
-    ensure_synthetic(tmp_path, "tiny", 0)
-    sheet = identity_sheet(tmp_path / "synthetic-tiny-seed0", num_ids=3, per_id=4)
+def test_an_identity_sheet_has_a_row_for_each_identity(data) -> None:
+    sheet = identity_sheet(data / "synthetic-tiny-seed0", num_ids=3, per_id=4)
     assert sheet.size == (4 * 66 - 2, 3 * 130 - 2)
 
 
