@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from tests.commands import ROOT
+from commands import ROOT
 
 TINY = ["IMPORTS", f"[{ROOT / 'tests/tiny_network.py'}]", "MODEL.BACKBONE.NAME", "tiny_network"]
 

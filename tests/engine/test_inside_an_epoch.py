@@ -15,7 +15,7 @@ import small
 import torch
 from torch import Tensor, nn
 
-from reid.data.samplers import PKSampler
+from reid.data.samplers import PKSampler, SeededIndex
 from reid.engine import checkpoint, run_files
 from reid.engine.meter import DivergedError
 from reid.engine.optim import build_optimizer, parameter_groups
@@ -23,6 +23,7 @@ from reid.engine.trainer import Trainer
 from reid.evaluation.features import Embedding
 from reid.modeling.regularizers.dropout import Dropout
 from reid.robustness.adversarial_training import AdversarialTraining
+from reid.utils.batch import Batch
 from reid.utils.errors import InputError
 from reid.utils.signals import Stopped, StopSignals
 
@@ -140,9 +141,9 @@ def test_a_batch_that_cannot_be_read_loses_no_step(
     whole = trainer(tmp_path / "whole")
     whole.fit()
     # The second image of that step. A step has 6, and each epoch shows those of the first before.
-    read, left = Noise.__getitem__, [6 * (step - 1 + math.ceil(step / BATCHES)) + 2]
+    read, left = small.Noise.__getitem__, [6 * (step - 1 + math.ceil(step / BATCHES)) + 2]
 
-    def broken(self: Noise, draw: SeededIndex) -> Batch:
+    def broken(self: small.Noise, draw: SeededIndex) -> Batch:
         left[0] -= 1
         if left[0] == 0:
             raise InputError("a.jpg: cannot be read as an image")
@@ -150,7 +151,7 @@ def test_a_batch_that_cannot_be_read_loses_no_step(
 
     folder = tmp_path / "broken"
     first = trainer(folder)
-    monkeypatch.setattr(Noise, "__getitem__", broken)
+    monkeypatch.setattr(small.Noise, "__getitem__", broken)
     with pytest.raises(InputError, match=r"^a\.jpg: cannot be read"):
         first.fit()
     again = trainer(folder)
