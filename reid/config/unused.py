@@ -13,6 +13,7 @@ from reid.data.datasets import DATASETS
 from reid.losses import LOSSES
 from reid.modeling import BACKBONES, HEADS, POOLINGS, REGULARIZERS
 from reid.utils.registry import Registry
+from reid.utils.settings import plain
 
 # What each command looks at.
 SECTIONS = {
@@ -20,6 +21,11 @@ SECTIONS = {
     "test": ("DATASETS", "TEST"),
     "attack": ("DATASETS", "TEST", "ATTACK"),
 }
+
+
+def _classifier_learns(cfg: CfgNode) -> bool:
+    """Says whether a loss reads the logits of the head."""
+    return any(plain(LOSSES[name]).consumes == "logits" for name in cfg.LOSS.NAMES)
 
 
 class _Rule(NamedTuple):
@@ -75,6 +81,16 @@ RULES = (
         ("LOSS.TRIPLET.MARGIN",),
         lambda c: c.LOSS.TRIPLET.SOFT_MARGIN,
         "LOSS.TRIPLET.SOFT_MARGIN is True",
+    ),
+    _Rule(
+        ("LOSS.MULTI_SIMILARITY.EPSILON",),
+        lambda c: not c.LOSS.MULTI_SIMILARITY.MINING,
+        "LOSS.MULTI_SIMILARITY.MINING is False",
+    ),
+    _Rule(
+        ("MODEL.HEAD.BNNECK.DROPOUT", "MODEL.HEAD.REDUCTION.DROPOUT"),
+        lambda c: not _classifier_learns(c),
+        "it is before the classifier, which none of LOSS.NAMES reads",
     ),
     _Rule(
         ("DATALOADER.NUM_INSTANCES",),
@@ -182,6 +198,12 @@ def _other_remarks(cfg: CfgNode) -> Iterator[str]:
         yield (
             f"SOLVER.MAX_EPOCHS {s.MAX_EPOCHS} ends before the warm-up of SOLVER.WARMUP_EPOCHS"
             f" {s.WARMUP_EPOCHS}: the rate never reaches SOLVER.BASE_LR"
+        )
+    if not _classifier_learns(cfg):
+        yield (
+            f"none of LOSS.NAMES [{', '.join(cfg.LOSS.NAMES)}] reads the logits: the classifier of"
+            f" MODEL.HEAD.NAME {cfg.MODEL.HEAD.NAME} stays as it was drawn, and `accuracy` in the"
+            " log says nothing"
         )
     if cfg.DATALOADER.SAMPLER == "pk" and k == s.IMS_PER_BATCH:
         yield (
