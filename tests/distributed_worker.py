@@ -38,6 +38,9 @@ LOSS = {
     "triplet": lambda: LOSSES["triplet"](gather=True),
     "soft": lambda: LOSSES["triplet"](soft_margin=True, gather=True),
     "center": lambda: LOSSES["center"](num_classes=IDS, feat_dim=5),
+    "circle": lambda: LOSSES["circle"](gamma=8.0, gather=True),
+    "wrt": lambda: LOSSES["wrt"](gather=True),
+    "arcface": lambda: LOSSES["arcface"](num_classes=IDS, feat_dim=5),
 }
 
 
@@ -56,6 +59,7 @@ class Proxies(Loss):
 
 class Output(NamedTuple):
     feat: Tensor
+    feat_bn: Tensor
     logits: Tensor
 
 
@@ -80,7 +84,7 @@ class Network(nn.Module):
 
     def forward(self, images: Tensor) -> Output:
         feat = self.body(images.flatten(1))
-        return Output(feat, self.classifier(feat))
+        return Output(feat, feat, self.classifier(feat))
 
 
 class Noise(Dataset[Batch]):

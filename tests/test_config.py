@@ -607,6 +607,9 @@ def test_a_saved_config_that_is_none_is_refused(text: str) -> None:
         parse_dump(text)
 
 
+UNREAD = "reads the logits: the classifier of MODEL.HEAD.NAME bnneck stays as it was drawn"
+
+
 @pytest.mark.parametrize(
     ("command", "overrides", "lines"),
     [
@@ -634,6 +637,25 @@ def test_a_saved_config_that_is_none_is_refused(text: str) -> None:
             ["SOLVER.VAL_FRACTION 0.2 picks nothing"],
         ),
         ("train", ["SOLVER.IMS_PER_BATCH", "4"], ["a batch has one identity"]),
+        ("train", ["LOSS.NAMES", "[arcface, triplet]"], [UNREAD]),
+        ("train", ["LOSS.NAMES", "[ce, arcface]", "MODEL.HEAD.BNNECK.DROPOUT", "0.5"], []),
+        (
+            "train",
+            ["LOSS.NAMES", "[wrt, cosface]", "MODEL.HEAD.BNNECK.DROPOUT", "0.5"],
+            ["MODEL.HEAD.BNNECK.DROPOUT 0.5 has no effect: it is before the classifier", UNREAD],
+        ),
+        (
+            "train",
+            [
+                "LOSS.NAMES",
+                "[ce, multi_similarity]",
+                "LOSS.MULTI_SIMILARITY.MINING",
+                "False",
+                "LOSS.MULTI_SIMILARITY.EPSILON",
+                "0.2",
+            ],
+            ["LOSS.MULTI_SIMILARITY.EPSILON 0.2 has no effect: LOSS.MULTI_SIMILARITY.MINING is"],
+        ),
         ("train", ["TEST.RERANK.K1", "5"], []),
         ("test", ["TEST.RERANK.K1", "5"], ["TEST.RERANK.K1 5 has no effect"]),
         ("test", ["TEST.RERANK.K1", "5", "TEST.RE_RANKING", "True"], []),

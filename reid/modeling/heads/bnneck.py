@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from reid.modeling.heads.registry import HEADS
 from reid.modeling.output import ReIDOutput
 from reid.modeling.regularizers.dropout import Dropout
-from reid.utils.checks import DropRate, Width, check_count
+from reid.utils.checks import DropRate, Width, check_count, check_probability
 
 
 @HEADS.register("bnneck")
@@ -38,6 +38,7 @@ class BNNeckHead(nn.Module):
     ) -> None:
         super().__init__()
         check_count("embedding_dim", embedding_dim, least=0)
+        check_probability("dropout", dropout)
         self.num_classes = num_classes
         self.feat_dim = embedding_dim or feat_dim
         self.embedding: nn.Module = nn.Identity()

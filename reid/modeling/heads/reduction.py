@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from reid.modeling.heads.registry import HEADS
 from reid.modeling.output import ReIDOutput
 from reid.modeling.regularizers.dropout import Dropout
-from reid.utils.checks import Count, DropRate, check_count
+from reid.utils.checks import Count, DropRate, check_count, check_probability
 
 
 @HEADS.register("reduction")
@@ -36,6 +36,7 @@ class ReductionHead(nn.Module):
     ) -> None:
         super().__init__()
         check_count("embedding_dim", embedding_dim)
+        check_probability("dropout", dropout)
         self.num_classes = num_classes
         self.feat_dim = embedding_dim
         self.embedding = nn.Linear(feat_dim, embedding_dim)
