@@ -329,7 +329,7 @@ def test_the_dumped_config_loads_back_to_itself(tmp_path: Path) -> None:
         ("MODEL.BACKBONE.NAME", "osnet"),
         ("MODEL.BACKBONE.NAME", "resnet200"),
         ("MODEL.REGULARIZER.NAME", "mixup"),
-        ("LOSS.NAMES", "circle"),
+        ("LOSS.NAMES", "proxy_anchor"),
         ("SOLVER.OPTIMIZER_NAME", "lamb"),
     ],
 )
@@ -662,6 +662,12 @@ UNREAD = "reads the logits: the classifier of MODEL.HEAD.NAME bnneck stays as it
         ("test", ["TEST.AQE.ENABLED", "1", "TEST.FEAT_NORM", "0"], ["TEST.FEAT_NORM False has no"]),
         ("test", ["SOLVER.MOMENTUM", "0.5"], []),
         ("attack", ["ATTACK.SAVE_AS", "npz"], ["ATTACK.SAVE_AS npz has no effect"]),
+        ("attack", ["ATTACK.NAMES", "[pgd-ce, pgd-sma]"], []),
+        (
+            "attack",
+            ["ATTACK.NAMES", "[pgd-ce, pgd-sma]", "LOSS.NAMES", "[circle_softmax, triplet]"],
+            ["ATTACK.NAMES pgd-ce attacks the classifier"],
+        ),
     ],
 )
 def test_settings_without_effect_are_named(

@@ -147,7 +147,7 @@ def unused_settings(cfg: CfgNode, command: str) -> list[str]:
             if key.startswith(SECTIONS[command]) and any(_in(key, name) for name in keys):
                 line = f"{key} {_shown(now[key])} has no effect: {because}"
                 found.setdefault(key, line)
-    return [*found.values(), *(_other_remarks(cfg) if command == "train" else _of_tests(cfg))]
+    return [*found.values(), *REMARKS[command](cfg)]
 
 
 def _without_effect(cfg: CfgNode, changed: list[str]) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -228,3 +228,20 @@ def _of_tests(cfg: CfgNode) -> Iterator[str]:
             "TEST.FEAT_NORM False has no effect on TEST.AQE: expanded queries and their gallery"
             " have length 1"
         )
+
+
+def _of_attacks(cfg: CfgNode) -> Iterator[str]:
+    yield from _of_tests(cfg)
+    for name in cfg.ATTACK.NAMES:
+        if name.rpartition("-")[2] == "ce" and not _classifier_learns(cfg):
+            yield (
+                f"ATTACK.NAMES {name} attacks the classifier, and none of LOSS.NAMES"
+                f" [{', '.join(cfg.LOSS.NAMES)}] has trained it"
+            )
+
+
+REMARKS: dict[str, Callable[[CfgNode], Iterator[str]]] = {
+    "train": _other_remarks,
+    "test": _of_tests,
+    "attack": _of_attacks,
+}
