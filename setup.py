@@ -86,6 +86,7 @@ setup(
             "jsonschema>=4.20",  # checks the schema of the configs
             "hypothesis>=6.100",  # draws the sizes and ties that nobody thinks of
             "torchattacks>=3.5",  # a second opinion on FGSM, BIM, MI-FGSM and PGD
+            "pytorch-metric-learning>=2.5",  # a second opinion on losses on pairs and on classes
             "ruff==0.17.6",  # pinned: a new linter version must not fail an old commit
             "mypy==2.4.1",
         ],

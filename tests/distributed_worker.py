@@ -40,6 +40,9 @@ LOSS = {
     "triplet": lambda: LOSSES["triplet"](gather=True),
     "soft": lambda: LOSSES["triplet"](soft_margin=True, gather=True),
     "center": lambda: LOSSES["center"](num_classes=IDS, feat_dim=5),
+    "circle": lambda: LOSSES["circle"](gamma=8.0, gather=True),
+    "wrt": lambda: LOSSES["wrt"](gather=True),
+    "arcface": lambda: LOSSES["arcface"](num_classes=IDS, feat_dim=5),
 }
 
 

@@ -24,6 +24,7 @@ EACH = 3  # pictures of an identity
 
 class Output(NamedTuple):
     feat: Tensor
+    feat_bn: Tensor
     logits: Tensor
 
 
@@ -46,7 +47,7 @@ class Network(nn.Module):
 
     def forward(self, images: Tensor) -> Output:
         feat = self.features(images)
-        return Output(feat.float(), self.classifier(feat).float())
+        return Output(feat.float(), feat.float(), self.classifier(feat).float())
 
 
 def labels_of(ids: int) -> list[int]:

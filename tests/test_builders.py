@@ -241,6 +241,32 @@ def test_to_try_the_regularizers_changes_no_weight_no_statistic_and_no_random_nu
     assert all(module.training for module in tried.modules())
 
 
+def test_losses_have_the_length_of_the_embedding_and_regularizers_that_of_the_pool() -> None:
+    cfg = load_cfg(
+        CONFIG,
+        [
+            *("MODEL.BACKBONE.NAME", "resnet18", "MODEL.PRETRAIN_CHOICE", "none"),
+            *("MODEL.DEVICE", "cpu", "INPUT.SIZE_TRAIN", "[64, 32]"),
+            *("MODEL.HEAD.NAME", "reduction", "MODEL.HEAD.REDUCTION.EMBEDDING_DIM", "24"),
+            *("MODEL.REGULARIZER.NAME", "none", "MODEL.REGULARIZER.STAGES", "['pool:dropout']"),
+            *("LOSS.NAMES", "[arcface, center]"),
+        ],
+    )
+    model = builders.build_model(cfg, 3, pretrained=True)
+    seen: list[tuple[int, ...]] = []
+    model.regularizers["pool"].register_forward_pre_hook(lambda _, x: seen.append(x[0].shape))
+    criterion = build_criterion(cfg, 3, model.feat_dim)
+    images = torch.rand(4, 3, 64, 32)
+    values = criterion(model(images), torch.tensor([0, 1, 2, 0]))
+    assert seen == [(4, 512, 1, 1)]
+    shapes = {name: tuple(value.shape) for name, value in criterion.state_dict().items()}
+    assert shapes == {"losses.arcface.weight": (3, 24), "losses.center.centers": (3, 24)}
+    values["total"].backward()
+    learns = {name for name, p in model.head.named_parameters() if p.grad is not None}
+    parts = {name.partition(".")[0] for name in learns}
+    assert parts == {"embedding", "bottleneck"}  # nothing reads the classifier
+
+
 def test_a_part_in_a_notebook_never_speaks_of_keys() -> None:
     with pytest.raises(InputError, match=r"^num_instances must be at least 2, so that .* got 1$"):
         PKSampler([0, 0, 1, 1], 4, 1, 0)

@@ -329,7 +329,7 @@ def test_the_dumped_config_loads_back_to_itself(tmp_path: Path) -> None:
         ("MODEL.BACKBONE.NAME", "osnet"),
         ("MODEL.BACKBONE.NAME", "resnet200"),
         ("MODEL.REGULARIZER.NAME", "mixup"),
-        ("LOSS.NAMES", "circle"),
+        ("LOSS.NAMES", "proxy_anchor"),
         ("SOLVER.OPTIMIZER_NAME", "lamb"),
     ],
 )
@@ -607,6 +607,9 @@ def test_a_saved_config_that_is_none_is_refused(text: str) -> None:
         parse_dump(text)
 
 
+UNREAD = "reads the logits: the classifier of MODEL.HEAD.NAME bnneck stays as it was drawn"
+
+
 @pytest.mark.parametrize(
     ("command", "overrides", "lines"),
     [
@@ -634,12 +637,37 @@ def test_a_saved_config_that_is_none_is_refused(text: str) -> None:
             ["SOLVER.VAL_FRACTION 0.2 picks nothing"],
         ),
         ("train", ["SOLVER.IMS_PER_BATCH", "4"], ["a batch has one identity"]),
+        ("train", ["LOSS.NAMES", "[arcface, triplet]"], [UNREAD]),
+        ("train", ["LOSS.NAMES", "[ce, arcface]", "MODEL.HEAD.BNNECK.DROPOUT", "0.5"], []),
+        (
+            "train",
+            ["LOSS.NAMES", "[wrt, cosface]", "MODEL.HEAD.BNNECK.DROPOUT", "0.5"],
+            ["MODEL.HEAD.BNNECK.DROPOUT 0.5 has no effect: it is before the classifier", UNREAD],
+        ),
+        (
+            "train",
+            [
+                "LOSS.NAMES",
+                "[ce, multi_similarity]",
+                "LOSS.MULTI_SIMILARITY.MINING",
+                "False",
+                "LOSS.MULTI_SIMILARITY.EPSILON",
+                "0.2",
+            ],
+            ["LOSS.MULTI_SIMILARITY.EPSILON 0.2 has no effect: LOSS.MULTI_SIMILARITY.MINING is"],
+        ),
         ("train", ["TEST.RERANK.K1", "5"], []),
         ("test", ["TEST.RERANK.K1", "5"], ["TEST.RERANK.K1 5 has no effect"]),
         ("test", ["TEST.RERANK.K1", "5", "TEST.RE_RANKING", "True"], []),
         ("test", ["TEST.AQE.ENABLED", "1", "TEST.FEAT_NORM", "0"], ["TEST.FEAT_NORM False has no"]),
         ("test", ["SOLVER.MOMENTUM", "0.5"], []),
         ("attack", ["ATTACK.SAVE_AS", "npz"], ["ATTACK.SAVE_AS npz has no effect"]),
+        ("attack", ["ATTACK.NAMES", "[pgd-ce, pgd-sma]"], []),
+        (
+            "attack",
+            ["ATTACK.NAMES", "[pgd-ce, pgd-sma]", "LOSS.NAMES", "[circle_softmax, triplet]"],
+            ["ATTACK.NAMES pgd-ce attacks the classifier"],
+        ),
     ],
 )
 def test_settings_without_effect_are_named(

@@ -92,6 +92,8 @@ def test_the_gradient_of_two_halves_is_that_of_the_whole(worked: list[dict], nam
         torch.testing.assert_close(their_value, value)
         torch.testing.assert_close(theirs, alone)
     assert any(grad is not None and grad.any() for grad in alone)
+    # The weight and the bias of a classifier that the loss does not read: no gradient, no decay.
+    assert (alone[-1] is None, alone[-2] is None) == (name != "ce", name != "ce")
 
 
 def test_two_processes_train_as_one_with_twice_the_batch(

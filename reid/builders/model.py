@@ -91,7 +91,7 @@ def _try_regularizers(cfg: CfgNode, model: ReIDModel) -> None:
         model.backbone.eval()
         model.backbone(image, {k: m for k, m in keyed.items() if k not in ("input", "pool")})
         model.backbone.train()
-        keyed.get("pool", unseen)(torch.zeros(1, model.feat_dim, 1, 1))
+        keyed.get("pool", unseen)(torch.zeros(1, cast(Any, model.backbone).feat_dim, 1, 1))
 
 
 def build_criterion(cfg: CfgNode, num_classes: int, feat_dim: int) -> Criterion:
@@ -100,7 +100,7 @@ def build_criterion(cfg: CfgNode, num_classes: int, feat_dim: int) -> Criterion:
     Args:
         cfg: The config.
         num_classes: Number of train identities.
-        feat_dim: Length of the feature.
+        feat_dim: Length of the features that the head returns, ``model.feat_dim``.
     """
     facts: dict[str, Any] = {"num_classes": num_classes, "feat_dim": feat_dim}
     with fixed_torch_rng(derive_seed(cfg.SEED, INIT, 1)):

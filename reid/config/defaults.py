@@ -130,7 +130,11 @@ def _model_settings() -> dict[str, Setting]:
         "MODEL.POOLING.NAME": _word(
             "avg", "how the last map becomes one vector", *POOLINGS.names()
         ),
-        "MODEL.HEAD.NAME": _word("bnneck", "what follows; `linear` has no neck", *HEADS.names()),
+        "MODEL.HEAD.NAME": _word(
+            "bnneck",
+            "what follows; `linear` has no neck; `reduction` is the head of LFM's released code",
+            *HEADS.names(),
+        ),
         "MODEL.REGULARIZER.NAME": _word(
             "none", "what disturbs feature maps in training", "none", *REGULARIZERS.names()
         ),

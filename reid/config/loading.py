@@ -16,6 +16,7 @@ from reid.utils.errors import InputError, suggest
 from reid.utils.settings import Setting, literal, shown
 
 LONGEST_KEY = 100
+_MOST_NAMED = 8  # keys that a suggestion names
 COMMAND_LINE = "command line"
 # key of an older version -> what to say
 RENAMED = {
@@ -124,7 +125,7 @@ def _nearest_key(settings: Mapping[str, Setting], key: str) -> str:
     if not section or _keys_below(settings, section):  # a known section: the key may be elsewhere
         same_word = [name for name in settings if name.rpartition(".")[2] == last]
         if same_word:
-            return f"; did you mean {' or '.join(same_word[:3])}?"
+            return f"; did you mean {' or '.join(same_word[:_MOST_NAMED])}?"
     return _nearest_by_parts(settings, key) or "; configs/README.md lists every key"
 
 

@@ -13,6 +13,7 @@ from reid.data.datasets import DATASETS
 from reid.losses import LOSSES
 from reid.modeling import BACKBONES, HEADS, POOLINGS, REGULARIZERS
 from reid.utils.registry import Registry
+from reid.utils.settings import plain
 
 # What each command looks at.
 SECTIONS = {
@@ -20,6 +21,11 @@ SECTIONS = {
     "test": ("DATASETS", "TEST"),
     "attack": ("DATASETS", "TEST", "ATTACK"),
 }
+
+
+def _classifier_learns(cfg: CfgNode) -> bool:
+    """Says whether a loss reads the logits of the head."""
+    return any(plain(LOSSES[name]).consumes == "logits" for name in cfg.LOSS.NAMES)
 
 
 class _Rule(NamedTuple):
@@ -77,6 +83,16 @@ RULES = (
         "LOSS.TRIPLET.SOFT_MARGIN is True",
     ),
     _Rule(
+        ("LOSS.MULTI_SIMILARITY.EPSILON",),
+        lambda c: not c.LOSS.MULTI_SIMILARITY.MINING,
+        "LOSS.MULTI_SIMILARITY.MINING is False",
+    ),
+    _Rule(
+        ("MODEL.HEAD.BNNECK.DROPOUT", "MODEL.HEAD.REDUCTION.DROPOUT"),
+        lambda c: not _classifier_learns(c),
+        "it is before the classifier, which none of LOSS.NAMES reads",
+    ),
+    _Rule(
         ("DATALOADER.NUM_INSTANCES",),
         lambda c: c.DATALOADER.SAMPLER == "shuffle",
         "DATALOADER.SAMPLER is shuffle",
@@ -131,7 +147,7 @@ def unused_settings(cfg: CfgNode, command: str) -> list[str]:
             if key.startswith(SECTIONS[command]) and any(_in(key, name) for name in keys):
                 line = f"{key} {_shown(now[key])} has no effect: {because}"
                 found.setdefault(key, line)
-    return [*found.values(), *(_other_remarks(cfg) if command == "train" else _of_tests(cfg))]
+    return [*found.values(), *REMARKS[command](cfg)]
 
 
 def _without_effect(cfg: CfgNode, changed: list[str]) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -183,6 +199,12 @@ def _other_remarks(cfg: CfgNode) -> Iterator[str]:
             f"SOLVER.MAX_EPOCHS {s.MAX_EPOCHS} ends before the warm-up of SOLVER.WARMUP_EPOCHS"
             f" {s.WARMUP_EPOCHS}: the rate never reaches SOLVER.BASE_LR"
         )
+    if not _classifier_learns(cfg):
+        yield (
+            f"none of LOSS.NAMES [{', '.join(cfg.LOSS.NAMES)}] reads the logits: the classifier of"
+            f" MODEL.HEAD.NAME {cfg.MODEL.HEAD.NAME} stays as it was drawn, and `accuracy` in the"
+            " log says nothing"
+        )
     if cfg.DATALOADER.SAMPLER == "pk" and k == s.IMS_PER_BATCH:
         yield (
             f"SOLVER.IMS_PER_BATCH and DATALOADER.NUM_INSTANCES are both {k}: a batch has one"
@@ -206,3 +228,20 @@ def _of_tests(cfg: CfgNode) -> Iterator[str]:
             "TEST.FEAT_NORM False has no effect on TEST.AQE: expanded queries and their gallery"
             " have length 1"
         )
+
+
+def _of_attacks(cfg: CfgNode) -> Iterator[str]:
+    yield from _of_tests(cfg)
+    for name in cfg.ATTACK.NAMES:
+        if name.rpartition("-")[2] == "ce" and not _classifier_learns(cfg):
+            yield (
+                f"ATTACK.NAMES {name} attacks the classifier, and none of LOSS.NAMES"
+                f" [{', '.join(cfg.LOSS.NAMES)}] has trained it"
+            )
+
+
+REMARKS: dict[str, Callable[[CfgNode], Iterator[str]]] = {
+    "train": _other_remarks,
+    "test": _of_tests,
+    "attack": _of_attacks,
+}

@@ -18,6 +18,10 @@ class Output(Protocol):
         """(B, D), before the neck."""
 
     @property
+    def feat_bn(self) -> Tensor:
+        """(B, D), after the neck."""
+
+    @property
     def logits(self) -> Tensor:
         """(B, C), before the softmax."""
 
@@ -26,8 +30,8 @@ class Criterion(nn.Module):
     """Adds up losses.
 
     Args:
-        losses: Losses by name. Each has ``consumes``, "logits" or "feat", and maps (x, labels) to a
-            scalar.
+        losses: Losses by name. Each has ``consumes``, "feat", "feat_bn" or "logits", and maps
+            (x, labels) to a scalar.
         weights: Factor of each loss, finite and not negative, in the same order.
 
     Raises:
@@ -60,7 +64,7 @@ class Criterion(nn.Module):
         """Returns every loss unweighted and detached, and ``total``, the weighted sum.
 
         Args:
-            output: The model's, with ``feat`` (B, D) and ``logits`` (B, C).
+            output: The model's, with ``feat`` and ``feat_bn`` (B, D) and ``logits`` (B, C).
             labels: (B,) int64.
         """
         values = {

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from reid.utils.registry import Registry, Section
 
-SOURCES = ("feat", "logits")
+SOURCES = ("feat", "feat_bn", "logits")
 
 
 class Loss(nn.Module):
@@ -19,8 +19,8 @@ class Loss(nn.Module):
     Parameters of the loss, such as ArcFace's class weights, are trained with those of the model.
 
     Attributes:
-        consumes: Which part of the model's output it reads: ``feat``, (B, D) before the neck, or
-            ``logits``, (B, C).
+        consumes: Which part of the model's output it reads: ``feat``, (B, D) before the neck,
+            ``feat_bn``, (B, D) after the neck, or ``logits``, (B, C).
         needs_pairs: Whether it compares images of one batch: it learns from several images of an
             identity and from images of several identities, so that the sampler has to put them
             there.
@@ -32,7 +32,7 @@ class Loss(nn.Module):
             near 1.
     """
 
-    consumes: ClassVar[Literal["feat", "logits"]]
+    consumes: ClassVar[Literal["feat", "feat_bn", "logits"]]
     needs_pairs: ClassVar[bool] = False
     statistics: Mapping[str, Tensor] = MappingProxyType({})
 
@@ -53,7 +53,7 @@ LOSSES: Registry[type[nn.Module]] = Registry(
     "loss",
     Section("LOSS", ("NAMES", "WEIGHTS")),
     base=nn.Module,
-    attributes={"consumes": 'write consumes = "feat" or consumes = "logits" in its body'},
+    attributes={"consumes": 'write consumes = "feat", "feat_bn" or "logits" in its body'},
     values={"consumes": SOURCES, "needs_pairs": (True, False)},
     facts=("num_classes", "feat_dim"),
 )

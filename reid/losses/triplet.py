@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from reid.losses.pairs import mean_over_anchors
 from reid.losses.registry import LOSSES, Loss
 from reid.utils import distributed
 from reid.utils.checks import Range, check_range
@@ -75,12 +76,7 @@ class BatchHardTriplet(Loss):
         gap = d_pos - d_neg
         cost = F.softplus(gap) if self.soft_margin else F.relu(gap + self.margin)
         self.statistics = self._statistics(d_pos.detach(), d_neg.detach(), valid)
-        anchors = valid.sum()
-        processes = 1
-        if self.gather:  # the mean over processes is then the mean over all their anchors
-            anchors = distributed.total(anchors)
-            processes = distributed.world_size()
-        return torch.where(valid, cost, 0).sum() * processes / anchors.clamp(min=1)
+        return mean_over_anchors(cost, valid, self.gather)
 
     def _statistics(self, d_pos: Tensor, d_neg: Tensor, valid: Tensor) -> dict[str, Tensor]:
         """Describes the distances (B,) of the anchors that are valid, (B,) bool."""

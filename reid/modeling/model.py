@@ -69,8 +69,8 @@ class ReIDModel(nn.Module):
 
     @property
     def feat_dim(self) -> int:
-        """Length D of the embedding."""
-        return cast(Backbone, self.backbone).feat_dim
+        """Length D of the features that the head returns."""
+        return int(getattr(self.head, "feat_dim", cast(Backbone, self.backbone).feat_dim))
 
     @property
     def num_classes(self) -> int:
@@ -78,8 +78,12 @@ class ReIDModel(nn.Module):
         return cast(Head, self.head).num_classes
 
     def reseed(self, seed: int) -> None:
-        """Starts the randomness of every regularizer anew; the trainer calls it each epoch."""
-        for position, regularizer in enumerate(self.regularizers.values()):
+        """Starts the randomness of every regularizer anew, also of those in the head.
+
+        The trainer calls it each epoch.
+        """
+        in_head = (module for module in self.head.modules() if isinstance(module, Regularizer))
+        for position, regularizer in enumerate((*self.regularizers.values(), *in_head)):
             cast(Regularizer, regularizer).reseed(derive_seed(seed, position))
 
     def forward(self, images: Tensor) -> ReIDOutput:

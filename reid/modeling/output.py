@@ -9,8 +9,11 @@ class ReIDOutput(NamedTuple):
     """One forward pass; the same fields in training and in evaluation.
 
     Attributes:
-        feat: (B, D) pooled feature before the neck; triplet and center loss read it.
-        feat_bn: (B, D) feature after the neck; retrieval reads it.
+        feat: (B, D) feature before the neck, the pooled one or the embedding that the head makes of
+            it; losses on pairs and the center loss read it. Retrieval compares it with
+            TEST.NECK_FEAT before.
+        feat_bn: (B, D) feature after the neck; losses with class weights of their own read it.
+            Retrieval compares it with TEST.NECK_FEAT after.
         logits: (B, C) class scores before the softmax.
     """
 

@@ -54,6 +54,8 @@ Area: TypeAlias = Annotated[tuple[float, float], Range(0, 1, above=True)]
 Aspect: TypeAlias = Annotated[tuple[float, float], Range(0, 1000, above=True)]
 Steps: TypeAlias = Annotated[int, Range(0, 100_000)]
 Count: TypeAlias = Annotated[int, Range(1, 100_000)]
+Width: TypeAlias = Annotated[int, Range(0, 100_000)]  # of a layer; 0 is no layer
+Scale: TypeAlias = Annotated[float, Range(0, 10_000, above=True)]
 Seed: TypeAlias = Annotated[int, Range(0, 2**63 - 1)]
 StepSize: TypeAlias = Annotated[float, Range(0, 100, above=True)]
 

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import narrow
 import pytest
 import small
 import torch
@@ -21,6 +22,8 @@ from reid.engine.meter import DivergedError
 from reid.engine.optim import build_optimizer, parameter_groups
 from reid.engine.trainer import Trainer
 from reid.evaluation.features import Embedding
+from reid.losses import LOSSES, Criterion
+from reid.modeling import HEADS, ReIDModel
 from reid.modeling.regularizers.dropout import Dropout
 from reid.robustness.adversarial_training import AdversarialTraining
 from reid.utils.batch import Batch
@@ -113,6 +116,37 @@ def test_stopped_at_any_step_it_goes_on_to_the_bit(
         again.fit()
         assert differing(everything(again), everything(whole)) == []
         assert rows(folder) == rows(tmp_path / "whole")
+
+
+def headed(folder: Path) -> Trainer:
+    """Dropout in the head, weights in a loss that reads the neck, and no reader of the logits."""
+    run = trainer(folder)
+    torch.manual_seed(0)
+    head = HEADS["reduction"](feat_dim=narrow.FEAT_DIM, num_classes=IDS, embedding_dim=8)
+    run.model = run.network = ReIDModel(narrow.backbone(), head, {}, [0.5] * 3, [0.5] * 3)
+    losses = {name: LOSSES[name] for name in ("arcface", "circle")}
+    run.criterion = Criterion(
+        {"arcface": losses["arcface"](num_classes=IDS, feat_dim=8), "circle": losses["circle"]()},
+        [1.0, 0.1],
+    )
+    groups = parameter_groups(run.model, 0.01, 1e-3, criterion=run.criterion)
+    run.optimizer = build_optimizer("adam", groups)
+    return run
+
+
+def test_a_head_with_dropout_and_a_loss_with_weights_go_on_to_the_bit(tmp_path: Path) -> None:
+    whole, first = headed(tmp_path / "whole"), headed(tmp_path / "parts")
+    drawn = first.model.head.classifier.weight.detach().clone()
+    whole.fit()
+    with stop_at(first, BATCHES + 3) as signals, pytest.raises(Stopped):
+        first.fit(signals)
+    again = headed(tmp_path / "parts")
+    again.resume(tmp_path / "parts/last.pth")
+    again.fit()
+    assert differing(everything(again), everything(whole)) == []
+    assert differing(again.criterion.state_dict(), whole.criterion.state_dict()) == []
+    assert rows(tmp_path / "parts") == rows(tmp_path / "whole")
+    assert torch.equal(again.model.head.classifier.weight, drawn)  # no gradient, and no decay
 
 
 def test_killed_after_every_step_it_still_arrives(tmp_path: Path) -> None:

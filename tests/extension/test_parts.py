@@ -40,7 +40,7 @@ CONFIG = {
         "LOSS_LR_FACTOR": 10.0,
         "SCHEDULE": "multistep",
     },
-    "LOSS": {"NAMES": ["circle", "arcface"], "WEIGHTS": [0.1, 1.0], "ARCFACE": {"SCALE": 20}},
+    "LOSS": {"NAMES": ["lifted", "proxy_nca"], "WEIGHTS": [0.1, 1.0], "PROXY_NCA": {"SCALE": 20}},
     "ATTACK": {
         "NAMES": ["pgd-margin"],
         "EPS_255": [8],
@@ -104,7 +104,7 @@ def trained(folder: Path) -> Path:
 
 def test_they_train_and_are_recorded(folder: Path, trained: Path) -> None:
     rows = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
-    assert len(rows) == 2 and rows[-1]["loss_arcface"] > 0 and rows[-1]["loss_circle"] > 0
+    assert len(rows) == 2 and rows[-1]["loss_proxy_nca"] > 0 and rows[-1]["loss_lifted"] > 0
     saved = torch.load(trained / "last.pth", weights_only=True)
     files = [str(folder / "parts" / part.name) for part in PARTS]
     assert yaml.safe_load((trained / "config.yml").read_text())["IMPORTS"] == files
@@ -112,12 +112,12 @@ def test_they_train_and_are_recorded(folder: Path, trained: Path) -> None:
     assert sorted(saved["code"]["imports"]) == files
     assert all(len(digest) == 12 for digest in saved["code"]["imports"].values())
     assert saved["commit"].endswith("+changes") or saved["commit"] == "unknown"
-    assert "circle.py" in (trained / "train.log").read_text()
+    assert "lifted.py" in (trained / "train.log").read_text()
 
 
 def test_the_weights_of_a_loss_are_trained_with_their_own_rate(trained: Path) -> None:
     saved = torch.load(trained / "last.pth", weights_only=True)
-    assert list(saved["criterion"]) == ["losses.arcface.weight"]
+    assert list(saved["criterion"]) == ["losses.proxy_nca.weight"]
     rates = [group["initial_lr"] for group in saved["optimizer"]["param_groups"]]
     assert rates[-1] == pytest.approx(10 * rates[0])
     last = saved["optimizer"]["param_groups"][-1]["params"]
@@ -159,7 +159,7 @@ def test_the_contract_tests_run_on_them() -> None:
 
 def test_known_names_and_bounds_are_theirs_too(folder: Path) -> None:
     lab = ["train", "--config-file", "lab.yml", "OUTPUT_DIR", folder / "no"]
-    text = run(*lab, "LOSS.NAMES", "[circel]", code=2, cwd=folder)
-    assert "did you mean 'circle'? Known: arcface, ce, center, circle, triplet" in text
-    text = run(*lab, "LOSS.CIRCLE.MARGIN", "2", code=2, cwd=folder)
-    assert "LOSS.CIRCLE.MARGIN must be at least 0 and at most 1, got 2" in text
+    text = run(*lab, "LOSS.NAMES", "[liftet]", code=2, cwd=folder)
+    assert "did you mean 'lifted'? Known: arcface, ce, center, circle" in text
+    text = run(*lab, "LOSS.LIFTED.MARGIN", "2", code=2, cwd=folder)
+    assert "LOSS.LIFTED.MARGIN must be at least 0 and at most 1, got 2" in text

@@ -34,7 +34,7 @@ WRONG = {
         f"{OBJECTIVE}@OBJECTIVES.register('pgd')\nclass Wrong(Objective):\n    pass\n",
         "ATTACK.PGD belongs to the attack in",
     ),
-    "no consumes": (loss(body="pass"), "lacks 'consumes'; write consumes = \"feat\""),
+    "no consumes": (loss(body="pass"), "lacks 'consumes'; write consumes = \"feat\", "),
     "consumes what is not there": (loss(body='consumes = "images"'), "consumes is 'images'"),
     "a loss that is no module": (
         f"{LOSS}@LOSSES.register('wrong')\nclass Wrong:\n    consumes = 'feat'\n",

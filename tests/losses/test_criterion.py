@@ -15,6 +15,7 @@ class Output(NamedTuple):
     """What a model hands over."""
 
     feat: Tensor
+    feat_bn: Tensor
     logits: Tensor
 
 
@@ -30,19 +31,25 @@ class Sum(nn.Module):
 
 
 def output() -> Output:
-    return Output(torch.full((2, 3), 1.0, requires_grad=True), torch.full((2, 4), 10.0))
+    return Output(
+        torch.full((2, 3), 1.0, requires_grad=True),
+        torch.full((2, 3), 4.0),
+        torch.full((2, 4), 10.0),
+    )
 
 
 LABELS = torch.tensor([0, 1])
 
 
 def test_each_loss_reads_what_it_consumes_and_the_total_is_weighted() -> None:
-    criterion = Criterion({"a": Sum("feat"), "b": Sum("logits")}, [2.0, 0.5])
+    losses = {"a": Sum("feat"), "b": Sum("logits"), "c": Sum("feat_bn")}
+    criterion = Criterion(losses, [2.0, 0.5, 3.0])
     values = criterion(output(), LABELS)
     assert {name: value.item() for name, value in values.items()} == {
         "a": 7.0,
         "b": 81.0,
-        "total": 2 * 7 + 81 / 2,
+        "c": 25.0,
+        "total": 2 * 7 + 81 / 2 + 3 * 25,
     }
 
 
@@ -76,7 +83,7 @@ def test_parts_are_scalars() -> None:
             "^weights must be finite and at least 0, got nan for loss 'a'",
         ),
         ({"a": Sum("logit")}, [1.0], "got 'logit' of loss 'a'; did you mean 'logits'"),
-        ({"a": nn.Identity()}, [1.0], "got 'None' of loss 'a'. Known: feat, logits"),
+        ({"a": nn.Identity()}, [1.0], "got 'None' of loss 'a'. Known: feat, feat_bn, logits"),
         ({"total": Sum("feat")}, [1.0], "^losses must not be named 'total'"),
     ],
 )

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from reid.modeling import BACKBONES, HEADS, REGULARIZERS, LocalFeatureMasking, ReIDModel
+from reid.modeling.regularizers.dropout import Dropout
 from reid.utils.errors import InputError
 from reid.utils.seeding import derive_seed
 
@@ -172,6 +173,41 @@ def test_reseed_gives_each_regularizer_its_own_seed_and_repeats_a_pass(images: T
         alone.reseed(derive_seed(7, position))
         drawn, expected = module.draw(9, 64, 8, 8), alone.draw(9, 64, 8, 8)
         assert all(map(torch.equal, drawn, expected))
+
+
+def headed(name: str, **arguments: float) -> ReIDModel:
+    head = HEADS[name](feat_dim=narrow.FEAT_DIM, num_classes=5, **arguments)
+    masks = {"conv1": LocalFeatureMasking(p=0.5)}
+    return ReIDModel(narrow.backbone(), head, masks, MEAN, STD)
+
+
+@pytest.mark.parametrize("name", ["reduction", "bnneck"])
+def test_the_length_of_the_features_is_that_of_the_head(images: Tensor, name: str) -> None:
+    model = headed(name, embedding_dim=7)
+    out = model(images)
+    assert model.feat_dim == out.feat.shape[1] == out.feat_bn.shape[1] == 7
+
+
+def test_a_head_that_states_no_length_keeps_that_of_the_pooled_feature() -> None:
+    model = headed("linear")
+    del model.head.feat_dim
+    assert model.feat_dim == narrow.FEAT_DIM
+
+
+def test_reseed_reaches_the_dropout_of_a_head_behind_the_regularizers(images: Tensor) -> None:
+    model = headed("reduction")
+    model.reseed(7)
+    once, again = model(images).logits, model(images).logits
+    assert not torch.equal(once, again)
+    state = torch.get_rng_state()
+    model.reseed(7)
+    assert torch.equal(model(images).logits, once)
+    assert torch.equal(torch.get_rng_state(), state)
+    alone = Dropout()
+    alone.reseed(derive_seed(7, 1))  # the regularizer at conv1 has the place 0
+    model.reseed(7)
+    x = torch.ones(3, 512)
+    assert torch.equal(model.head.dropout(x), alone(x))  # type: ignore[operator, union-attr]
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -8,7 +8,9 @@ from reid.modeling.output import ReIDOutput
 
 @HEADS.register("linear")
 class LinearHead(nn.Module):
-    """A classifier with bias directly on the pooled feature: ``feat_bn`` is ``feat``.
+    """A classifier with bias directly on the pooled feature.
+
+    ``feat`` and ``feat_bn`` are both the pooled feature: there is no neck.
 
     Args:
         feat_dim: Length D of the feature.
@@ -18,6 +20,7 @@ class LinearHead(nn.Module):
     def __init__(self, feat_dim: int, num_classes: int) -> None:
         super().__init__()
         self.num_classes = num_classes
+        self.feat_dim = feat_dim
         self.classifier = nn.Linear(feat_dim, num_classes)
         nn.init.normal_(self.classifier.weight, std=0.001)
         nn.init.zeros_(self.classifier.bias)
