@@ -18,6 +18,7 @@ from reid.cli.main import guarded
 from reid.data.records import ImageRecord, Splits
 from reid.data.samplers import PKSampler, SeededIndex
 from reid.engine import parallel
+from reid.engine.ema import averaged_model
 from reid.engine.optim import Schedule, build_optimizer, parameter_groups
 from reid.engine.trainer import Trainer
 from reid.evaluation.features import Embedding
@@ -33,6 +34,7 @@ IDS = 9
 FEAT = torch.randn(8, 6, generator=torch.Generator().manual_seed(3))
 # Identity 0 is in both halves; 2 and 3 have one image, so their anchors are left out of the mean.
 LABELS = torch.tensor([0, 0, 1, 1, 0, 0, 2, 3])
+UNEVEN = torch.arange(40) / 7  # running means; a third of three of them rounds
 LOSS = {
     "ce": lambda: LOSSES["ce"](),
     "triplet": lambda: LOSSES["triplet"](gather=True),
@@ -64,7 +66,7 @@ class Network(nn.Module):
 
     def __init__(self, width: int, norm: type[nn.Module] = nn.LayerNorm) -> None:
         super().__init__()
-        self.body = nn.Sequential(nn.Linear(width, 40), norm(40), nn.Linear(40, 5))
+        self.backbone = nn.Sequential(nn.Linear(width, 40), norm(40), nn.Linear(40, 5))
         self.classifier = nn.Linear(5, IDS)
         self.regularizers = nn.ModuleDict()
         self.seeds: list[int] = []
@@ -79,7 +81,7 @@ class Network(nn.Module):
         return images
 
     def forward(self, images: Tensor) -> Output:
-        feat = self.body(images.flatten(1))
+        feat = self.backbone(images.flatten(1))
         return Output(feat, self.classifier(feat))
 
 
@@ -99,6 +101,7 @@ def trainer(
     epochs: int = 2,
     norm: type[nn.Module] = nn.LayerNorm,
     adversary: AdversarialTraining | None = None,
+    freeze_epochs: int = 0,
 ) -> Trainer:
     torch.manual_seed(0)
     labels = [index // 3 for index in range(3 * IDS)]
@@ -124,6 +127,8 @@ def trainer(
         max_epochs=epochs,
         log_period=1,
         clip_norm=0.5,
+        ema=averaged_model(network, 0.8),
+        freeze_epochs=freeze_epochs,
         perturb=network.note
         if adversary is None
         else partial(adversary, Embedding(network, "before")),
@@ -211,6 +216,7 @@ def main() -> None:
         run.fit()
         result = {
             "weights": run.model.state_dict(),
+            "averaged": run.ema.module.state_dict(),
             "centers": run.criterion.state_dict(),
             "gradients": {name: gradients(name) for name in LOSS},
             "seeds": run.model.seeds,
@@ -234,9 +240,17 @@ def main() -> None:
         later = trainer(folder / "inside", 2, **protocol)
         later.resume(folder / "inside/last.pth")
         later.fit()
+        frozen = trainer(folder / "frozen", 2, epochs=1, norm=nn.BatchNorm1d, freeze_epochs=1)
+        frozen.model.backbone[1].running_mean.copy_(UNEVEN)
+        frozen.fit()
+        runs = {"whole": whole, "again": again, "inside": later, "frozen": frozen}
         result = {
-            name: {**run.model.state_dict(), **run.criterion.state_dict()}
-            for name, run in (("whole", whole), ("again", again), ("inside", later))
+            name: {
+                **run.model.state_dict(),
+                **run.criterion.state_dict(),
+                **{f"averaged.{k}": v for k, v in run.ema.module.state_dict().items()},
+            }
+            for name, run in runs.items()
         }
     torch.save(result, folder / f"process{distributed.rank()}.pt")
 
