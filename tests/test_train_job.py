@@ -6,8 +6,10 @@ import signal
 import subprocess
 from pathlib import Path
 
+import narrow
 import pytest
 import torch
+import torchvision
 from commands import command, lfm, rows, run, weights
 
 from reid.engine import checkpoint
@@ -190,8 +192,9 @@ def test_the_checkpoint_says_what_the_numbers_depend_on(trained: Path) -> None:
 
 
 def test_an_averaged_run_tests_what_it_evaluated_and_goes_on_to_the_bit(
-    data: Path, tmp_path: Path
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(torchvision.models, "resnet18", narrow.resnet18)
     solver = {
         "OPTIMIZER_NAME": "sgd", "NESTEROV": True, "BASE_LR": 0.05, "BACKBONE_LR_FACTOR": 0.1,
         "LAYER_DECAY": 0.9, "NORM_DECAY_FACTOR": 0, "SCHEDULE": "cosine", "WARMUP_EPOCHS": 0,
@@ -222,7 +225,10 @@ def test_an_averaged_run_tests_what_it_evaluated_and_goes_on_to_the_bit(
     assert "SOLVER.EMA_DECAY 0.5, this config says 0" in other.stderr
 
 
-def test_an_average_longer_than_the_run_is_warned_of(data: Path, tmp_path: Path) -> None:
+def test_an_average_longer_than_the_run_is_warned_of(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torchvision.models, "resnet18", narrow.resnet18)
     settings = ["SOLVER.EMA_DECAY", 0.999, "SOLVER.MAX_EPOCHS", 1, "SOLVER.EVAL_PERIOD", -1]
     said = run("train", *lfm(data, tmp_path, *settings))
     assert "SOLVER.EMA_DECAY 0.999 averages over about 1000 updates" in said.stdout + said.stderr

@@ -74,7 +74,7 @@ def build_trainer(cfg: CfgNode, logger: logging.Logger) -> Trainer:
     return Trainer(
         model=model,
         criterion=criterion,
-        optimizer=_build_optimizer(cfg, model, criterion, logger),
+        optimizer=make_optimizer(cfg, model, criterion, logger),
         schedule=_build_schedule(cfg),
         loader=loader,
         sampler=sampler,
@@ -134,10 +134,17 @@ def _build_average(
         return averaged_model(model, decay)
 
 
-def _build_optimizer(
+def make_optimizer(
     cfg: CfgNode, model: ReIDModel, criterion: Criterion, logger: logging.Logger
 ) -> torch.optim.Optimizer:
-    """Builds the optimizer with the rates and decays of SOLVER."""
+    """Builds the optimizer with the rates and decays of SOLVER.
+
+    Args:
+        cfg: The config.
+        model: The model on its device.
+        criterion: The losses, some of which have parameters of their own.
+        logger: Logger that is told what LAYER_DECAY finds in the backbone.
+    """
     s = cfg.SOLVER
     if s.LAYER_DECAY != 1:
         _, count = block_depths(model.backbone)

@@ -1,6 +1,5 @@
 """AutoAugment and its kin: torchvision's tables and pixels, our draw, the same bits everywhere."""
 
-
 import numpy as np
 import pytest
 import torch
