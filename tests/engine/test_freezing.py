@@ -31,7 +31,7 @@ from reid.losses import LOSSES, Criterion
 from reid.modeling.pooling.gem import GeMPool
 from reid.modeling.regularizers.dropout import Dropout
 from reid.robustness.adversarial_training import AdversarialTraining
-from reid.utils.errors import ArgumentError
+from reid.utils.errors import ArgumentError, InputError
 from reid.utils.signals import Stopped
 
 
@@ -186,3 +186,11 @@ def test_gem_and_each_factor_are_at_work(tmp_path: Path) -> None:
     assert not torch.equal(run.model.pooling.p, before)
     # Of weights: 2 blocks; of biases: stem and 2 blocks; of the head: weights and biases.
     assert len({group["initial_lr"] for group in run.optimizer.param_groups}) == 7
+
+
+def test_other_groups_of_parameters_do_not_take_the_state_of_these(tmp_path: Path) -> None:
+    trainer(tmp_path, max_epochs=1).fit()
+    other = trainer(tmp_path)
+    other.optimizer = build_optimizer("sgd", parameter_groups(other.model, 0.05, 1e-3))
+    with pytest.raises(InputError, match="its state of optimizer or losses is of another kind"):
+        other.resume(tmp_path / "last.pth")
