@@ -21,6 +21,7 @@ from reid.cli.main import guarded
 from reid.data.records import ImageRecord, Splits
 from reid.data.samplers import PKSampler
 from reid.engine import parallel
+from reid.engine.ema import averaged_model
 from reid.engine.optim import build_optimizer, parameter_groups
 from reid.engine.trainer import Trainer
 from reid.evaluation.features import Embedding
@@ -35,6 +36,7 @@ IDS = 9
 FEAT = torch.randn(8, 6, generator=torch.Generator().manual_seed(3))
 # Identity 0 is in both halves; 2 and 3 have one image, so their anchors are left out of the mean.
 LABELS = torch.tensor([0, 0, 1, 1, 0, 0, 2, 3])
+UNEVEN = torch.arange(40) / 7  # running means; a third of three of them rounds
 LOSS = {
     "ce": lambda: LOSSES["ce"](),
     "triplet": lambda: LOSSES["triplet"](gather=True),
@@ -78,6 +80,7 @@ def trainer(
     epochs: int = 2,
     norm: type[nn.Module] = nn.LayerNorm,
     adversary: AdversarialTraining | None = None,
+    freeze_epochs: int = 0,
 ) -> Trainer:
     torch.manual_seed(0)
     place = (distributed.rank(), distributed.world_size())
@@ -96,6 +99,8 @@ def trainer(
         max_epochs=epochs,
         log_period=1,
         clip_norm=0.5,
+        ema=averaged_model(network, 0.8),
+        freeze_epochs=freeze_epochs,
         perturb=network.note
         if adversary is None
         else partial(adversary, Embedding(network, "before")),
@@ -182,6 +187,7 @@ def work(task: str, folder: Path) -> None:
         run.fit()
         result = {
             "weights": run.model.state_dict(),
+            "averaged": run.ema.module.state_dict(),
             "centers": run.criterion.state_dict(),
             "gradients": {name: gradients(name) for name in LOSS},
             "seeds": run.model.seeds,
@@ -205,9 +211,17 @@ def work(task: str, folder: Path) -> None:
         later = trainer(folder / "inside", 2, **protocol)
         later.resume(folder / "inside/last.pth")
         later.fit()
+        frozen = trainer(folder / "frozen", 2, epochs=1, norm=nn.BatchNorm1d, freeze_epochs=1)
+        frozen.model.backbone[1].running_mean.copy_(UNEVEN)
+        frozen.fit()
+        runs = {"whole": whole, "again": again, "inside": later, "frozen": frozen}
         result = {
-            name: {**run.model.state_dict(), **run.criterion.state_dict()}
-            for name, run in (("whole", whole), ("again", again), ("inside", later))
+            name: {
+                **run.model.state_dict(),
+                **run.criterion.state_dict(),
+                **{f"averaged.{k}": v for k, v in run.ema.module.state_dict().items()},
+            }
+            for name, run in runs.items()
         }
     torch.save(result, folder / f"process{distributed.rank()}.pt")
 

@@ -33,7 +33,7 @@ class Network(nn.Module):
 
     def __init__(self, body: nn.Module, feat_dim: int, ids: int, bias: bool = True) -> None:
         super().__init__()
-        self.body = body
+        self.backbone = body
         self.classifier = nn.Linear(feat_dim, ids, bias=bias)
         self.regularizers = nn.ModuleDict()
         self.seeds: list[int] = []
@@ -42,7 +42,7 @@ class Network(nn.Module):
         self.seeds.append(seed)
 
     def features(self, images: Tensor) -> Tensor:
-        feat: Tensor = self.body(images.flatten(1))
+        feat: Tensor = self.backbone(images.flatten(1))
         return feat
 
     def forward(self, images: Tensor) -> Output:

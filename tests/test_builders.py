@@ -15,6 +15,7 @@ from reid import builders
 from reid.builders.common import build_device, lookup, output_dir
 from reid.builders.data import build_sampler, load_splits
 from reid.builders.model import build_criterion
+from reid.builders.trainer import make_optimizer
 from reid.config import config_errors, dump, load_cfg
 from reid.data.cache.file import CacheError
 from reid.data.records import ImageRecord
@@ -352,3 +353,18 @@ def test_a_config_that_cannot_be_read_is_one_line(tmp_path: Path, text: str) -> 
     with pytest.raises(InputError, match=r"last\.pth") as error:
         builders.check_resumable(load_cfg(CONFIG), checkpoint.load(path), path, LOGGER)
     assert "\n" not in str(error.value)
+
+
+def test_layer_decay_says_what_it_finds(caplog: pytest.LogCaptureFixture) -> None:
+    cfg = load_cfg(CONFIG, ["SOLVER.LAYER_DECAY", "0.5", "SOLVER.BASE_LR", "0.8"])
+    model = nn.Module()
+    model.backbone = nn.Module()
+    model.backbone.blocks = nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1))
+    groups = make_optimizer(cfg, model, nn.Module(), LOGGER).param_groups
+    assert sorted({group["lr"] for group in groups}) == pytest.approx([0.2, 0.4])
+    model.backbone = nn.Linear(1, 1)
+    groups = make_optimizer(cfg, model, nn.Module(), LOGGER).param_groups
+    assert {group["lr"] for group in groups} == {0.8}
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        "warning: SOLVER.LAYER_DECAY 0.5 has no effect: resnet50 has no sequence of blocks"
+    ]

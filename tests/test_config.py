@@ -340,7 +340,7 @@ def test_what_does_not_exist_is_not_taken_for_something_else(
     assert "did you mean" not in text and "Known: " in text
 
 
-@pytest.mark.parametrize("key", ["MODEL.EMA.ENABLED", "SOLVER.NESTEROV", "INPUT.MIXUP_PROB"])
+@pytest.mark.parametrize("key", ["MODEL.EMA.ENABLED", "SOLVER.LOOKAHEAD", "INPUT.MIXUP_PROB"])
 def test_a_key_of_an_absent_feature_is_not_taken_for_another_key(empty: Path, key: str) -> None:
     assert message(empty, key, "1").endswith("configs/README.md lists every key")
 
@@ -498,6 +498,14 @@ def test_values_that_make_no_sense_are_refused(
             ["SOLVER.WARMUP_EPOCHS", "50", "SOLVER.MAX_EPOCHS", "1"],
             "SOLVER.WARMUP_EPOCHS must be at most SOLVER.MAX_EPOCHS 1, got 50",
         ),
+        (
+            ["SOLVER.OPTIMIZER_NAME", "sgd", "SOLVER.NESTEROV", "True", "SOLVER.MOMENTUM", "0"],
+            "SOLVER.NESTEROV needs a SOLVER.MOMENTUM of more than 0",
+        ),
+        (["SOLVER.EMA_DECAY", "1"], "SOLVER.EMA_DECAY must be at least 0 and less than 1"),
+        (["SOLVER.LAYER_DECAY", "0"], "SOLVER.LAYER_DECAY must be more than 0 and at most 1"),
+        (["SOLVER.FREEZE_EPOCHS", "-1"], "SOLVER.FREEZE_EPOCHS must be at least 0"),
+        (["INPUT.RANDAUGMENT_NUM_OPS", "9"], "INPUT.RANDAUGMENT_NUM_OPS must be at least 1 and"),
         (["INPUT.PADDING", "128"], "INPUT.PADDING must be less than the sides"),
         (["ATTACK.SIZE", "[3, 1]"], "ATTACK.SIZE must be height and width of at least 16"),
         (
@@ -624,6 +632,41 @@ UNREAD = "reads the logits: the classifier of MODEL.HEAD.NAME bnneck stays as it
         ("train", ["SOLVER.MIN_LR_FACTOR", "0.1"], ["SOLVER.MIN_LR_FACTOR 0.1 has no effect"]),
         ("train", ["SOLVER.STEPS", "[40, 130]"], ["SOLVER.STEPS [40, 130] has no effect: a step"]),
         ("train", ["SOLVER.MAX_EPOCHS", "5"], ["SOLVER.MAX_EPOCHS 5 ends before the warm-up"]),
+        ("train", ["SOLVER.NESTEROV", "True"], ["SOLVER.NESTEROV True has no effect: SOLVER.OPTI"]),
+        ("train", ["SOLVER.NESTEROV", "True", "SOLVER.OPTIMIZER_NAME", "sgd"], []),
+        (
+            "train",
+            ["SOLVER.DELAY_EPOCHS", "30"],
+            ["SOLVER.DELAY_EPOCHS 30 has no effect: SOLVER.S"],
+        ),
+        ("train", ["SOLVER.DELAY_EPOCHS", "30", "SOLVER.SCHEDULE", "cosine"], []),
+        (
+            "train",
+            ["SOLVER.DELAY_EPOCHS", "10", "SOLVER.SCHEDULE", "cosine"],
+            ["SOLVER.DELAY_EPOCHS 10 has no effect: the rate falls only after SOLVER.WARMUP"],
+        ),
+        (
+            "train",
+            ["SOLVER.DELAY_EPOCHS", "120", "SOLVER.SCHEDULE", "cosine"],
+            ["SOLVER.DELAY_EPOCHS 120 is not less than SOLVER.MAX_EPOCHS 120: the rate never"],
+        ),
+        (
+            "train",
+            ["SOLVER.NORM_DECAY_FACTOR", "0", "SOLVER.WEIGHT_DECAY", "0"],
+            ["SOLVER.NORM_DECAY_FACTOR 0.0 has no effect: SOLVER.WEIGHT_DECAY is 0"],
+        ),
+        ("train", ["SOLVER.FREEZE_EPOCHS", "10", "SOLVER.EMA_DECAY", "0.999"], []),
+        (
+            "train",
+            ["SOLVER.FREEZE_EPOCHS", "120", "SOLVER.LAYER_DECAY", "0.7"],
+            ["SOLVER.LAYER_DECAY 0.7 has no effect", "the backbone never trains"],
+        ),
+        ("train", ["INPUT.AUTOAUGMENT_PROB", "0.5"], ["autoaugment is not in INPUT.TRANSFORMS"]),
+        (
+            "train",
+            ["INPUT.RANDAUGMENT_MAGNITUDE", "5"],
+            ["randaugment is not in INPUT.TRANSFORMS"],
+        ),
         ("train", ["SOLVER.ADVERSARIAL.STEPS", "9"], ["SOLVER.ADVERSARIAL.STEPS 9 has no effect"]),
         ("train", ["MODEL.REGULARIZER.STAGES", "[layer1]"], ["MODEL.REGULARIZER.STAGES [layer1]"]),
         ("train", ["MODEL.REGULARIZER.LFM.P", "0.5"], ["lfm is not in MODEL.REGULARIZER.NAME"]),

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from commands import NARROW, ROOT, command, lfm, rows, run, weights
-from distributed_worker import LOSS, gradients, trainer
+from distributed_worker import LOSS, UNEVEN, gradients, trainer
 from PIL import Image
 
 from reid.utils.errors import InputError
@@ -106,10 +106,13 @@ def test_two_processes_train_as_one_with_twice_the_batch(
     for process in worked:
         assert not torch.equal(process["centers"]["losses.proxies.rows"], proxies)
         torch.testing.assert_close(process["weights"], alone.model.state_dict())
+        torch.testing.assert_close(process["averaged"], alone.ema.module.state_dict())
         torch.testing.assert_close(process["centers"], alone.criterion.state_dict())
         assert all(not torch.equal(start[k], process["weights"][k]) for k in start)
     for key, weight in worked[0]["weights"].items():
         assert torch.equal(weight, worked[1]["weights"][key])
+        assert torch.equal(worked[0]["averaged"][key], worked[1]["averaged"][key])
+        assert not torch.equal(worked[0]["averaged"][key], weight)
 
 
 def test_uneven_parts_are_joined_in_order_without_padding(worked: list[dict]) -> None:
@@ -152,9 +155,17 @@ def test_three_processes_resume_to_the_bit(tmp_path: Path) -> None:
     work(3, "resume", tmp_path)
     found = [torch.load(tmp_path / f"process{rank}.pt", weights_only=True) for rank in range(3)]
     first = found[0]["whole"]
-    assert first["body.1.running_mean"].any()
+    assert first["backbone.1.running_mean"].any()
     for state in (process[name] for process in found for name in ("whole", "again", "inside")):
         assert [key for key in first if not torch.equal(first[key], state[key])] == []
+    means = ("backbone.1.running_mean", "averaged.backbone.1.running_mean")
+    assert not torch.equal(*(first[name] for name in means))
+    for frozen in (process["frozen"] for process in found):
+        assert all(torch.equal(frozen[name], UNEVEN) for name in means)
+        name = "backbone.0.weight"  # its start is that of the other run, which has moved it
+        assert torch.equal(frozen[name], frozen[f"averaged.{name}"])
+        assert not torch.equal(frozen[name], first[name])
+        assert not torch.equal(frozen["classifier.weight"], frozen["averaged.classifier.weight"])
 
 
 def pair(data: Path, out: Path, *more: object) -> list[object]:

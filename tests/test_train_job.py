@@ -5,8 +5,10 @@ import os
 import signal
 from pathlib import Path
 
+import narrow
 import pytest
 import torch
+import torchvision
 from commands import lfm, rows, run, stop, weights
 
 from reid.engine import checkpoint
@@ -180,3 +182,46 @@ def test_the_checkpoint_says_what_the_numbers_depend_on(trained: Path) -> None:
     assert state["facts"]["precision"] == "fp32"
     assert set(state["facts"]["data"]) == {"train", "query", "gallery", "pixels"}
     assert json.dumps(state["facts"])  # plain values
+
+
+def test_an_averaged_run_tests_what_it_evaluated_and_goes_on_to_the_bit(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torchvision.models, "resnet18", narrow.resnet18)
+    solver = {
+        "OPTIMIZER_NAME": "sgd", "NESTEROV": True, "BASE_LR": 0.05, "BACKBONE_LR_FACTOR": 0.1,
+        "LAYER_DECAY": 0.9, "NORM_DECAY_FACTOR": 0, "SCHEDULE": "cosine", "WARMUP_EPOCHS": 0,
+        "FREEZE_EPOCHS": 1, "EMA_DECAY": 0.5, "MAX_EPOCHS": 2, "EVAL_PERIOD": 1,
+    }  # fmt: skip
+    keys = [part for name, value in solver.items() for part in (f"SOLVER.{name}", value)]
+    keys += ["INPUT.TRANSFORMS", "[autoaugment,flip,erasing]", "INPUT.AUTOAUGMENT_PROB", 0.5]
+    keys += ["MODEL.POOLING.NAME", "gem"]
+    args = lfm(data, tmp_path, *keys, "SOLVER.KEEP_LAST", 3)
+    said = run("train", *args).stdout
+    assert "the average is evaluated, and is the model of the checkpoints" in said
+    assert "SOLVER.LAYER_DECAY 0.9: resnet18 has 8 blocks; the rate of the first is 0.43" in said
+    whole = checkpoint.load(tmp_path / "last.pth")
+    for name in ("last", "best"):
+        file = tmp_path / f"{name}.pth"
+        run("test", *args, "TEST.WEIGHT", file)
+        tested = json.loads((tmp_path / "metrics.json").read_text())
+        assert tested["mAP"] == rows(tmp_path)[checkpoint.load(file)["epoch"] - 1]["mAP"]
+    assert not torch.equal(whole["model"]["pooling.p"], whole["ema"]["trained"]["pooling.p"])
+    before = [path for path in tmp_path.glob("last.*.pth") if checkpoint.load(path)["epoch"] == 1]
+    (tmp_path / "last.pth").write_bytes(before[0].read_bytes())
+    run("train", *args, "--resume")
+    again = checkpoint.load(tmp_path / "last.pth")
+    assert again["epoch"] == 2
+    assert differing(again["model"], whole["model"]) == []
+    assert differing(again["ema"]["trained"], whole["ema"]["trained"]) == []
+    other = run("train", *args, "SOLVER.EMA_DECAY", 0, "--resume", code=2)
+    assert "SOLVER.EMA_DECAY 0.5, this config says 0" in other.stderr
+
+
+def test_an_average_longer_than_the_run_is_warned_of(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torchvision.models, "resnet18", narrow.resnet18)
+    settings = ["SOLVER.EMA_DECAY", 0.999, "SOLVER.MAX_EPOCHS", 1, "SOLVER.EVAL_PERIOD", -1]
+    said = run("train", *lfm(data, tmp_path, *settings))
+    assert "SOLVER.EMA_DECAY 0.999 averages over about 1000 updates" in said.stdout + said.stderr

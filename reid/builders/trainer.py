@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
 from yacs.config import CfgNode
 
 from reid.builders.common import TRAINER, build_device
@@ -24,7 +26,9 @@ from reid.data.reading import unreadable
 from reid.data.records import SPLITS, Splits, label_of_pid
 from reid.data.samplers import PlanSampler
 from reid.engine import parallel
-from reid.engine.optim import Schedule, build_optimizer, parameter_groups
+from reid.engine.depth import block_depths
+from reid.engine.ema import averaged_model
+from reid.engine.optim import Factors, Schedule, build_optimizer, parameter_groups
 from reid.engine.trainer import Trainer
 from reid.evaluation.evaluator import evaluate_retrieval
 from reid.losses import Criterion
@@ -57,6 +61,7 @@ def build_trainer(cfg: CfgNode, logger: logging.Logger) -> Trainer:
         with config_errors("MODEL.SYNC_BN", mend="set MODEL.SYNC_BN False, or MODEL.DEVICE cuda"):
             parallel.sync_batch_norm(model, device)
     s = cfg.SOLVER
+    ema = _build_average(cfg, model, -(-len(loader) // s.ACCUMULATE), logger)
     if s.COMPILE:
         with config_errors("SOLVER.COMPILE", mend="or set SOLVER.COMPILE False"):
             check_compiler(device)
@@ -64,26 +69,18 @@ def build_trainer(cfg: CfgNode, logger: logging.Logger) -> Trainer:
     criterion = build_criterion(cfg, len(pids), model.feat_dim)
     label_of = label_of_pid(data.train)
     check_identities(criterion, sampler, [label_of[record.pid] for record in data.train], cfg)
-    rates = (s.BASE_LR, s.WEIGHT_DECAY, s.BIAS_LR_FACTOR, s.WEIGHT_DECAY_BIAS)
-    groups = parameter_groups(model, *rates, criterion, s.LOSS_LR_FACTOR)
-    schedule = Schedule(
-        s.SCHEDULE,
-        s.MAX_EPOCHS,
-        s.WARMUP_EPOCHS,
-        s.WARMUP_FACTOR,
-        s.STEPS,
-        s.GAMMA,
-        s.MIN_LR_FACTOR,
-    )
+    evaluated = model if ema is None else ema.module
     precision = choose_precision(s.PRECISION, device)
     return Trainer(
         model=model,
         criterion=criterion,
-        optimizer=build_optimizer(s.OPTIMIZER_NAME, groups, s.MOMENTUM),
-        schedule=schedule,
+        optimizer=make_optimizer(cfg, model, criterion, logger),
+        schedule=_build_schedule(cfg),
         loader=loader,
         sampler=sampler,
-        evaluate=None if s.EVAL_PERIOD < 0 else _build_evaluate(cfg, data, device, model, logger),
+        evaluate=None
+        if s.EVAL_PERIOD < 0
+        else _build_evaluate(cfg, data, device, evaluated, logger),
         logger=logger,
         output_dir=Path(cfg.OUTPUT_DIR),
         config=dump(cfg),
@@ -100,10 +97,85 @@ def build_trainer(cfg: CfgNode, logger: logging.Logger) -> Trainer:
         checkpoint_minutes=s.CHECKPOINT_MINUTES,
         keep_last=s.KEEP_LAST,
         log_period=s.LOG_PERIOD,
+        ema=ema,
+        freeze_epochs=s.FREEZE_EPOCHS,
         perturb=build_perturb(cfg, model),
         file_of=lambda index: data.train[index].path,
         code=code_state(imported_files(cfg.IMPORTS)),
         facts={**run_facts(device, precision), "data": _data_facts(data, loader)},
+    )
+
+
+def _build_average(
+    cfg: CfgNode, model: nn.Module, updates: int, logger: logging.Logger
+) -> AveragedModel | None:
+    """Builds the average of the weights, or None where SOLVER.EMA_DECAY is 0.
+
+    Args:
+        cfg: The config.
+        model: The model with its starting weights, before it is compiled.
+        updates: Number of updates in an epoch.
+        logger: Logger that is told of the average.
+    """
+    decay = cfg.SOLVER.EMA_DECAY
+    if not decay:
+        return None
+    span, whole = round(1 / (1 - decay)), updates * cfg.SOLVER.MAX_EPOCHS
+    logger.info(
+        f"weights are averaged over about {span} updates (SOLVER.EMA_DECAY {decay}): the average is"
+        " evaluated, and is the model of the checkpoints"
+    )
+    if 2 * span > whole:
+        logger.warning(
+            f"warning: SOLVER.EMA_DECAY {decay} averages over about {span} updates, and the run has"
+            f" {whole}: much of the average are weights of its begin; lower it"
+        )
+    with config_errors("SOLVER"):
+        return averaged_model(model, decay)
+
+
+def make_optimizer(
+    cfg: CfgNode, model: ReIDModel, criterion: Criterion, logger: logging.Logger
+) -> torch.optim.Optimizer:
+    """Builds the optimizer with the rates and decays of SOLVER.
+
+    Args:
+        cfg: The config.
+        model: The model on its device.
+        criterion: The losses, some of which have parameters of their own.
+        logger: Logger that is told what LAYER_DECAY finds in the backbone.
+    """
+    s = cfg.SOLVER
+    if s.LAYER_DECAY != 1:
+        _, count = block_depths(model.backbone)
+        name = cfg.MODEL.BACKBONE.NAME
+        if count:
+            logger.info(
+                f"SOLVER.LAYER_DECAY {s.LAYER_DECAY}: {name} has {count} blocks; the rate of the"
+                f" first is {s.LAYER_DECAY**count:.2g} times that of the head"
+            )
+        else:
+            logger.warning(
+                f"warning: SOLVER.LAYER_DECAY {s.LAYER_DECAY} has no effect: {name} has no sequence"
+                " of blocks"
+            )
+    factors = Factors(s.BACKBONE_LR_FACTOR, s.HEAD_LR_FACTOR, s.LAYER_DECAY, s.NORM_DECAY_FACTOR)
+    rates = (s.BASE_LR, s.WEIGHT_DECAY, s.BIAS_LR_FACTOR, s.WEIGHT_DECAY_BIAS)
+    groups = parameter_groups(model, *rates, criterion, s.LOSS_LR_FACTOR, factors)
+    return build_optimizer(s.OPTIMIZER_NAME, groups, s.MOMENTUM, s.NESTEROV)
+
+
+def _build_schedule(cfg: CfgNode) -> Schedule:
+    s = cfg.SOLVER
+    return Schedule(
+        s.SCHEDULE,
+        s.MAX_EPOCHS,
+        s.WARMUP_EPOCHS,
+        s.WARMUP_FACTOR,
+        s.STEPS,
+        s.GAMMA,
+        s.MIN_LR_FACTOR,
+        s.DELAY_EPOCHS,
     )
 
 
@@ -147,9 +219,9 @@ def _check_evaluation(cfg: CfgNode, data: Splits, logger: logging.Logger) -> Non
 
 
 def _build_evaluate(
-    cfg: CfgNode, data: Splits, device: torch.device, model: ReIDModel, logger: logging.Logger
+    cfg: CfgNode, data: Splits, device: torch.device, model: nn.Module, logger: logging.Logger
 ) -> Callable[[], dict[str, float]]:
-    """Builds what measures mAP and Rank-1 on query and gallery of ``data``."""
+    """Builds what measures mAP and Rank-1 of ``model`` on query and gallery of ``data``."""
     embed = build_embedding(cfg, model)
     query, gallery = build_eval_loaders(cfg, data, device, _evaluates_once(cfg))
     pictures = same_pictures(cfg, data.query, data.gallery)

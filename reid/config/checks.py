@@ -136,6 +136,8 @@ def _check_schedule(cfg: CfgNode) -> None:
     s = cfg.SOLVER
     if list(s.STEPS) != sorted(set(s.STEPS)):
         raise InputError(f"SOLVER.STEPS must rise, got {s.STEPS}")
+    if s.OPTIMIZER_NAME == "sgd" and s.NESTEROV and not s.MOMENTUM:
+        raise InputError("SOLVER.NESTEROV needs a SOLVER.MOMENTUM of more than 0, such as 0.9")
     # A run that is cut short for a trial keeps its warm-up, and is only warned of.
     if s.WARMUP_EPOCHS > s.MAX_EPOCHS and s.WARMUP_EPOCHS != WARMUP_EPOCHS:
         raise InputError(

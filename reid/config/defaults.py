@@ -243,12 +243,36 @@ def _solver_settings() -> dict[str, Setting]:
         "SOLVER.OPTIMIZER_NAME": _word("adam", "the optimizer", *sorted(OPTIMIZERS)),
         "SOLVER.BASE_LR": _float(3.5e-4, "learning rate of the weights", 0, 100, above=True),
         "SOLVER.BIAS_LR_FACTOR": _float(1.0, "rate of the biases / BASE_LR", 0, MOST_FACTOR),
+        "SOLVER.BACKBONE_LR_FACTOR": _float(
+            1.0, "rate of the backbone / BASE_LR; factors multiply", 0, MOST_FACTOR
+        ),
+        "SOLVER.HEAD_LR_FACTOR": _float(
+            1.0, "rate of what follows the backbone (pooling, head) / BASE_LR", 0, MOST_FACTOR
+        ),
+        "SOLVER.LAYER_DECAY": _float(
+            1.0,
+            "rate of a block of the backbone / rate of the next block; 1 is the same rate for all,"
+            " 0.65 to 0.8 is usual for ViTs. What is behind the last block has the whole rate, and"
+            " the patch embedding the lowest",
+            0,
+            1,
+            above=True,
+        ),
         "SOLVER.LOSS_LR_FACTOR": _float(
             1.0, "rate of the parameters that losses have of their own / BASE_LR", 0, MOST_FACTOR
         ),
         "SOLVER.MOMENTUM": _float(0.9, "of sgd", 0, 1, below=True),
+        "SOLVER.NESTEROV": _bool(False, "sgd: Nesterov's momentum"),
         "SOLVER.WEIGHT_DECAY": _float(5e-4, "of the weights, also of losses", 0, 1),
         "SOLVER.WEIGHT_DECAY_BIAS": _float(5e-4, "of the biases", 0, 1),
+        "SOLVER.NORM_DECAY_FACTOR": _float(
+            1.0,
+            "weight decay of the weights with one dimension (of normalization, layer scale, GeM's"
+            " p) / WEIGHT_DECAY; 0, with WEIGHT_DECAY_BIAS 0, leaves norms and biases without"
+            " decay",
+            0,
+            MOST_FACTOR,
+        ),
         "SOLVER.SCHEDULE": _word("multistep", "of the learning rate", *sorted(SCHEDULES)),
         "SOLVER.STEPS": _many(
             (40, 70),
@@ -258,8 +282,25 @@ def _solver_settings() -> dict[str, Setting]:
         ),
         "SOLVER.GAMMA": _float(0.1, "multistep: factor at each step", 0, 1, above=True),
         "SOLVER.MIN_LR_FACTOR": _float(0.0, "cosine: last rate / BASE_LR", 0, 1),
+        "SOLVER.DELAY_EPOCHS": _int(
+            0, "cosine: last epoch of the whole rate, from which on it falls", 0
+        ),
         "SOLVER.WARMUP_EPOCHS": _int(WARMUP_EPOCHS, "epochs of a rising rate", 0),
         "SOLVER.WARMUP_FACTOR": _float(0.01, "rate at the start of warm-up / BASE_LR", 0, 1),
+        "SOLVER.FREEZE_EPOCHS": _int(
+            0,
+            "epochs at the begin in which the backbone is frozen: its parameters get no gradient,"
+            " and its batch normalization uses its running statistics and leaves them as they are",
+            0,
+        ),
+        "SOLVER.EMA_DECAY": _float(
+            0.0,
+            "decay of an exponential moving average of the weights, which then is evaluated, saved"
+            " as the model, and tested; 0.999 averages over about 1000 updates, 0 is off",
+            0,
+            1,
+            below=True,
+        ),
         "SOLVER.PRECISION": _word(
             "auto",
             "autocast in training: `fp32`, `bf16`, `fp16`, `auto` (bf16 where the device computes"

@@ -58,14 +58,39 @@ RULES = (
         "SOLVER.SCHEDULE is not cosine",
     ),
     _Rule(
+        ("SOLVER.DELAY_EPOCHS",),
+        lambda c: c.SOLVER.SCHEDULE != "cosine",
+        "SOLVER.SCHEDULE is not cosine",
+    ),
+    _Rule(
+        ("SOLVER.DELAY_EPOCHS",),
+        lambda c: c.SOLVER.DELAY_EPOCHS in range(max(c.SOLVER.WARMUP_EPOCHS, 1) + 1),
+        "the rate falls only after SOLVER.WARMUP_EPOCHS and the first epoch anyway",
+    ),
+    _Rule(
+        ("SOLVER.MIN_LR_FACTOR",),
+        lambda c: c.SOLVER.SCHEDULE == "cosine" and c.SOLVER.DELAY_EPOCHS >= c.SOLVER.MAX_EPOCHS,
+        "the rate never falls: SOLVER.DELAY_EPOCHS is not less than SOLVER.MAX_EPOCHS",
+    ),
+    _Rule(
         ("SOLVER.WARMUP_FACTOR",),
         lambda c: c.SOLVER.WARMUP_EPOCHS < 2,  # the first epoch of 1 has the whole rate
         "SOLVER.WARMUP_EPOCHS is less than 2",
     ),
     _Rule(
-        ("SOLVER.MOMENTUM",),
+        ("SOLVER.MOMENTUM", "SOLVER.NESTEROV"),
         lambda c: c.SOLVER.OPTIMIZER_NAME != "sgd",
         "SOLVER.OPTIMIZER_NAME is not sgd",
+    ),
+    _Rule(
+        ("SOLVER.NORM_DECAY_FACTOR",),
+        lambda c: not c.SOLVER.WEIGHT_DECAY,
+        "SOLVER.WEIGHT_DECAY is 0",
+    ),
+    _Rule(
+        ("SOLVER.BACKBONE_LR_FACTOR", "SOLVER.LAYER_DECAY"),
+        lambda c: c.SOLVER.FREEZE_EPOCHS >= c.SOLVER.MAX_EPOCHS,
+        "SOLVER.FREEZE_EPOCHS freezes the backbone to the end",
     ),
     _Rule(
         ("SOLVER.ADVERSARIAL",),
@@ -204,6 +229,16 @@ def _other_remarks(cfg: CfgNode) -> Iterator[str]:
             f"none of LOSS.NAMES [{', '.join(cfg.LOSS.NAMES)}] reads the logits: the classifier of"
             f" MODEL.HEAD.NAME {cfg.MODEL.HEAD.NAME} stays as it was drawn, and `accuracy` in the"
             " log says nothing"
+        )
+    if s.FREEZE_EPOCHS >= s.MAX_EPOCHS:
+        yield (
+            f"SOLVER.FREEZE_EPOCHS {s.FREEZE_EPOCHS} is not less than SOLVER.MAX_EPOCHS"
+            f" {s.MAX_EPOCHS}: the backbone never trains"
+        )
+    if s.SCHEDULE == "cosine" and s.DELAY_EPOCHS >= s.MAX_EPOCHS:
+        yield (
+            f"SOLVER.DELAY_EPOCHS {s.DELAY_EPOCHS} is not less than SOLVER.MAX_EPOCHS"
+            f" {s.MAX_EPOCHS}: the rate never falls"
         )
     if cfg.DATALOADER.SAMPLER == "pk" and k == s.IMS_PER_BATCH:
         yield (

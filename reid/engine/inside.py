@@ -23,19 +23,24 @@ def generators(model: nn.Module) -> list[DeviceRNG]:
     return [rng for rng in found if isinstance(rng, DeviceRNG)]
 
 
-def capture(model: nn.Module, meter: Meter, seconds: float) -> dict[str, Any]:
+def capture(
+    model: nn.Module, meter: Meter, seconds: float, averaged: nn.Module | None = None
+) -> dict[str, Any]:
     """Returns where all processes stand; every process has to call it.
 
     Args:
         model: The model.
         meter: Sums since the epoch began.
         seconds: Seconds of training since the epoch began.
+        averaged: The average of its weights, which has running statistics of its own; None is none.
     """
-    mine = {
+    mine: dict[str, Any] = {
         "generators": [rng.state() for rng in generators(model)],
         "meter": meter.state(),
         "statistics": statistics(model),
     }
+    if averaged is not None:
+        mine["averaged"] = statistics(averaged)
     buffer = io.BytesIO()
     torch.save(mine, buffer)
     parts = distributed.gather_each(torch.frombuffer(buffer.getbuffer(), dtype=torch.uint8).clone())
@@ -43,7 +48,11 @@ def capture(model: nn.Module, meter: Meter, seconds: float) -> dict[str, Any]:
 
 
 def restore(
-    inside: Mapping[str, Any], model: nn.Module, meter: Meter, device: torch.device
+    inside: Mapping[str, Any],
+    model: nn.Module,
+    meter: Meter,
+    device: torch.device,
+    averaged: nn.Module | None = None,
 ) -> None:
     """Puts this process where it stood.
 
@@ -52,6 +61,7 @@ def restore(
         model: The model; its random numbers and running statistics are set.
         meter: Sums, which are set.
         device: Device of the model.
+        averaged: The average of its weights; None is none.
     """
     part: Tensor = inside["processes"][distributed.rank()]
     mine = torch.load(io.BytesIO(part.numpy().tobytes()), map_location="cpu", weights_only=True)
@@ -60,3 +70,6 @@ def restore(
     meter.restore(mine["meter"])
     for now, then in zip(statistics(model), mine["statistics"], strict=True):
         now.copy_(then)
+    if averaged is not None and "averaged" in mine:
+        for now, then in zip(statistics(averaged), mine["averaged"], strict=True):
+            now.copy_(then)

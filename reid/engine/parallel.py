@@ -83,20 +83,31 @@ def average_gradients(module: nn.Module) -> None:
     distributed.average(*(p.grad for p in trained if p.grad is not None))
 
 
-def average_bn_stats(model: nn.Module) -> None:
+def average_bn_stats(model: nn.Module, without: str = "") -> None:
     """Sets the running statistics of every process to their mean over all.
 
     Batch normalization sees its own process's batches. It is called once an epoch, before the
     model is evaluated and saved, so that all processes hold the same model.
+
+    Args:
+        model: The model.
+        without: Part of the model, a child of it, that is left as it is: a frozen part has the same
+            statistics in all processes, and sums would round them. "" leaves out none.
     """
-    distributed.average(*statistics(model))
+    distributed.average(*statistics(model, without))
 
 
-def statistics(model: nn.Module) -> list[Tensor]:
-    """Returns the floating point buffers that a checkpoint holds, such as running means."""
+def statistics(model: nn.Module, without: str = "") -> list[Tensor]:
+    """Returns the floating point buffers that a checkpoint holds, such as running means.
+
+    Args:
+        model: The model.
+        without: Part of the model, a child of it, whose buffers are left out; "" is none.
+    """
     parameters = dict(model.named_parameters())
     state = model.state_dict()
-    return [state[k] for k in state if k not in parameters and state[k].is_floating_point()]
+    keys = [k for k in state if k not in parameters and state[k].is_floating_point()]
+    return [state[k] for k in keys if not without or not k.startswith(f"{without}.")]
 
 
 def sync_batch_norm(model: nn.Module, device: torch.device) -> None:

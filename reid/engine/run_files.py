@@ -65,22 +65,24 @@ def _free_name(file: Path) -> Path:
     return next(path for path in numbered if not path.exists())
 
 
-def check_room(folder: Path, model: nn.Module, keep_last: int) -> None:
+def check_room(folder: Path, model: nn.Module, keep_last: int, averaged: bool = False) -> None:
     """Checks that the checkpoints of a run fit on the disk.
 
     Adam keeps two numbers for each weight, so a checkpoint has about three times the bytes of the
-    model. A new one is written before the oldest is removed.
+    model, and four times with an average of the weights. A new one is written before the oldest is
+    removed.
 
     Args:
         folder: Folder of the run, which exists.
         model: The model.
         keep_last: Number of earlier checkpoints that are kept.
+        averaged: Whether checkpoints hold an average of the weights, too.
 
     Raises:
         InputError: There is too little room.
     """
     weights = sum(value.nbytes for value in model.state_dict().values())
-    needed = (2 + keep_last) * 3 * weights + weights
+    needed = (2 + keep_last) * (4 if averaged else 3) * weights + weights
     there = [*checkpoints(folder), folder / BEST]
     needed -= sum(path.stat().st_size for path in there if path.exists())
     free = free_disk(folder)

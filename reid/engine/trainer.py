@@ -11,10 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel
 
 from reid.data.samplers import PlanSampler
 from reid.engine import checkpoint as ckpt
+from reid.engine import ema as averages
 from reid.engine import inside, parallel
+from reid.engine.freezing import Freezing
 from reid.engine.meter import GRADIENT, DivergedError, Fault, Meter, Step
 from reid.engine.optim import Schedule
 from reid.engine.pictures import first_batch_pictures
@@ -73,6 +76,11 @@ class Trainer:
         checkpoint_minutes: Minutes after a save until the next one inside an epoch; 0 is none.
         keep_last: Number of earlier checkpoints that are kept beside last.pth.
         log_period: Number of steps between readings of the loss.
+        ema: Average of the weights, from :func:`reid.engine.ema.averaged_model`, which is what
+            ``evaluate`` evaluates; None is none. It follows each update, and stays as it is where
+            fp16 training skips one.
+        freeze_epochs: Number of epochs at the begin in which the backbone is frozen; see
+            :class:`reid.engine.freezing.Freezing`.
         perturb: Function (images, seed) -> images to train on instead, both (B, 3, H, W) in [0, 1].
         code: State of the code, stored in each checkpoint.
         facts: What else the run's numbers depend on, stored in each checkpoint.
@@ -107,6 +115,8 @@ class Trainer:
     checkpoint_minutes: float = 0.0
     keep_last: int = 1
     log_period: int = 20
+    ema: AveragedModel | None = None
+    freeze_epochs: int = 0
     perturb: Callable[[Tensor, int], Tensor] | None = None
     code: Mapping[str, Any] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -119,6 +129,8 @@ class Trainer:
         fp16 = self.precision is torch.float16
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=fp16)
         self.network: Any = self.model  # what a step calls
+        self._averaged = None if self.ema is None else self.ema.module
+        self._freezing = Freezing(self.model, self.freeze_epochs)
         self._watch = Watch(self.logger, self.schedule.warmup_epochs)
         self._signals = StopSignals()
         self._row: dict[str, float] | None = None  # of an epoch that is trained and not evaluated
@@ -160,7 +172,8 @@ class Trainer:
             self._add_pictures(writer, epoch)
         self.model.reseed(self._process_seed(epoch, _RESEED))
         row = {"epoch": epoch, "lr": rate, **self.train_epoch(epoch)}
-        parallel.average_bn_stats(self.model)
+        for model in self._models():
+            parallel.average_bn_stats(model, self._freezing.frozen_part(epoch))
         self.epoch = epoch
         if self._evaluates():
             self._row = row
@@ -219,9 +232,11 @@ class Trainer:
             Stopped: A signal asked for it; the state inside the epoch is saved.
         """
         meter = Meter(self.device, self.accumulate)
+        self._freezing.set_gradients(epoch)
         self.network = parallel.wrap(self.model, self.criterion.consumes.values())
         before = self._enter(epoch, meter)  # behind it: wrapping makes all running statistics equal
         self.model.train()
+        self._freezing.set_modes(epoch)
         self.criterion.train()
         steps = meter.steps + len(self.loader)
         progress = Progress(
@@ -258,7 +273,7 @@ class Trainer:
     def _save_inside(self, meter: Meter, seconds: float) -> None:
         self._row = None
         self._read(meter, self.epoch + 1)  # a training that has diverged is not saved
-        self.save(False, inside.capture(self.model, meter, seconds))
+        self.save(False, inside.capture(self.model, meter, seconds, self._averaged))
 
     def _read(self, meter: Meter, epoch: int) -> dict[str, float]:
         """Returns the means of the epoch, and warns of what is wrong with them."""
@@ -313,7 +328,7 @@ class Trainer:
             return 0.0
         self.sampler.set_epoch(epoch, state["steps"])
         try:
-            inside.restore(state, self.model, meter, self.device)
+            inside.restore(state, self.model, meter, self.device, self._averaged)
             return float(state["seconds"])
         # What a crafted file holds may fail in many ways.
         except (KeyError, IndexError, ValueError, TypeError, RuntimeError, AttributeError) as error:
@@ -388,12 +403,28 @@ class Trainer:
             sign = nn.utils.clip_grad_norm_(parameters, self.clip_norm)
         elif not self.scaler.is_enabled():
             sign = finite_sign(p for group in self._groups() for p in group["params"])
+        before = self._scale()
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        # A scale that falls says that the step was skipped: the weights stay, and so does their
+        # average.
+        if self.ema is not None and self._scale() >= before:
+            self.ema.update_parameters(self.model)
         return None if self.scaler.is_enabled() else sign
+
+    def _scale(self) -> float:
+        """Returns the scale of an fp16 loss if an average needs it: the device is waited for."""
+        return self.scaler.get_scale() if self.ema is not None else 1.0
+
+    def _models(self) -> list[nn.Module]:
+        """Returns the model that is trained and, if there is one, its average."""
+        return [model for model in (self.model, self._averaged) if model is not None]
 
     def save(self, improved: bool, point: Mapping[str, Any] | None = None) -> None:
         """Writes last.pth and, if the model has improved, best.pth, which has no optimizer state.
+
+        The "model" of both is what is evaluated: the average of the weights if there is one.
+        last.pth then has the weights that are trained besides.
 
         A file that cannot be written is logged, and tried again later: the run goes on.
 
@@ -420,7 +451,9 @@ class Trainer:
             "inside": point,
             "facts": dict(self.facts),
         }
-        common = (self.model, self.epoch, self.config, self.pids)
+        if self.ema is not None:
+            state[averages.KEY] = averages.state_of(self.ema, self.model)
+        common = (self._models()[-1], self.epoch, self.config, self.pids)
         self._saved_at = time.monotonic()
         self._steps_done = point["steps"] if point is not None else 0
         self._unsaved = None
@@ -443,7 +476,7 @@ class Trainer:
 
     def _check_finite(self) -> None:
         """Raises DivergedError that names the first weight that is not finite."""
-        name = _not_finite(self.model, self.criterion)
+        name = _not_finite(*self._models(), self.criterion)
         if name:
             kept = self._keep_diverged({"part": name, "epoch": self.epoch})
             raise DivergedError(
@@ -476,7 +509,7 @@ class Trainer:
                 f"{path} was trained by {then} processes, this is a run of {now}, and so another"
                 f" run; start {then}, or give it a folder of its own"
             )
-        ckpt.load_model(self.model, state, path)
+        averages.load_weights(self.model, self.ema, state, path)
         options = [{k: v for k, v in g.items() if k != "params"} for g in self._groups()]
         try:
             self.optimizer.load_state_dict(state["optimizer"])

@@ -83,7 +83,8 @@ def _train(
     trainer = _build(cfg, output, logger, accept)
     trainer.guard = lock.check
     if distributed.is_main():
-        run_files.check_room(output, trainer.model, trainer.keep_last)
+        averaged = trainer.ema is not None
+        run_files.check_room(output, trainer.model, trainer.keep_last, averaged)
         write_text(output / run_files.CONFIG, dump(cfg))
     with deterministic(trainer.device, cfg.SOLVER.DETERMINISTIC):
         try:

@@ -315,8 +315,8 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path: Path) -> None:
     run.fit()
     before = (tmp_path / "last.pth").read_bytes()
     with torch.no_grad():
-        run.model.body[0].weight[0, 0] = torch.nan
-    with pytest.raises(DivergedError, match=r"body\.0\.weight is not finite after epoch 2"):
+        run.model.backbone[0].weight[0, 0] = torch.nan
+    with pytest.raises(DivergedError, match=r"backbone\.0\.weight is not finite after epoch 2"):
         run.save(improved=True)
     assert (tmp_path / "last.pth").read_bytes() == before
 

@@ -29,7 +29,7 @@ class Network(small.Network):
         super().__init__(nn.Linear(3, 4), 4, 2, bias=False)
 
     def features(self, images: Tensor) -> Tensor:
-        feat: Tensor = self.body(images.mean((2, 3)))
+        feat: Tensor = self.backbone(images.mean((2, 3)))
         return feat
 
 
@@ -123,7 +123,7 @@ def test_the_weights_of_a_loss_are_within_the_clipped_norm(tmp_path: Path) -> No
     run.criterion = Criterion({"own": head}, [1.0])
     groups = parameter_groups(run.model, 0.5, 0.0, criterion=run.criterion)
     run.optimizer = build_optimizer("sgd", groups)
-    every = [*run.model.body.parameters(), head.weight]
+    every = [*run.model.backbone.parameters(), head.weight]
     before = torch.cat([p.detach().flatten() for p in every])
     run.backward(next(iter(run.loader)))
     run.update()
@@ -220,7 +220,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_by_name(tmp_path: Path) -> None
     kept = (tmp_path / "last.pth").read_bytes()
     run.max_epochs = 4
     with torch.no_grad():
-        run.model.body.weight.fill_(torch.nan)
+        run.model.backbone.weight.fill_(torch.nan)
     with pytest.raises(InputError, match="loss_ce became nan in epoch 4"):
         run.fit()
     assert (tmp_path / "last.pth").read_bytes() == kept

@@ -288,8 +288,8 @@ def test_a_healthy_run_is_not_warned_of_and_writes_plain_numbers(
 
 def test_a_collapsed_network_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     def collapse(model: nn.Module) -> None:
-        model.body.weight.zero_()
-        model.body.weight.requires_grad_(False)
+        model.backbone.weight.zero_()
+        model.backbone.weight.requires_grad_(False)
 
     found = warnings_of(tmp_path, caplog, collapse)
     assert len(found) == 2

@@ -26,6 +26,10 @@ class Augmentation(ABC):
         neutral: The row that leaves an image as it is.
         moves: Whether :meth:`on_cpu` reads pixels elsewhere than it writes them, so that image and
             result must be two arrays.
+        on_host_only: Whether the pixels are made on the host, an image at a time, by a library that
+            knows no batches and no GPU. :meth:`apply` then gets arrays and tensors of the CPU only.
+            Where a batch is augmented on a GPU, the augmentations of the list up to the last such
+            one are done on the host, before the batch is copied.
         draw_order: Augmentations draw from an image's generator in this order, and by their
             position in the list where it is equal. So an augmentation that is added, or moved in
             the list, does not change the numbers that those of a lower order draw.
@@ -34,6 +38,7 @@ class Augmentation(ABC):
     width: ClassVar[int]
     neutral: Row
     moves: ClassVar[bool] = False
+    on_host_only: ClassVar[bool] = False
     draw_order: ClassVar[int] = 100
 
     @abstractmethod

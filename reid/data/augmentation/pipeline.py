@@ -36,6 +36,9 @@ class TrainTransform:
         self.augmentations = tuple(augmentations)
         order = sorted(range(len(augmentations)), key=lambda i: augmentations[i].draw_order)
         self._in_draw_order = [(i, augmentations[i]) for i in order]
+        bound = [i for i, augmentation in enumerate(augmentations) if augmentation.on_host_only]
+        # On a GPU, the augmentations before this place are done on the host.
+        self.host_end = bound[-1] + 1 if bound else 0
 
     def draw(self, rng: np.random.Generator) -> Rows:
         """Draws what is done to one image: a row of whole numbers for each augmentation, or None.
@@ -72,26 +75,36 @@ class TrainTransform:
         """
         scratch = np.empty(out.shape[1:], np.uint8)
         for image, drawn, target in zip(images, rows, out, strict=True):
-            steps = [
-                (augmentation, row)
-                for augmentation, row in zip(self.augmentations, drawn, strict=True)
-                if row is not None
-            ]
-            _do(steps, image, target, scratch)
+            _do(_steps(self.augmentations, drawn), image, target, scratch)
+
+    def on_host(self, images: np.ndarray, rows: Sequence[Rows]) -> None:
+        """Does, in place, what cannot be done on a device: the augmentations before ``host_end``.
+
+        Args:
+            images: (B, H, W, 3) uint8; overwritten.
+            rows: Rows of each image, from :meth:`draw`.
+        """
+        if not self.host_end:
+            return
+        scratch = np.empty(images.shape[1:], np.uint8)
+        for image, drawn in zip(images, rows, strict=True):
+            steps = _steps(self.augmentations[: self.host_end], drawn[: self.host_end])
+            if steps:
+                _do(steps, image.copy(), image, scratch)
 
     def on_device(self, images: Tensor, table: Tensor, used: Sequence[bool]) -> Tensor:
         """Returns augmented images by tensor operations, wherever the tensors are.
 
         Args:
-            images: (B, H, W, 3) uint8.
+            images: (B, H, W, 3) uint8, after :meth:`on_host`.
             table: (B, sum of widths) int32 from :meth:`table`, on the same device.
-            used: For each augmentation, whether it changes any image.
+            used: For each augmentation from ``host_end`` on, whether it changes any image.
 
         Returns:
             (B, H, W, 3) uint8.
         """
         begin = 0
-        for augmentation, needed in zip(self.augmentations, used, strict=True):
+        for augmentation, needed in zip(self.augmentations[self.host_end :], used, strict=True):
             end = begin + augmentation.width
             if needed:
                 images = augmentation.apply(images, table[:, begin:end])
@@ -105,15 +118,27 @@ class TrainTransform:
             rows: Rows of each image, from :meth:`draw`.
 
         Returns:
-            (B, sum of widths) int32, and for each augmentation whether any image needs it.
+            (B, sum of widths) int32, and for each augmentation whether any image needs it, both for
+            those from ``host_end`` on.
         """
-        neutral = [augmentation.neutral for augmentation in self.augmentations]
+        on_device = self.augmentations[self.host_end :]
+        rows = [drawn[self.host_end :] for drawn in rows]
+        neutral = [augmentation.neutral for augmentation in on_device]
         packed = [
             [n for row, unused in zip(drawn, neutral, strict=True) for n in (row or unused)]
             for drawn in rows
         ]
         used = [any(drawn[i] is not None for drawn in rows) for i in range(len(neutral))]
-        return torch.tensor(packed, dtype=torch.int32).reshape(len(rows), -1), used
+        width = sum(augmentation.width for augmentation in on_device)
+        return torch.tensor(packed, dtype=torch.int32).reshape(len(rows), width), used
+
+
+def _steps(
+    augmentations: Sequence[Augmentation], drawn: Sequence[Row | None]
+) -> list[tuple[Augmentation, Row]]:
+    """Returns what is done to one image, with the rows that say how."""
+    pairs = zip(augmentations, drawn, strict=True)
+    return [(augmentation, row) for augmentation, row in pairs if row is not None]
 
 
 def _do(
@@ -160,9 +185,11 @@ class GPUAugmenter:
         """Returns (B, H, W, 3) uint8 on the device; the call waits until they are ready.
 
         Args:
-            images: (B, H, W, 3) uint8; pinned, if the device is CUDA.
+            images: (B, H, W, 3) uint8 on the CPU; pinned, if the device is CUDA. They are changed
+                where an augmentation is done on the host.
             rows: Rows of each image, from :meth:`TrainTransform.draw`.
         """
+        self.transform.on_host(images.numpy(), rows)
         table, used = self.transform.table(rows)
         if self._stream is None:
             return self.transform.on_device(images, table, used)
