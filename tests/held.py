@@ -7,6 +7,7 @@ the two variables nothing is held.
 
 import importlib
 import os
+import signal
 import time
 from itertools import count
 from pathlib import Path
@@ -31,4 +32,6 @@ def hold(point: str, file: Path) -> None:
 
 
 if "HOLD_AT" in os.environ:
+    # A shell has what it starts in the background ignore SIGINT, and so has pytest its children.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     hold(os.environ["HOLD_AT"], Path(os.environ["HOLD_FILE"]))
