@@ -107,8 +107,11 @@ class Trial:
 
     def _become_run(self, prepare: Callable[[], None] | None) -> None:
         """Trains in this process and ends it; forks the other processes of a run of several."""
-        children = []
+        children: list[int] = []
+        early: list[int] = []
         if self.processes > 1:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda number, _: early.append(number))
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", 0))
                 port = probe.getsockname()[1]
@@ -121,10 +124,14 @@ class Trial:
                 os.environ.update({k: str(v) for k, v in {**where, **rest}.items()})
                 os.environ["MASTER_ADDR"] = "127.0.0.1"
                 children = []
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                signal.signal(signal.SIGINT, signal.default_int_handler)
                 break
         if children:  # as torchrun: it passes signals on, and ends with the code of the first
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, signal.SIG_IGN)
+            for number in early:  # one that is forked after the signal to the group has none
+                for child in children:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(child, number)
             codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
             os._exit(next((code for code in codes if code), 0) & 255)
         code = 0

@@ -58,6 +58,7 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
         path: The file; it is replaced in one step.
         write: Function that writes the content to an open binary file.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)  # it may have vanished during a long command
     with temporary_of(path) as temporary:
         with temporary.open("wb") as file:
             write(file)

@@ -24,8 +24,9 @@ def free_memory(meminfo: Path = MEMINFO, cgroup: Path = CGROUP) -> int:
 
 
 def free_disk(folder: Path) -> int:
-    """Returns the bytes free on the disk of a folder that exists."""
-    return shutil.disk_usage(folder).free
+    """Returns the bytes free on the disk of a folder, or of what is above it if it is missing."""
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    return shutil.disk_usage(there).free
 
 
 def as_gib(count: int) -> str:

@@ -14,6 +14,7 @@ from torch import nn
 from reid.engine import checkpoint as ckpt
 from reid.utils.errors import InputError
 from reid.utils.logs import MetricsLog, write_whole
+from reid.utils.memory import free_disk
 
 BEST = {"mAP": 0.5, "epoch": 3}
 
@@ -225,3 +226,10 @@ def test_an_entry_of_another_kind_is_named(tmp_path: Path, name: str, value: obj
     torch.save(state, path)
     with pytest.raises(InputError, match=f"is damaged: '{name}' is missing or of another kind"):
         ckpt.load(path)
+
+
+def test_a_result_finds_its_place_where_the_folder_has_vanished(tmp_path: Path) -> None:
+    path = tmp_path / "run/deep/metrics.json"
+    write_whole(path, lambda file: file.write(b"{}"))
+    assert path.read_bytes() == b"{}" and len(list(path.parent.iterdir())) == 1
+    assert abs(free_disk(tmp_path / "no/where") - free_disk(tmp_path)) < 10**9
