@@ -107,33 +107,8 @@ class Trial:
 
     def _become_run(self, prepare: Callable[[], None] | None) -> None:
         """Trains in this process and ends it; forks the other processes of a run of several."""
-        children: list[int] = []
-        early: list[int] = []
         if self.processes > 1:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, lambda number, _: early.append(number))
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                port = probe.getsockname()[1]
-            for rank in range(self.processes):
-                if child := os.fork():
-                    children.append(child)
-                    continue
-                where = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": self.processes}
-                rest = {"LOCAL_WORLD_SIZE": self.processes, "MASTER_PORT": port}
-                os.environ.update({k: str(v) for k, v in {**where, **rest}.items()})
-                os.environ["MASTER_ADDR"] = "127.0.0.1"
-                children = []
-                signal.signal(signal.SIGTERM, signal.SIG_DFL)
-                signal.signal(signal.SIGINT, signal.default_int_handler)
-                break
-        if children:  # as torchrun: it passes signals on, and ends with the code of the first
-            for number in early:  # one that is forked after the signal to the group has none
-                for child in children:
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(child, number)
-            codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
-            os._exit(next((code for code in codes if code), 0) & 255)
+            self._fork_ranks()
         code = 0
         try:
             if prepare is not None:
@@ -148,6 +123,36 @@ class Trial:
             code = 1
         sys.stdout.flush()
         os._exit(code)
+
+    def _fork_ranks(self) -> None:
+        """Forks the processes, and returns in each of them; this one ends with the code of the first.
+
+        As torchrun does it: a signal is passed on.
+        """
+        early: list[int] = []
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda number, _: early.append(number))
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        children = []
+        for rank in range(self.processes):
+            if child := os.fork():
+                children.append(child)
+                continue
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            where = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": self.processes}
+            rest = {"LOCAL_WORLD_SIZE": self.processes, "MASTER_PORT": port}
+            os.environ.update({k: str(v) for k, v in {**where, **rest}.items()})
+            os.environ["MASTER_ADDR"] = "127.0.0.1"
+            return
+        for number in early:  # the group got it; a process that was forked after it did not
+            for child in children:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child, number)
+        codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+        os._exit(next((code for code in codes if code), 0) & 255)
 
     def settings(self) -> list[str]:
         """The command line, behind ``reid train``."""
