@@ -125,7 +125,7 @@ class Trial:
         os._exit(code)
 
     def _fork_ranks(self) -> None:
-        """Forks the processes, and returns in each of them; this one ends with the code of the first.
+        """Forks the processes and returns in each; this one ends with the code of the first.
 
         As torchrun does it: a signal is passed on.
         """
