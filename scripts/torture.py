@@ -152,7 +152,9 @@ class Trial:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(child, number)
         codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
-        os._exit(next((code for code in codes if code), 0) & 255)
+        # A process that ends because another one failed ends with 1; the other one's code counts.
+        codes.sort(key=lambda code: (code in (0, 1), code != 1))
+        os._exit(codes[0] & 255)
 
     def settings(self) -> list[str]:
         """The command line, behind ``reid train``."""
