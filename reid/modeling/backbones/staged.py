@@ -107,7 +107,7 @@ class StagedNetwork(nn.Module):
             raise ArgumentError(
                 "model",
                 f"is {traits.name.partition(':')[2]}, which gives no feature map: its last output"
-                f" has the shape {seen.last} for images of {size}",
+                f" has the shape {seen.last or 'of no tensor'} for images of {size}",
             )
         last = seen.last
         self.feat_dim: int = last[1] if self._last.kind == "nchw" else last[-1]
@@ -233,6 +233,8 @@ def _watch(net: nn.Module, features: Features, size: Size) -> _Seen:
     finally:
         for hook in hooks:
             hook.remove()
+    if not isinstance(out, Tensor):
+        return seen
     seen.last = tuple(out.shape)
     batched = {path: s for path, s in seen.shapes.items() if s[:1] == (2,)}
     seen.shapes = {path: shape for path, shape in batched.items() if seen.counts[path] == 1}

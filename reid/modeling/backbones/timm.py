@@ -45,12 +45,12 @@ def build(
         )
     check_name(model)
     net = _create(model, size, {"drop_path_rate": drop_path} if drop_path else {})
-    own = net.pretrained_cfg
+    own, has_class_token = net.pretrained_cfg, getattr(net, "cls_token", None) is not None
     traits = Traits(
         name=f"timm:{model}",
-        prefix=getattr(net, "num_prefix_tokens", 0),
+        prefix=getattr(net, "num_prefix_tokens", int(has_class_token)),
         nhwc=str(getattr(net, "output_fmt", "")).endswith("NHWC"),
-        class_token=getattr(net, "cls_token", None) is not None,
+        class_token=has_class_token,
         named=tuple(info["module"] for info in getattr(net, "feature_info", None) or ()),
         classifier=_classifier(own),
         pixels=(tuple(own["mean"]), tuple(own["std"])),
@@ -65,10 +65,10 @@ def check_name(model: str) -> None:
     name, _, tag = model.partition(".")
     known = timm.list_models()
     if not timm.is_model(name):
-        mend = suggest(f"timm:{name}", [f"timm:{word}" for word in known]) or "."
+        mend = suggest(f"timm:{name}", [f"timm:{word}" for word in known]) if name else ""
         raise ArgumentError(
             "model",
-            f"has the unknown value 'timm:{model}'{mend} timm {timm.__version__} has"
+            f"has the unknown value 'timm:{model}'{mend or '.'} timm {timm.__version__} has"
             f" {len(known)} networks: {LIST}",
         )
     tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{name}.*")]
@@ -83,36 +83,50 @@ def check_name(model: str) -> None:
 def _create(model: str, size: Size, settings: dict[str, Any]) -> Any:
     """Builds the network for images of ``size``.
 
-    Networks without fixed sizes know none of the arguments about it; a ViT then takes images of
-    another size, too.
+    An argument that the network does not know is left out. Networks without fixed sizes know none
+    about sizes; a ViT with ``dynamic_img_size`` takes images of another size, too.
+
+    Args:
+        model: Name in timm.
+        size: (H, W) of the images.
+        settings: Arguments that the user set.
     """
     import timm
 
     wanted = {"img_size": tuple(size), "dynamic_img_size": True, "global_pool": "", **settings}
-    while True:
+    net: Any = None
+    while net is None:
         try:
-            net: Any = timm.create_model(model, pretrained=False, num_classes=0, **wanted)
-            break
-        except TypeError as error:
-            unknown = next((name for name in wanted if f"'{name}'" in str(error)), "")
-            if not unknown:
-                raise
-        except (AssertionError, ValueError, RuntimeError) as error:
-            first = (str(error).splitlines() or [""])[0]
-            raise ArgumentError(
-                "size",
-                f"is {size}, and timm:{model} cannot be built for it"
-                f" ({type(error).__name__}: {first})",
-            ) from error
-        if unknown in settings:
-            raise ArgumentError(
-                unknown.removesuffix("_rate"), f"is set, but timm:{model} has no stochastic depth"
-            )
-        del wanted[unknown]
+            net = timm.create_model(model, pretrained=False, num_classes=0, **wanted)
+        except (TypeError, AssertionError, ValueError, RuntimeError) as error:
+            refused = _refused(wanted, error)
+            if refused in settings:
+                problem = f"is set, but timm:{model} has no such thing"
+                raise ArgumentError(refused.removesuffix("_rate"), problem) from error
+            if not refused:
+                first = (str(error).splitlines() or [""])[0]
+                raise ArgumentError(
+                    "size",
+                    f"is {size}, and timm:{model} cannot be built for it"
+                    f" ({type(error).__name__}: {first})",
+                ) from error
+            del wanted[refused]
     patch = getattr(getattr(net, "patch_embed", None), "patch_size", None)
     if "img_size" in wanted and isinstance(patch, tuple):
         check_patches(f"timm:{model}", size, patch)
     return net
+
+
+def _refused(wanted: dict[str, Any], error: Exception) -> str:
+    """Returns the argument that a network does not take; "" if the error is about another thing.
+
+    Args:
+        wanted: Arguments that it was given.
+        error: What it raised.
+    """
+    if isinstance(error, TypeError):
+        return next((name for name in wanted if f"'{name}'" in str(error)), "")
+    return "global_pool" if "global_pool" in wanted else ""  # some cannot be without their own
 
 
 def _classifier(own: dict[str, Any]) -> tuple[str, ...]:

@@ -38,7 +38,8 @@ def build(model: str, size: Size, token: Literal["patch", "cls"] = "patch") -> n
 
     known = models.list_models(module=models)
     if model not in known:
-        mend = suggest(f"torchvision:{model}", [f"torchvision:{word}" for word in known]) or "."
+        words = [f"torchvision:{word}" for word in known] if model else []
+        mend = suggest(f"torchvision:{model}", words) or "."
         raise ArgumentError(
             "model",
             f"has the unknown value 'torchvision:{model}'{mend} Known of torchvision:"
