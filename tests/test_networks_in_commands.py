@@ -11,6 +11,7 @@ from commands import lfm, run, weights
 from torchvision.models import SwinTransformer
 
 from reid.config import load_cfg, unused_settings
+from reid.modeling import PROVIDERS
 
 STAGES = {
     "timm:test_convnext": "[conv1, 'stages.2:dropblock', 'stages.1.blocks.0.mlp']",
@@ -156,3 +157,37 @@ def test_settings_of_a_provider_have_an_effect_with_its_networks_only() -> None:
     assert unused_settings(load_cfg("market_lfm.yml", [*VIT, *key]), "train") == []
     lines = unused_settings(load_cfg("market_lfm.yml", key), "train")
     assert len(lines) == 1 and lines[0].startswith("MODEL.BACKBONE.TIMM.DROP_PATH 0.1 has no")
+
+
+PROVIDER = '''
+from torch import nn
+from reid.modeling import PROVIDERS
+from reid.modeling.backbones.staged import StagedNetwork, Traits
+
+
+@PROVIDERS.register("lab")
+def build(model: str, size: tuple[int, int], width: int = 8):
+    """Networks of the lab.
+
+    Args:
+        model: Its name.
+        size: (H, W) of the images.
+        width: Channels.
+    """
+    net = nn.Sequential(nn.Conv2d(3, width, 3, 4), nn.ReLU(), nn.Conv2d(width, 6, 3, 2))
+    return StagedNetwork(net, lambda net, x: net(x), size, Traits(f"lab:{model}"), "patch")
+'''
+
+
+def test_a_provider_of_ones_own_is_one_file(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for table in ("_table", "_settings", "_files"):
+        monkeypatch.setattr(PROVIDERS, table, dict(getattr(PROVIDERS, table)))
+    assert PROVIDERS.section is not None
+    monkeypatch.setattr(PROVIDERS.section, "taken", dict(PROVIDERS.section.taken))
+    (tmp_path / "lab.py").write_text(PROVIDER)
+    own = ["IMPORTS", f"[{tmp_path / 'lab.py'}]", "MODEL.BACKBONE.NAME", "lab:small"]
+    own += ["MODEL.BACKBONE.LAB.WIDTH", 12, "MODEL.REGULARIZER.STAGES", "[conv1, '1:dropout']"]
+    run("train", *lfm(data, tmp_path / "out", *own, *NO_NOISE, "SOLVER.MAX_EPOCHS", 1))
+    assert weights(tmp_path / "out")["backbone.net.0.weight"].shape == (12, 3, 3, 3)

@@ -54,13 +54,14 @@ def build_trainer(cfg: CfgNode, logger: logging.Logger) -> Trainer:
     data = split_validation(cfg, load_splits(cfg, True, logger), logger)
     if cfg.SOLVER.EVAL_PERIOD >= 0:
         _check_evaluation(cfg, data, logger)
-    loader, sampler = build_train_loader(cfg, data.train, device)
     pids = sorted(label_of_pid(data.train))
     if len(pids) == 1:
         logger.warning("warning: the training split holds one identity: there is nothing to learn")
     model = build_model(cfg, len(pids), pretrained=True)
     if pixel_remark(cfg, model):
         logger.warning(f"warning: {pixel_remark(cfg, model)}")
+    # Behind the model: what is wrong with it is said before all images are decoded.
+    loader, sampler = build_train_loader(cfg, data.train, device)
     if cfg.MODEL.SYNC_BN:
         with config_errors("MODEL.SYNC_BN", mend="set MODEL.SYNC_BN False, or MODEL.DEVICE cuda"):
             parallel.sync_batch_norm(model, device)

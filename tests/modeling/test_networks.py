@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models import SwinTransformer, VisionTransformer
 
+from reid.engine.parallel import synchronized
 from reid.modeling import BACKBONES, HEADS, PROVIDERS, LocalFeatureMasking, ReIDModel
 from reid.modeling.backbones.maps import Layout, find_layout, grid_of
 from reid.modeling.backbones.pretrained import load_pretrained
@@ -524,3 +525,15 @@ def test_a_module_that_was_replaced_is_still_a_stage() -> None:
     backbone.net.bn1 = nn.BatchNorm2d(64).eval()
     backbone(images, tap)
     assert [stage for stage, _ in calls] == ["bn1", "bn1"]
+
+
+def test_synchronized_normalization_keeps_the_activations_of_timm() -> None:
+    backbone = build("timm:test_efficientnet").eval()
+    images = torch.randn(2, 3, *SIZE)
+    before = backbone(images, {})
+    synchronized(backbone)
+    kinds = {type(module).__name__ for module in backbone.modules()}
+    assert "SyncBatchNormAct" in kinds and "BatchNormAct2d" not in kinds
+    layers = [m for m in backbone.modules() if type(m).__name__ == "SyncBatchNormAct"]
+    assert any(not isinstance(layer.act, nn.Identity) for layer in layers)
+    assert before.shape == (2, backbone.feat_dim, 2, 1)

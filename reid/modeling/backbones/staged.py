@@ -229,7 +229,7 @@ def _watch(net: nn.Module, features: Features, size: Size) -> _Seen:
     device = next(net.parameters()).device
     try:
         with torch.enable_grad():
-            out = features(net, torch.zeros(2, 3, *size, device=device))
+            out: Any = features(net, torch.zeros(2, 3, *size, device=device))
     finally:
         for hook in hooks:
             hook.remove()
