@@ -100,6 +100,8 @@ class StagedNetwork(nn.Module):
                 "token", f"is cls, but {traits.name} has no class token; set it to patch"
             )
         seen = self._run(size)
+        for parameter in seen.unused:
+            parameter.requires_grad_(False)
         self._layouts = {path: self._find(shape, size) for path, shape in seen.shapes.items()}
         self._counts = seen.counts
         self._last = self._find(seen.last, size)
@@ -186,7 +188,7 @@ class StagedNetwork(nn.Module):
         self._tapped[stage] = module
 
     def _run(self, size: Size) -> "_Seen":
-        """Runs two black images through the network, and freezes what has no influence."""
+        """Runs two black images through the network."""
         was = self.net.training
         try:
             return _watch(self.net.eval(), self._features, size)
@@ -209,10 +211,11 @@ class _Seen:
     counts: dict[str, int] = field(default_factory=dict)
     first_conv: str = ""
     last: tuple[int, ...] = ()
+    unused: list[nn.Parameter] = field(default_factory=list)
 
 
 def _watch(net: nn.Module, features: Features, size: Size) -> _Seen:
-    """Notes the output of each module that runs once; parameters without influence are frozen."""
+    """Notes the output of each module that runs once, and parameters without influence."""
     seen = _Seen()
 
     def note(path: str, module: nn.Module, inputs: Any, output: Any) -> None:
@@ -240,8 +243,7 @@ def _watch(net: nn.Module, features: Features, size: Size) -> _Seen:
     seen.shapes = {path: shape for path, shape in batched.items() if seen.counts[path] == 1}
     trained = [p for p in net.parameters() if p.requires_grad]
     gradients = torch.autograd.grad(out.float().sum(), trained, allow_unused=True)
-    for parameter, gradient in zip(trained, gradients, strict=True):
-        parameter.requires_grad_(gradient is not None)
+    seen.unused = [p for p, g in zip(trained, gradients, strict=True) if g is None]
     return seen
 
 

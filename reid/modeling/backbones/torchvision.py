@@ -48,6 +48,7 @@ def build(model: str, size: Size, token: Literal["patch", "cls"] = "patch") -> n
     net: Any = models.get_model(model, weights=None, **_no_extras(model))
     is_vit = isinstance(net, models.VisionTransformer)
     if is_vit:
+        check_patches(f"torchvision:{model}", size, (net.patch_size, net.patch_size))
         _set_positions(net, size)
     for name in (*HEADS, *AUXILIARY):
         if hasattr(net, name):
@@ -101,7 +102,6 @@ def _vit_features(net: Any, x: Tensor) -> Tensor:
 def _set_positions(net: Any, size: Size) -> None:
     """Gives a ViT positions for images of ``size``."""
     patch = net.patch_size
-    check_patches("torchvision's network", size, (patch, patch))
     net.grid = (size[0] // patch, size[1] // patch)
     net.encoder.pos_embedding = nn.Parameter(resized(net.encoder.pos_embedding.detach(), net.grid))
 
