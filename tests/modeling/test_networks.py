@@ -204,6 +204,7 @@ def test_the_number_of_cells_tells_rows_and_columns() -> None:
         ((2, 129, 192), (256, 128), Layout("tokens", 1)),
         ((2, 128, 192), (256, 128), Layout("tokens", 0)),  # no class token yet
         ((2, 127, 192), (256, 128), None),
+        ((2, 130, 192), (256, 128), None),  # two tokens, and it says one
         ((2, 192), (64, 32), None),
         ((2, 64, 8, 16), (64, 32), None),
     ],

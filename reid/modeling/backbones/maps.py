@@ -75,7 +75,8 @@ def find_layout(
         nhwc: Whether (B, h, w, C) is taken where a shape can be both.
     """
     if len(shape) == 3:
-        fits = [n for n in (prefix, 0) if shape[1] > n and grid_of(shape[1] - n, size)]
+        # Some networks do not tell that they have a class token.
+        fits = [n for n in (prefix, 0, 1) if shape[1] > n and grid_of(shape[1] - n, size)]
         return Layout("tokens", fits[0]) if fits else None
     if len(shape) != 4:
         return None
