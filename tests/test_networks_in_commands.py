@@ -1,13 +1,15 @@
 """A CNN, a ViT and a Swin of other projects in the real commands."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 import torchvision
-from commands import lfm, run, weights
+from commands import ROOT, lfm, run, weights
 from torchvision.models import SwinTransformer
 
 from reid.config import load_cfg, unused_settings
@@ -191,3 +193,14 @@ def test_a_provider_of_ones_own_is_one_file(
     own += ["MODEL.BACKBONE.LAB.WIDTH", 12, "MODEL.REGULARIZER.STAGES", "[conv1, '1:dropout']"]
     run("train", *lfm(data, tmp_path / "out", *own, *NO_NOISE, "SOLVER.MAX_EPOCHS", 1))
     assert weights(tmp_path / "out")["backbone.net.0.weight"].shape == (12, 3, 3, 3)
+
+
+def test_timm_and_torchvision_are_not_loaded_before_a_network_is_built() -> None:
+    """They take as long to load as torch."""
+    code = (
+        "import sys, reid.builders, reid.cli.main, reid.cli.train; from reid.config import load_cfg;"
+        "load_cfg('market_lfm.yml', ['MODEL.BACKBONE.NAME', 'timm:resnet50']);"
+        "assert not {'timm', 'torchvision', 'safetensors'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr

@@ -385,6 +385,18 @@ def test_a_file_of_torchvision_loads_with_positions_made_to_fit(tmp_path: Path) 
     assert all(torch.equal(v, given[k]) for k, v in backbone.net.state_dict().items())
 
 
+@pytest.mark.parametrize("names", ["net.", ""])
+def test_weights_of_our_own_checkpoints_start_a_network(tmp_path: Path, names: str) -> None:
+    """Those of a network of a provider, and those of our ResNet of the same kind."""
+    given = BACKBONES["resnet18"]().state_dict()
+    file = {f"backbone.{names}{key}": value for key, value in given.items()}
+    file["head.classifier.weight"] = torch.zeros(3, 512)
+    torch.save({"model": file}, tmp_path / "last.pth")
+    backbone = build("timm:resnet18")
+    load_pretrained(backbone, "resnet18", "path", str(tmp_path / "last.pth"))
+    assert all(torch.equal(value, given[key]) for key, value in backbone.net.state_dict().items())
+
+
 def test_positions_of_a_square_are_interpolated_as_torchvision_does() -> None:
     from torchvision.models.vision_transformer import interpolate_embeddings
 

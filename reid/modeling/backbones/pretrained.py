@@ -48,7 +48,7 @@ def load_pretrained(backbone: nn.Module, name: str, choice: str, path: str) -> N
     left_out = getattr(backbone, "classifier", "fc.")
     # A network of another project is below "net", and its files have the names without it.
     net = getattr(backbone, "net", backbone)
-    state = {key.removeprefix("net."): value for key, value in _without_prefix(state).items()}
+    state = _without_prefix(state)
     adapted = getattr(backbone, "adapted", None)
     if adapted is not None:
         try:
@@ -57,8 +57,9 @@ def load_pretrained(backbone: nn.Module, name: str, choice: str, path: str) -> N
             raise
         # Conversions of other projects end in many ways where a file is of another network.
         except Exception as error:
+            first = (str(error).splitlines() or [""])[0]
             raise InputError(
-                f"'{source}' does not fit the backbone ({type(error).__name__}: {error})"
+                f"'{source}' does not fit the backbone ({type(error).__name__}: {first})"
             ) from error
     state = {key: value for key, value in state.items() if not key.startswith(left_out)}
     _check_fit(state, net.state_dict(), source)
@@ -151,7 +152,7 @@ def _without_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Takes off the prefix of DataParallel and of the whole model, whose other parts go."""
     state = {key.removeprefix("module."): value for key, value in state.items()}
     inner = {k.removeprefix("backbone."): v for k, v in state.items() if k.startswith("backbone.")}
-    return inner or state
+    return {key.removeprefix("net."): value for key, value in inner.items()} or state
 
 
 def _check_fit(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor], source: str) -> None:
