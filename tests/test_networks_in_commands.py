@@ -198,7 +198,7 @@ def test_a_provider_of_ones_own_is_one_file(
 def test_timm_and_torchvision_are_not_loaded_before_a_network_is_built() -> None:
     """They take as long to load as torch."""
     code = (
-        "import sys, reid.builders, reid.cli.main, reid.cli.train; from reid.config import load_cfg;"
+        "import sys, reid.builders, reid.cli.train; from reid.config import load_cfg;"
         "load_cfg('market_lfm.yml', ['MODEL.BACKBONE.NAME', 'timm:resnet50']);"
         "assert not {'timm', 'torchvision', 'safetensors'} & set(sys.modules)"
     )

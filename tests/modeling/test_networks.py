@@ -207,6 +207,7 @@ def test_the_number_of_cells_tells_rows_and_columns() -> None:
         ((2, 130, 192), (256, 128), None),  # two tokens, and it says one
         ((2, 192), (64, 32), None),
         ((2, 64, 8, 16), (64, 32), None),
+        ((2, 96, 125, 61), (256, 128), Layout("nchw")),  # 7 x 7, stride 2, without padding
     ],
 )
 def test_a_shape_tells_the_layout(

@@ -80,7 +80,8 @@ def find_layout(
         return Layout("tokens", fits[0]) if fits else None
     if len(shape) != 4:
         return None
-    first, last = _is_grid(shape[2:4], size), _is_grid(shape[1:3], size)
+    # A convolution without padding takes away a row or two.
+    first, last = _is_grid(shape[2:4], size, slack=2), _is_grid(shape[1:3], size, slack=2)
     if last and (nhwc or not first):
         return Layout("nhwc")
     return Layout("nchw") if first else None
@@ -97,15 +98,21 @@ def grid_of(cells: int, size: Size) -> Size | None:
     heights = [h for h in range(1, cells + 1) if cells % h == 0]
     height = min(heights, key=lambda h: abs(math.log(h / wanted)))
     grid = (height, cells // height)
-    return grid if _is_grid(grid, size) else None
+    return grid if _is_grid(grid, size, slack=1) else None
 
 
-def _is_grid(grid: tuple[int, ...], size: Size) -> bool:
-    """Says whether images of ``size``, made smaller by one factor, give this (h, w)."""
+def _is_grid(grid: tuple[int, ...], size: Size, slack: int) -> bool:
+    """Says whether images of ``size``, made smaller by one factor, give this (h, w).
+
+    Args:
+        grid: (h, w).
+        size: (H, W) of the images.
+        slack: By how many rows and columns the map may be larger or smaller.
+    """
     height, width = grid
     if height > size[0] or width > size[1]:
         return False
-    # Between h - 1 and h + 1 rows the factor is between these; the same for columns.
-    low = max(size[0] / (height + 1), size[1] / (width + 1))
-    high = min(size[0] / max(height - 1, 1e-9), size[1] / max(width - 1, 1e-9))
+    # The factors that give h - slack to h + slack rows, and as many columns.
+    low = max(size[0] / (height + slack), size[1] / (width + slack))
+    high = min(size[0] / max(height - slack, 1e-9), size[1] / max(width - slack, 1e-9))
     return low < high

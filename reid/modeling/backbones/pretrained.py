@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from reid.utils.archives import damage_of, is_archive
 from reid.utils.checks import check_choice
-from reid.utils.errors import ArgumentError, InputError
+from reid.utils.errors import ArgumentError, InputError, in_one_line
 
 CHOICES = ("imagenet", "path", "none")
 
@@ -57,9 +57,8 @@ def load_pretrained(backbone: nn.Module, name: str, choice: str, path: str) -> N
             raise
         # Conversions of other projects end in many ways where a file is of another network.
         except Exception as error:
-            first = (str(error).splitlines() or [""])[0]
             raise InputError(
-                f"'{source}' does not fit the backbone ({type(error).__name__}: {first})"
+                f"'{source}' does not fit the backbone ({in_one_line(error)})"
             ) from error
     state = {key: value for key, value in state.items() if not key.startswith(left_out)}
     _check_fit(state, net.state_dict(), source)

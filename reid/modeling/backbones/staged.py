@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from reid.modeling.backbones.maps import Layout, MapFunction, Size, find_layout
-from reid.utils.errors import ArgumentError, suggest
+from reid.utils.errors import ArgumentError, in_one_line, suggest
 from reid.utils.graphs import outside_graphs
 from reid.utils.seeding import DeviceRNG
 
@@ -115,8 +115,7 @@ class StagedNetwork(nn.Module):
         self.feat_dim: int = last[1] if self._last.kind == "nchw" else last[-1]
         self._conv1 = seen.first_conv
         conv1 = self._layouts.get(self._conv1)
-        named = traits.named or _trunk(net)
-        usable = [path for path in named if self._layouts.get(path) and path != self._conv1]
+        usable = self._usable(traits.named) or self._usable(_trunk(net))
         self.stages: tuple[str, ...] = (*([CONV1] if conv1 else []), *usable)
         # A convolution does not need its output backward.
         self.fresh = (CONV1,) if conv1 and conv1.kind == "nchw" else ()
@@ -171,6 +170,9 @@ class StagedNetwork(nn.Module):
         """Raises ArgumentError unless the network takes images of this (H, W)."""
         self._run(size)
 
+    def _usable(self, paths: tuple[str, ...]) -> list[str]:
+        return [path for path in paths if self._layouts.get(path) and path != self._conv1]
+
     def _path(self, stage: str) -> str:
         return self._conv1 if stage == CONV1 else stage
 
@@ -193,11 +195,10 @@ class StagedNetwork(nn.Module):
         try:
             return _watch(self.net.eval(), self._features, size)
         except Exception as error:  # a network says in many ways that a size is not its own
-            first = (str(error).splitlines() or [""])[0]
             raise ArgumentError(
                 "size",
                 f"is {size}, and {self.traits.name} does not take images of this size"
-                f" ({type(error).__name__}: {first})",
+                f" ({in_one_line(error)})",
             ) from error
         finally:
             self.net.train(was)

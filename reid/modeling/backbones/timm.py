@@ -12,7 +12,7 @@ from reid.modeling.backbones.registry import PROVIDERS
 from reid.modeling.backbones.staged import StagedNetwork, Traits
 from reid.modeling.backbones.torchvision import check_patches
 from reid.utils.checks import DropRate
-from reid.utils.errors import ArgumentError, suggest
+from reid.utils.errors import ArgumentError, in_one_line, suggest
 
 INSTALL = 'pip install "reid-lfm[timm]"'
 LIST = "python -c 'import timm; print(timm.list_models())'"
@@ -104,11 +104,9 @@ def _create(model: str, size: Size, settings: dict[str, Any]) -> Any:
                 problem = f"is set, but timm:{model} has no such thing"
                 raise ArgumentError(refused.removesuffix("_rate"), problem) from error
             if not refused:
-                first = (str(error).splitlines() or [""])[0]
                 raise ArgumentError(
                     "size",
-                    f"is {size}, and timm:{model} cannot be built for it"
-                    f" ({type(error).__name__}: {first})",
+                    f"is {size}, and timm:{model} cannot be built for it ({in_one_line(error)})",
                 ) from error
             del wanted[refused]
     patch = getattr(getattr(net, "patch_embed", None), "patch_size", None)
@@ -169,11 +167,10 @@ class _Network(StagedNetwork):
             donor = timm.create_model(name, pretrained=True)
         # Libraries for transfer raise errors of many kinds, and timm RuntimeError.
         except Exception as error:
-            first = (str(error).splitlines() or [""])[0]
             raise ArgumentError(
                 "choice",
                 f"is imagenet, but the weights of timm:{name} cannot be fetched"
-                f" ({type(error).__name__}: {first}); three ways out: bring the files of {source}"
+                f" ({in_one_line(error)}); three ways out: bring the files of {source}"
                 " into the cache of huggingface_hub (HF_HOME); or set it to path and name a file"
                 " with weights; or set it to none to train from scratch",
             ) from error
