@@ -2,6 +2,10 @@
 
     python scripts/bench_train.py --config-file configs/market_lfm.yml       # minutes on 2 cores
     python scripts/bench_train.py --config-file configs/synthetic_lfm.yml    # a minute on 2 cores
+    python scripts/bench_train.py --config-file configs/market_lfm.yml --against timm:resnet50
+
+With ``--against`` only the steps of two networks are timed. Those of timm have the last stride 2:
+set MODEL.BACKBONE.RESNET50.LAST_STRIDE 2 beside it.
 
 The plain way is that of most frameworks: images decoded and augmented one by one in worker
 processes, fp32, NCHW, an optimizer that is not fused, the loss read at every step. Images are
@@ -216,6 +220,31 @@ def show(name: str, ours: float, plain: float | None = None, of: str = "plain") 
     print(f"{name:<42}{ours:10.1f} images/s {ratio}", flush=True)
 
 
+def bench_backbones(args: argparse.Namespace, root: Path) -> None:
+    """Times the step of the config's network and of another one, in turns, and prints the ratio.
+
+    On the CPU in seconds of CPU time, which neighbours on the machine change little.
+    """
+    cfg, ours = build_run(args, root, [])
+    names = (cfg.MODEL.BACKBONE.NAME, args.against)
+    other = build_run(args, root, ["MODEL.BACKBONE.NAME", args.against])[1]
+    batch, device = next(iter(cycle(ours, 1))), ours.device
+    clock = time.process_time if device.type == "cpu" else time.perf_counter
+    print(describe(device))
+    print(f"{tuple(cfg.INPUT.SIZE_TRAIN)}, batch {len(batch.labels)}, {ours.precision}")
+    found: dict[str, list[float]] = {name: [] for name in names}
+    for _ in range(2 + args.steps):
+        for name, trainer in zip(names, (ours, other), strict=True):
+            wait(device)
+            start = clock()
+            our_step(trainer)(batch)
+            wait(device)
+            found[name].append(clock() - start)
+    rates = [len(batch.labels) / statistics.median(found[name][2:]) for name in names]
+    show(f"step of {names[0]}", rates[0])
+    show(f"step of {names[1]}", rates[1], rates[0], of=names[0])
+
+
 def bench(args: argparse.Namespace, root: Path) -> None:
     """Runs every comparison and prints it."""
     cfg, ours = build_run(args, root, [])
@@ -260,6 +289,7 @@ def main() -> None:
     parser.add_argument("--config-file", required=True)
     parser.add_argument("--steps", type=int, default=5, help="timed steps of each kind")
     parser.add_argument("--loader-steps", type=int, default=10, help="timed batches of the loader")
+    parser.add_argument("--against", help="compare with this network, and time nothing else")
     parser.add_argument("overrides", nargs="*", metavar="KEY VALUE")
     args = parser.parse_intermixed_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -267,7 +297,7 @@ def main() -> None:
         write_images(root, num_ids=100, each=8)
         device = choose_device(load_cfg(args.config_file, args.overrides).MODEL.DEVICE)
         with deterministic(device, load_cfg(args.config_file, args.overrides).SOLVER.DETERMINISTIC):
-            bench(args, root)
+            (bench_backbones if args.against else bench)(args, root)
 
 
 if __name__ == "__main__":

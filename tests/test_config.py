@@ -326,7 +326,7 @@ def test_the_dumped_config_loads_back_to_itself(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "absent"),
     [
-        ("MODEL.BACKBONE.NAME", "osnet"),
+        ("MODEL.BACKBONE.NAME", "hacnn"),
         ("MODEL.BACKBONE.NAME", "resnet200"),
         ("MODEL.REGULARIZER.NAME", "mixup"),
         ("LOSS.NAMES", "proxy_anchor"),

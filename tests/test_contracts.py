@@ -17,7 +17,7 @@ from reid.data.augmentation import AUGMENTATIONS, Augmentation
 from reid.data.datasets import DATASETS
 from reid.data.samplers import SAMPLERS, PlanSampler
 from reid.losses import LOSSES
-from reid.modeling import BACKBONES, HEADS, POOLINGS, REGULARIZERS
+from reid.modeling import BACKBONES, HEADS, POOLINGS, PROVIDERS, REGULARIZERS
 from reid.robustness.objectives import OBJECTIVES
 from reid.utils.errors import InputError
 from reid.utils.registry import Registry
@@ -52,7 +52,8 @@ def least_and_most(setting: Setting) -> list[Any]:
 
 FACTS = {"num_classes": 3, "feat_dim": 4, "size": (64, 32), "eps": 8 / 255}
 # Networks take seconds to build, and data sets have to be drawn.
-QUICK = [c for c in COMPONENTS if c.values[0] not in (BACKBONES, DATASETS, SAMPLERS)]
+SLOW = (BACKBONES, PROVIDERS, DATASETS, SAMPLERS)
+QUICK = [c for c in COMPONENTS if c.values[0] not in SLOW]
 
 
 @pytest.mark.parametrize(("table", "name"), QUICK)

@@ -12,7 +12,7 @@ from reid.builders.common import INIT, build_device, make
 from reid.config import config_errors, part_settings, regularizer_of_stage
 from reid.evaluation.features import Embedding
 from reid.losses import LOSSES, Criterion
-from reid.modeling import BACKBONES, HEADS, POOLINGS, REGULARIZERS, ReIDModel
+from reid.modeling import BACKBONES, HEADS, POOLINGS, PROVIDERS, REGULARIZERS, ReIDModel
 from reid.modeling.backbones.pretrained import load_pretrained
 from reid.robustness.adversarial_training import AdversarialTraining
 from reid.utils import distributed
@@ -38,9 +38,10 @@ def build_model(cfg: CfgNode, num_classes: int, pretrained: bool) -> ReIDModel:
     """
     m = cfg.MODEL
     with fixed_torch_rng(derive_seed(cfg.SEED, INIT)):
-        backbone = make(BACKBONES, m.BACKBONE.NAME, cfg)
+        backbone = build_backbone(cfg)
         if pretrained:
-            source = (m.BACKBONE.NAME, m.PRETRAIN_CHOICE, m.PRETRAIN_PATH)
+            name = m.BACKBONE.NAME.rpartition(":")[2]
+            source = (name, m.PRETRAIN_CHOICE, m.PRETRAIN_PATH)
             of_file = "MODEL.PRETRAIN_PATH" if m.PRETRAIN_CHOICE == "path" else ""
             with config_errors(of_file, lambda argument: f"MODEL.PRETRAIN_{argument.upper()}"):
                 distributed.main_first(lambda: load_pretrained(backbone, *source))
@@ -58,6 +59,39 @@ def build_model(cfg: CfgNode, num_classes: int, pretrained: bool) -> ReIDModel:
             _try_regularizers(cfg, model)
     device = build_device(cfg)
     return model.to(device).to(memory_format=torch.channels_last)
+
+
+def build_backbone(cfg: CfgNode) -> Any:
+    """Builds the network of MODEL.BACKBONE.NAME, ours or a provider's, with random weights."""
+    provider, colon, model = cfg.MODEL.BACKBONE.NAME.partition(":")
+    if not colon:
+        return make(BACKBONES, provider, cfg)
+    keys = {"model": "MODEL.BACKBONE.NAME", "size": "INPUT.SIZE_TRAIN"}
+    size = tuple(cfg.INPUT.SIZE_TRAIN)
+    backbone = make(PROVIDERS, provider, cfg, fact_keys=keys, model=model, size=size)
+    for key, other in (("INPUT.SIZE_TEST", cfg.INPUT.SIZE_TEST), ("ATTACK.SIZE", cfg.ATTACK.SIZE)):
+        if any(other) and tuple(other) != size and hasattr(backbone, "check_size"):
+            with config_errors("", {"size": key}.__getitem__):
+                backbone.check_size(tuple(other))
+    return backbone
+
+
+def pixel_remark(cfg: CfgNode, model: ReIDModel) -> str:
+    """Says that pretrained weights expect other pixels than INPUT.PIXEL_MEAN and STD; else "".
+
+    Args:
+        cfg: The config.
+        model: Its model.
+    """
+    traits = getattr(model.backbone, "traits", None)
+    pixels = (tuple(cfg.INPUT.PIXEL_MEAN), tuple(cfg.INPUT.PIXEL_STD))
+    if cfg.MODEL.PRETRAIN_CHOICE == "none" or traits is None or traits.pixels in (None, pixels):
+        return ""
+    mean, std = (", ".join(map(str, values)) for values in traits.pixels)
+    return (
+        f"INPUT.PIXEL_MEAN and INPUT.PIXEL_STD are not those that {traits.name} was trained with:"
+        f" [{mean}] and [{std}]"
+    )
 
 
 class _Keyed(nn.Module):

@@ -17,7 +17,13 @@ from reid.builders.evaluation import (
     protocol_errors,
     same_pictures,
 )
-from reid.builders.model import build_criterion, build_embedding, build_model, build_perturb
+from reid.builders.model import (
+    build_criterion,
+    build_embedding,
+    build_model,
+    build_perturb,
+    pixel_remark,
+)
 from reid.config import config_errors, dump, imported_files
 from reid.data.cache.loader import CachedLoader
 from reid.data.fingerprint import names_digest, pixels_digest
@@ -52,11 +58,14 @@ def build_trainer(cfg: CfgNode, logger: logging.Logger) -> Trainer:
     data = split_validation(cfg, load_splits(cfg, True, logger), logger)
     if cfg.SOLVER.EVAL_PERIOD >= 0:
         _check_evaluation(cfg, data, logger)
-    loader, sampler = build_train_loader(cfg, data.train, device)
     pids = sorted(label_of_pid(data.train))
     if len(pids) == 1:
         logger.warning("warning: the training split holds one identity: there is nothing to learn")
     model = build_model(cfg, len(pids), pretrained=True)
+    if pixel_remark(cfg, model):
+        logger.warning(f"warning: {pixel_remark(cfg, model)}")
+    # Behind the model: what is wrong with it is said before all images are decoded.
+    loader, sampler = build_train_loader(cfg, data.train, device)
     if cfg.MODEL.SYNC_BN:
         with config_errors("MODEL.SYNC_BN", mend="set MODEL.SYNC_BN False, or MODEL.DEVICE cuda"):
             parallel.sync_batch_norm(model, device)

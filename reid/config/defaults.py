@@ -20,7 +20,7 @@ from reid.evaluation.protocol import CROSS_CAMERA, PROTOCOLS
 from reid.evaluation.ranking import CHUNK
 from reid.evaluation.retrieval import Expansion, ReRanking
 from reid.losses import LOSSES
-from reid.modeling import BACKBONES, HEADS, POOLINGS, REGULARIZERS
+from reid.modeling import BACKBONES, HEADS, POOLINGS, PROVIDERS, REGULARIZERS
 from reid.robustness.adversarial_training import AdversarialTraining
 from reid.robustness.attacks import ATTACKS
 from reid.robustness.corruptions import CORRUPTIONS
@@ -38,6 +38,7 @@ MOST_BATCH = 65536
 # Every table whose components have settings of their own.
 TABLES: tuple[Registry[Any], ...] = (
     BACKBONES,
+    PROVIDERS,
     POOLINGS,
     HEADS,
     REGULARIZERS,
@@ -120,13 +121,23 @@ def _model_settings() -> dict[str, Setting]:
         ),
         "MODEL.PRETRAIN_CHOICE": _word(
             "imagenet",
-            "start from: `imagenet` (torchvision's IMAGENET1K_V1), `path`, `none`",
+            "start from: `imagenet` (torchvision's IMAGENET1K_V1, or timm's weights of a network of"
+            " timm), `path`, `none`",
             "imagenet",
             "path",
             "none",
         ),
-        "MODEL.PRETRAIN_PATH": _path("", "with `path`: a torchvision state dict"),
-        "MODEL.BACKBONE.NAME": _word("resnet50", "the network", *BACKBONES.names()),
+        "MODEL.PRETRAIN_PATH": _path(
+            "",
+            "with `path`: a state dict with the network's own names (torchvision's for a ResNet)",
+        ),
+        "MODEL.BACKBONE.NAME": Setting(
+            "resnet50",
+            str,
+            choices=BACKBONES.names(),
+            beginnings=tuple(f"{name}:" for name in PROVIDERS.names()),
+            meaning="the network; see docs/networks.md",
+        ),
         "MODEL.POOLING.NAME": _word(
             "avg", "how the last map becomes one vector", *POOLINGS.names()
         ),
@@ -141,8 +152,9 @@ def _model_settings() -> dict[str, Setting]:
         "MODEL.REGULARIZER.STAGES": _many(
             ("conv1",),
             str,
-            "where: `input` (the normalized pixels), after `conv1`, `stem`, `layer1` ... `layer4`,"
-            " on `pool` (the pooled feature). Each gets NAME, or names its own:"
+            "where: `input` (the normalized pixels), after `conv1` or another stage of the network"
+            " (`stem`, `layer1` ... `layer4` of a ResNet; in others every module by its path, such"
+            " as `blocks.3`), on `pool` (the pooled feature). Each gets NAME, or names its own:"
             " `[conv1, pool:dropout]`",
         ),
         "LOSS.NAMES": _many(("ce", "triplet"), str, "the losses", choices=LOSSES.names()),

@@ -138,7 +138,8 @@ def _bounds(allowed: Range) -> dict[str, float]:
 def _meaning(setting: Setting) -> str:
     text = setting.meaning.replace("``", "`").removesuffix(".")
     if any(f"`{word}`" not in text for word in setting.choices):
-        text += ": " + ", ".join(f"`{word}`" for word in setting.choices)
+        words = (*setting.choices, *(f"{begin}NAME" for begin in setting.beginnings))
+        text += ": " + ", ".join(f"`{word}`" for word in words)
     return text
 
 
@@ -150,6 +151,9 @@ def _schema(setting: Setting) -> dict[str, Any]:
         item = {"anyOf": [item, {"type": "string", "pattern": r"^[-+.\deE]+$"}]}
     if setting.choices:
         item["enum"] = list(setting.choices)
+    if setting.beginnings:
+        pattern = f"^({'|'.join(setting.beginnings)}).+$"
+        item = {"anyOf": [item, {"type": "string", "pattern": pattern}]}
     found = item
     if setting.many:
         size = {"minItems": setting.length, "maxItems": setting.length} if setting.length else {}

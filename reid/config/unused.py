@@ -11,7 +11,7 @@ from reid.config.trees import leaves
 from reid.data.augmentation import AUGMENTATIONS
 from reid.data.datasets import DATASETS
 from reid.losses import LOSSES
-from reid.modeling import BACKBONES, HEADS, POOLINGS, REGULARIZERS
+from reid.modeling import BACKBONES, HEADS, POOLINGS, PROVIDERS, REGULARIZERS
 from reid.utils.registry import Registry
 from reid.utils.settings import plain
 
@@ -193,6 +193,7 @@ def _choices(cfg: CfgNode) -> Iterator[tuple[Registry[Any], set[str], str]]:
     """Yields the tables a config chooses from, what it chose, and the key that says so."""
     m = cfg.MODEL
     yield BACKBONES, {m.BACKBONE.NAME}, "MODEL.BACKBONE.NAME"
+    yield PROVIDERS, {m.BACKBONE.NAME.partition(":")[0]}, "MODEL.BACKBONE.NAME"
     yield POOLINGS, {m.POOLING.NAME}, "MODEL.POOLING.NAME"
     yield HEADS, {m.HEAD.NAME}, "MODEL.HEAD.NAME"
     stages = "MODEL.REGULARIZER.NAME and STAGES"

@@ -1,6 +1,7 @@
 """A model in many processes: averaged gradients, and one set of running statistics."""
 
 import inspect
+import sys
 from collections.abc import Collection
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -127,4 +128,12 @@ def sync_batch_norm(model: nn.Module, device: torch.device) -> None:
             "torch synchronizes batch normalization on CUDA only, and the model is on"
             f" {device.type}"
         )
-    nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    synchronized(model)
+
+
+def synchronized(model: nn.Module) -> None:
+    """Puts synchronized layers in the places of batch normalization."""
+    # timm has normalizations with an activation inside, which torch's own function would drop.
+    layers = sys.modules.get("timm.layers")
+    convert = nn.SyncBatchNorm if layers is None else layers
+    convert.convert_sync_batchnorm(model)

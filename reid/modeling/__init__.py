@@ -1,6 +1,6 @@
 """The network: backbone, regularizers by stage, head."""
 
-from reid.modeling.backbones import BACKBONES
+from reid.modeling.backbones import BACKBONES, PROVIDERS
 from reid.modeling.heads import HEADS
 from reid.modeling.model import ReIDModel
 from reid.modeling.output import ReIDOutput
@@ -12,6 +12,7 @@ __all__ = [
     "BACKBONES",
     "HEADS",
     "POOLINGS",
+    "PROVIDERS",
     "REGULARIZERS",
     "LocalFeatureMasking",
     "ReIDModel",

@@ -1,6 +1,6 @@
 """Images in, embedding and logits out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 import torch
@@ -15,6 +15,23 @@ from reid.utils.checks import check_choice
 from reid.utils.errors import ArgumentError
 from reid.utils.seeding import derive_seed
 
+_BACKBONE = (
+    1_000_000  # what the backbone's seed is derived for, behind the positions of regularizers
+)
+
+
+class ByStage(nn.ModuleDict):
+    """Modules by stage. A stage may be the path of a module, whose dots ModuleDict refuses."""
+
+    def add_module(self, name: str, module: nn.Module | None) -> None:
+        """Adds a module; it is called for each key that is set.
+
+        Args:
+            name: The stage.
+            module: Its module.
+        """
+        self._modules[name] = module  # type: ignore[assignment]
+
 
 class ReIDModel(nn.Module):
     """Normalizes images, and runs backbone with regularizers, pooling and head.
@@ -26,8 +43,9 @@ class ReIDModel(nn.Module):
     Args:
         backbone: Module that is a :class:`Backbone`.
         head: Module that is a :class:`Head`.
-        regularizers: Regularizers by stage. A stage is one of ``backbone.stages``, ``input`` for
-            the normalized pixels, or ``pool`` for the pooled feature as a (B, D, 1, 1) tensor.
+        regularizers: Regularizers by stage. A stage is one of ``backbone.stages``, or another that
+            its ``check_stage`` accepts, ``input`` for the normalized pixels, or ``pool`` for the
+            pooled feature as a (B, D, 1, 1) tensor.
         pixel_mean: Mean of each channel of RGB, for pixels in [0, 1].
         pixel_std: Standard deviation of each channel of RGB, for pixels in [0, 1].
         pooling: Module that maps (B, C, h, w) to (B, C, 1, 1) float32; None is the mean.
@@ -59,8 +77,8 @@ class ReIDModel(nn.Module):
         self.backbone = backbone
         self.head = head
         self.pooling = AvgPool() if pooling is None else pooling
-        _check_stages(regularizers, cast(Backbone, backbone).stages)
-        self.regularizers = nn.ModuleDict(regularizers)
+        _check_stages(regularizers, backbone)
+        self.regularizers = ByStage(regularizers)
         for stage in getattr(backbone, "fresh", ()):
             if hasattr(regularizers.get(stage), "in_place"):
                 regularizers[stage].in_place = True  # type: ignore[assignment]
@@ -78,13 +96,13 @@ class ReIDModel(nn.Module):
         return cast(Head, self.head).num_classes
 
     def reseed(self, seed: int) -> None:
-        """Starts the randomness of every regularizer anew, also of those in the head.
-
-        The trainer calls it each epoch.
-        """
+        """Starts all randomness of its parts anew; the trainer calls it each epoch."""
         in_head = (module for module in self.head.modules() if isinstance(module, Regularizer))
         for position, regularizer in enumerate((*self.regularizers.values(), *in_head)):
             cast(Regularizer, regularizer).reseed(derive_seed(seed, position))
+        of_backbone = getattr(self.backbone, "reseed", None)
+        if of_backbone is not None:
+            of_backbone(derive_seed(seed, _BACKBONE))
 
     def forward(self, images: Tensor) -> ReIDOutput:
         """Returns features and logits of (B, 3, H, W) images in [0, 1], RGB, floating point.
@@ -109,10 +127,14 @@ class ReIDModel(nn.Module):
             return cast(ReIDOutput, self.head(x.flatten(1)))
 
 
-def _check_stages(regularizers: Mapping[str, nn.Module], stages: tuple[str, ...]) -> None:
-    maps = ("input", *stages)
+def _check_stages(regularizers: Mapping[str, nn.Module], backbone: nn.Module) -> None:
+    maps = ("input", *cast(Backbone, backbone).stages)
+    check_stage: Callable[[str], None] | None = getattr(backbone, "check_stage", None)
     for stage, regularizer in regularizers.items():
-        check_choice("regularizers", stage, (*maps, "pool"))
+        if check_stage is None or stage in ("input", "pool"):
+            check_choice("regularizers", stage, (*maps, "pool"))
+        else:
+            check_stage(stage)
         if stage == "pool" and getattr(regularizer, "spatial", False):
             raise ArgumentError(
                 "regularizers",

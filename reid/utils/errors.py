@@ -40,6 +40,12 @@ class ArgumentError(InputError):
             self.argument, _, self.problem = str(self).partition(" ")
 
 
+def in_one_line(error: BaseException) -> str:
+    """Returns the kind of an exception of another project and the first line of what it says."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
 def suggest(word: str, known: Iterable[str]) -> str:
     """Returns ``"; did you mean 'x'?"`` for the nearest known word, or "" where none is near.
 

@@ -49,6 +49,7 @@ class Setting:
         length: Number of items; 0 is any number.
         optional: Whether None is a value.
         choices: The values that are known; empty where all are.
+        beginnings: What further values, checked where they are used, begin with (``timm:``).
         allowed: The numbers that are allowed; each item of a tuple is in it.
         path: Whether it names a file or a folder, in which ``~`` stands for the home folder.
         meaning: What it does, for a reader.
@@ -60,6 +61,7 @@ class Setting:
     length: int = 0
     optional: bool = False
     choices: Sequence[str] = ()
+    beginnings: tuple[str, ...] = ()
     allowed: Range = ANY_NUMBER
     path: bool = False
     meaning: str = ""
@@ -95,10 +97,11 @@ class Setting:
 
     def _check_text(self, text: str) -> None:
         check_line(text)
-        if self.choices and text not in self.choices:
-            mend = suggest(text[:SHOWN], self.choices) or "."
+        if self.choices and text not in self.choices and not text.startswith(self.beginnings):
+            mend = suggest(text[:SHOWN], (*self.choices, *self.beginnings)) or "."
+            known = (*self.choices, *(f"{begin}NAME" for begin in self.beginnings))
             raise ValueError(
-                f"has the unknown value '{text[:SHOWN]}'{mend} Known: {', '.join(self.choices)}"
+                f"has the unknown value '{text[:SHOWN]}'{mend} Known: {', '.join(known)}"
             )
         if self.path:
             check_path(text)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from reid.utils.archives import damage_of, is_archive
 from reid.utils.checks import check_choice
-from reid.utils.errors import ArgumentError, InputError
+from reid.utils.errors import ArgumentError, InputError, in_one_line
 
 CHOICES = ("imagenet", "path", "none")
 
@@ -21,11 +21,13 @@ def load_pretrained(backbone: nn.Module, name: str, choice: str, path: str) -> N
 
     Args:
         backbone: A backbone of the table BACKBONES; its weights are overwritten.
-        name: Name of the backbone in that table, which is torchvision's.
-        choice: ``imagenet`` loads torchvision's IMAGENET1K_V1 weights, which are fetched once and
-            kept in torch's hub cache; ``path`` loads a file; ``none`` loads nothing.
-        path: For ``path``: a state dict of torchvision (its ``fc`` is left out) or of this
-            project's model, bare or below the key ``state_dict`` or ``model``.
+        name: Name of the backbone in that table, or its provider's, which is torchvision's.
+        choice: ``imagenet`` loads the weights that the backbone's ``imagenet`` gives, or else
+            torchvision's IMAGENET1K_V1 weights, which are fetched once and kept in torch's hub
+            cache; ``path`` loads a file; ``none`` loads nothing.
+        path: For ``path``: a state dict with the network's own names (its classifier is left out)
+            or of this project's model, bare or below the key ``state_dict`` or ``model``, saved by
+            torch, or with the ending .safetensors by the package safetensors.
 
     Raises:
         ArgumentError: The choice is unknown, its weights cannot be fetched, or the path names no
@@ -34,7 +36,8 @@ def load_pretrained(backbone: nn.Module, name: str, choice: str, path: str) -> N
             without running code in them.
     """
     if choice == "imagenet":
-        source, state = _imagenet(name)
+        own = getattr(backbone, "imagenet", None)
+        source, state = _imagenet(name) if own is None else own()
     elif choice == "path":
         source = path
         state = _read(path)
@@ -42,9 +45,24 @@ def load_pretrained(backbone: nn.Module, name: str, choice: str, path: str) -> N
         return
     else:
         check_choice("choice", choice, CHOICES)
-    state = _backbone_keys(state, getattr(backbone, "classifier", "fc."))
-    _check_fit(state, backbone.state_dict(), source)
-    backbone.load_state_dict(state)
+    left_out = getattr(backbone, "classifier", "fc.")
+    # A network of another project is below "net", and its files have the names without it.
+    net = getattr(backbone, "net", backbone)
+    state = _without_prefix(state)
+    adapted = getattr(backbone, "adapted", None)
+    if adapted is not None:
+        try:
+            state = adapted(state)
+        except InputError:
+            raise
+        # Conversions of other projects end in many ways where a file is of another network.
+        except Exception as error:
+            raise InputError(
+                f"'{source}' does not fit the backbone ({in_one_line(error)})"
+            ) from error
+    state = {key: value for key, value in state.items() if not key.startswith(left_out)}
+    _check_fit(state, net.state_dict(), source)
+    net.load_state_dict(state)
 
 
 def _imagenet(name: str) -> tuple[str, Mapping[str, Any]]:
@@ -52,8 +70,9 @@ def _imagenet(name: str) -> tuple[str, Mapping[str, Any]]:
     from torchvision.models import get_model_weights  # here: it takes as long to load as torch
 
     try:
-        weights = get_model_weights(name)["IMAGENET1K_V1"]
-    except (ValueError, KeyError):
+        known = get_model_weights(name)
+        weights = getattr(known, "IMAGENET1K_V1", known.DEFAULT)
+    except (ValueError, AttributeError):
         raise ArgumentError(
             "choice",
             f"is imagenet, but torchvision has no ImageNet weights for backbone '{name}'; set it to"
@@ -85,6 +104,8 @@ def _read(path: str) -> Mapping[str, Any]:
         raise InputError(
             f"cannot read '{path}' as weights saved by torch: it is damaged ({damage})"
         )
+    if path.endswith(".safetensors"):
+        return _read_safetensors(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     # A damaged or foreign file fails in many ways: UnpicklingError, RuntimeError, EOFError, ...
@@ -101,15 +122,36 @@ def _read(path: str) -> Mapping[str, Any]:
     return content
 
 
+def _read_safetensors(path: str) -> Mapping[str, Tensor]:
+    """Returns the tensors of a file that the package safetensors wrote; it can hold no code."""
+    try:
+        from safetensors.torch import load_file
+    except ImportError as error:
+        raise ArgumentError(
+            "path",
+            f"names '{path}', but the package safetensors is not installed: pip install"
+            " safetensors",
+        ) from error
+    try:
+        tensors: Mapping[str, Tensor] = load_file(path)
+    # Of a damaged file it raises SafetensorError, OSError, ValueError, ...
+    except Exception as error:
+        raise InputError(
+            f"cannot read '{path}' as safetensors: it is damaged or of another kind"
+            f" ({type(error).__name__})"
+        ) from error
+    return tensors
+
+
 def _is_entry(item: tuple[object, object]) -> bool:
     return isinstance(item[0], str) and isinstance(item[1], Tensor)
 
 
-def _backbone_keys(state: Mapping[str, Tensor], classifier: str) -> dict[str, Tensor]:
-    """Takes off the prefix of DataParallel and of the whole model, and drops the classifier."""
+def _without_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Takes off the prefix of DataParallel and of the whole model, whose other parts go."""
     state = {key.removeprefix("module."): value for key, value in state.items()}
     inner = {k.removeprefix("backbone."): v for k, v in state.items() if k.startswith("backbone.")}
-    return {key: value for key, value in (inner or state).items() if not key.startswith(classifier)}
+    return {key.removeprefix("net."): value for key, value in inner.items()} or state
 
 
 def _check_fit(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor], source: str) -> None:

@@ -21,6 +21,10 @@ class Backbone(Protocol):
             attribute is absent.
         fresh: Stages whose output may be written to, since nothing else needs it; none if the
             attribute is absent.
+
+    It may have more: ``reseed(seed)`` if it draws random numbers in training, which it is given
+    anew each epoch; and what :class:`StagedNetwork` has: ``check_stage``, ``check_size``, and
+    ``imagenet`` and ``adapted``, which give and convert weights.
     """
 
     stages: tuple[str, ...]
@@ -36,11 +40,18 @@ class Backbone(Protocol):
         """
 
 
+_SECTION = Section("MODEL.BACKBONE", ("NAME",))
+_BUILT = {
+    "stages": "the names of its stages, a tuple",
+    "feat_dim": "the number of channels of its last map",
+}
 BACKBONES: Registry[Callable[..., nn.Module]] = Registry(
     "backbone",
-    Section("MODEL.BACKBONE", ("NAME",)),
-    built={
-        "stages": "the names of its stages, a tuple",
-        "feat_dim": "the number of channels of its last map",
-    },
+    _SECTION,
+    built=_BUILT,
+)
+# Collections with many networks. NAME is provider:model, and what stands behind the colon is the
+# argument ``model``; ``size`` is (H, W) of training images. The function returns a Backbone.
+PROVIDERS: Registry[Callable[..., nn.Module]] = Registry(
+    "provider of backbones", _SECTION, facts=("model", "size"), built=_BUILT
 )

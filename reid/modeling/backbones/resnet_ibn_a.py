@@ -1,0 +1,62 @@
+"""ResNets with instance and batch normalization side by side."""
+
+from functools import partial
+from typing import Annotated
+
+import torch
+from torch import Tensor, nn
+
+from reid.modeling.backbones.registry import BACKBONES
+from reid.modeling.backbones.resnet import ResNet
+from reid.utils.checks import Range
+
+
+class IBN(nn.Module):
+    """Instance normalization of the first half of the channels, batch normalization of the rest.
+
+    Source: Pan et al., "Two at Once", ECCV 2018, arXiv:1807.09441, section 3.2. The names ``IN``
+    and ``BN`` are those of the published weights.
+
+    Args:
+        planes: Number of channels C; the first C // 2 get instance normalization.
+    """
+
+    def __init__(self, planes: int) -> None:
+        super().__init__()
+        self.boundary = planes // 2
+        self.IN = nn.InstanceNorm2d(self.boundary, affine=True)
+        self.BN = nn.BatchNorm2d(planes - self.boundary)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalizes x, (B, C, H, W)."""
+        first, second = x[:, : self.boundary], x[:, self.boundary :]
+        return torch.cat([self.IN(first), self.BN(second)], 1)
+
+
+class ResNetIBN(ResNet):
+    """A ResNet with IBN behind the first convolution of each block but those of the last stage.
+
+    State-dict keys are those of the published weights (``layer1.0.bn1.IN.weight``), which load
+    with MODEL.PRETRAIN_CHOICE path.
+
+    Source: Pan et al., "Two at Once: Enhancing Learning and Generalization Capacities via IBN-Net",
+    ECCV 2018, arXiv:1807.09441, section 3.2, IBN-a.
+
+    Args:
+        depth: 18, 34, 50 or 101.
+        last_stride: Stride of the last stage, 2 as in torchvision, or 1, which doubles height and
+            width of the last map (Luo et al., arXiv:1903.07071, section 3.5).
+
+    Raises:
+        ArgumentError: The stride is neither 1 nor 2.
+    """
+
+    def __init__(self, depth: int, last_stride: Annotated[int, Range(1, 2)] = 1) -> None:
+        super().__init__(depth, last_stride)
+        for stage in (self.layer1, self.layer2, self.layer3):
+            for block in stage:
+                block.bn1 = IBN(block.bn1.num_features)
+
+
+for _depth in (18, 34, 50, 101):
+    BACKBONES.register(f"resnet{_depth}_ibn_a")(partial(ResNetIBN, _depth))
