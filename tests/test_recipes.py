@@ -8,7 +8,9 @@ from commands import ROOT, rows, run
 
 from reid.config import leaves, load_cfg
 
+SMALL_VIT = "timm:test_vit"
 RECIPES = ("sbs", "agw", "released")
+ALL = (*RECIPES, "vit")
 TINY = [
     "DATASETS.NAMES", "[synthetic]",
     "DATASETS.SYNTHETIC.PRESET", "tiny",
@@ -63,6 +65,24 @@ SAID: dict[str, dict[str, Any]] = {
         "SOLVER.WARMUP_EPOCHS": 0,
         "TEST.FLIP": True,
     },
+    "vit": {
+        "MODEL.BACKBONE.NAME": "timm:vit_base_patch16_224.augreg_in21k_ft_in1k",
+        "MODEL.BACKBONE.TIMM.TOKEN": "cls",
+        "MODEL.BACKBONE.TIMM.DROP_PATH": 0.1,
+        "LOSS.CE.LABEL_SMOOTHING": 0.0,
+        "LOSS.TRIPLET.SOFT_MARGIN": True,
+        "INPUT.PIXEL_MEAN": (0.5, 0.5, 0.5),
+        "INPUT.PIXEL_STD": (0.5, 0.5, 0.5),
+        "SOLVER.OPTIMIZER_NAME": "sgd",
+        "SOLVER.BASE_LR": 0.008,
+        "SOLVER.BIAS_LR_FACTOR": 2.0,
+        "SOLVER.WEIGHT_DECAY": 1e-4,
+        "SOLVER.WEIGHT_DECAY_BIAS": 1e-4,
+        "SOLVER.SCHEDULE": "cosine",
+        "SOLVER.MIN_LR_FACTOR": 0.002,
+        "SOLVER.WARMUP_EPOCHS": 5,
+        "TEST.NECK_FEAT": "before",
+    },
 }
 # Ways to spell what the source says here, or values that are the default of a new part.
 SPELLED = {"INPUT.TRANSFORMS", "INPUT.AUTOAUGMENT_FILL", "INPUT.ERASING_FILL", "OUTPUT_DIR"}
@@ -72,7 +92,7 @@ def settings(name: str) -> dict[str, Any]:
     return dict(leaves(load_cfg(ROOT / f"configs/market_{name}.yml")))
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", ALL)
 def test_a_recipe_differs_from_the_base_by_what_its_source_says(name: str) -> None:
     base, found = settings("baseline"), settings(name)
     changed = {k: v for k, v in found.items() if v != base[k] and k not in SPELLED}
@@ -90,14 +110,16 @@ def test_lfm_is_all_that_its_variant_adds(name: str) -> None:
 
 
 @pytest.mark.usefixtures("narrow_resnet18")
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", ALL)
 def test_a_recipe_trains(data: Path, tmp_path: Path, name: str) -> None:
     places = ["DATASETS.ROOT_DIR", data, "OUTPUT_DIR", tmp_path]
     epochs = ["SOLVER.MAX_EPOCHS", 2, "SOLVER.WARMUP_EPOCHS", 0, "SOLVER.EVAL_PERIOD", 2]
     epochs += ["SOLVER.FREEZE_EPOCHS", 1] if name == "sbs" else []
     epochs += ["SOLVER.DELAY_EPOCHS", 1] if name == "sbs" else []
-    run("train", "--config-file", f"market_{name}_lfm.yml", *TINY, *places, *map(str, epochs))
+    epochs += ["MODEL.BACKBONE.NAME", SMALL_VIT] if name == "vit" else []
+    file = "market_vit.yml" if name == "vit" else f"market_{name}_lfm.yml"
+    run("train", "--config-file", file, *TINY, *places, *map(str, epochs))
     first, last = rows(tmp_path)
-    losses = SAID[name]["LOSS.NAMES"]
+    losses = SAID[name].get("LOSS.NAMES", ("ce", "triplet"))
     assert {f"loss_{loss}" for loss in losses} <= first.keys()
     assert first["loss_total"] != last["loss_total"] and 0 <= last["mAP"] <= 1

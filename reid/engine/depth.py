@@ -1,6 +1,7 @@
 """How deep each parameter of a backbone lies, for a learning rate that falls towards the images."""
 
 import re
+from collections.abc import Sequence
 
 from torch import nn
 
@@ -24,7 +25,8 @@ def block_depths(backbone: nn.Module) -> tuple[dict[str, int], int]:
     A backbone may say it itself: the method ``depth_of(name)`` takes the name of one of its own
     parameters, and returns the depth, or None behind the last block. Without the method, names such
     as ``blocks.3`` and ``layer4.1`` tell it. What a stage has outside its blocks is as deep as the
-    first of them.
+    first of them. Where no name tells it, each of the backbone's ``stages`` behind the first is a
+    block.
 
     Args:
         backbone: The network, without pooling and head.
@@ -35,6 +37,8 @@ def block_depths(backbone: nn.Module) -> tuple[dict[str, int], int]:
     names = [name for name, _ in backbone.named_parameters()]
     depth_of = getattr(backbone, "depth_of", None)
     told = [depth_of(name) for name in names] if depth_of is not None else _by_name(names)
+    if not any(told):
+        told = _by_stage(names, getattr(backbone, "stages", ()))
     last = max((depth for depth in told if depth is not None), default=0)
     if not last:
         return {}, 0
@@ -59,6 +63,16 @@ def _by_name(names: list[str]) -> list[int | None]:
         found.append(number[block] if block else len(number))
     last_inside = max((i for i, block in enumerate(blocks) if block), default=-1)
     return [depth if i <= last_inside else None for i, depth in enumerate(found)]
+
+
+def _by_stage(names: list[str], stages: Sequence[str]) -> list[int | None]:
+    """Returns the depth of each parameter, in the order of the modules; stages are their paths."""
+    own = [f".{stage}." for stage in stages[1:] if any(f".{stage}." in f".{n}" for n in names)]
+    depth, found = 0, list[int | None]()
+    for name in names:
+        depth = next((i for i, stage in enumerate(own, 1) if stage in f".{name}"), depth)
+        found.append(depth)
+    return found
 
 
 def _place_of(name: str) -> tuple[str, str]:

@@ -4,7 +4,7 @@ import pytest
 from torch import nn
 
 from reid.engine.depth import block_depths
-from reid.modeling import BACKBONES
+from reid.modeling import BACKBONES, PROVIDERS
 
 
 def network(names: list[str]) -> nn.Module:
@@ -100,3 +100,25 @@ def test_a_backbone_may_say_its_depths_itself() -> None:
     own = {"stem.w": 0, "conv2.w": 1, "conv3.w": 2}
     body.depth_of = own.get  # type: ignore[assignment]
     assert block_depths(body) == ({**own, "last.w": 3}, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "count", "first", "last"),
+    [
+        ("timm:vit_tiny_patch16_224", (64, 32), 12, "net.pos_embed", "net.norm.weight"),
+        ("timm:convnext_atto", (64, 32), 12, "net.stem.0.weight", "net.head.norm.weight"),
+        ("timm:regnety_002", (64, 32), 5, "", ""),  # a stem and four stages
+        ("torchvision:vit_b_16", (64, 32), 12, "net.class_token", "net.encoder.ln.weight"),
+        ("osnet_x0_25", None, 4, "conv1.conv.weight", ""),
+    ],
+)
+def test_networks_of_every_source_have_depths(
+    name: str, size: tuple[int, int] | None, count: int, first: str, last: str
+) -> None:
+    provider, _, model = name.rpartition(":")
+    backbone = PROVIDERS[provider](model, size) if provider else BACKBONES[name]()
+    depths, found = block_depths(backbone)
+    assert found == count
+    assert not first or depths[first] == 0
+    assert not last or depths[last] == count + 1
+    assert {name for name, _ in backbone.named_parameters()} == set(depths)
