@@ -24,8 +24,8 @@ class Backbone(Protocol):
 
     It may have more: ``reseed(seed)`` if it draws random numbers in training, which it is given
     anew each epoch; and what :class:`StagedNetwork` has: ``check_stage``, ``check_size``, and
-    ``imagenet`` and ``adapted``, which give and convert weights. ``depth_of(name)`` tells how deep a
-    parameter lies where its name does not: see :func:`reid.engine.depth.block_depths`.
+    ``imagenet`` and ``adapted``, which give and convert weights. ``depth_of(name)`` tells how deep
+    a parameter lies where its name does not: see :func:`reid.engine.depth.block_depths`.
     """
 
     stages: tuple[str, ...]
