@@ -680,12 +680,13 @@ UNREAD = "reads the logits: the classifier of MODEL.HEAD.NAME bnneck stays as it
             ["SOLVER.VAL_FRACTION 0.2 picks nothing"],
         ),
         ("train", ["SOLVER.IMS_PER_BATCH", "4"], ["a batch has one identity"]),
-        ("train", ["LOSS.NAMES", "[arcface, triplet]"], [UNREAD]),
+        ("train", ["LOSS.NAMES", "[arcface, triplet]"], []),
+        ("train", ["LOSS.NAMES", "[circle, triplet]"], [UNREAD]),
         ("train", ["LOSS.NAMES", "[ce, arcface]", "MODEL.HEAD.BNNECK.DROPOUT", "0.5"], []),
         (
             "train",
             ["LOSS.NAMES", "[wrt, cosface]", "MODEL.HEAD.BNNECK.DROPOUT", "0.5"],
-            ["MODEL.HEAD.BNNECK.DROPOUT 0.5 has no effect: it is before the classifier", UNREAD],
+            ["MODEL.HEAD.BNNECK.DROPOUT 0.5 has no effect: it is before the classifier"],
         ),
         (
             "train",

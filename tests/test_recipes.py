@@ -122,4 +122,5 @@ def test_a_recipe_trains(data: Path, tmp_path: Path, name: str) -> None:
     first, last = rows(tmp_path)
     losses = SAID[name].get("LOSS.NAMES", ("ce", "triplet"))
     assert {f"loss_{loss}" for loss in losses} <= first.keys()
+    assert ("accuracy" in first) == ("ce" in losses)
     assert first["loss_total"] != last["loss_total"] and 0 <= last["mAP"] <= 1

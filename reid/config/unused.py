@@ -11,6 +11,7 @@ from reid.config.trees import leaves
 from reid.data.augmentation import AUGMENTATIONS
 from reid.data.datasets import DATASETS
 from reid.losses import LOSSES
+from reid.losses.margin_softmax import MarginSoftmax
 from reid.modeling import BACKBONES, HEADS, POOLINGS, PROVIDERS, REGULARIZERS
 from reid.utils.registry import Registry
 from reid.utils.settings import plain
@@ -26,6 +27,11 @@ SECTIONS = {
 def _classifier_learns(cfg: CfgNode) -> bool:
     """Says whether a loss reads the logits of the head."""
     return any(plain(LOSSES[name]).consumes == "logits" for name in cfg.LOSS.NAMES)
+
+
+def _has_class_weights(cfg: CfgNode) -> bool:
+    """Says whether a loss takes the place of the classifier, as ArcFace does."""
+    return any(issubclass(plain(LOSSES[name]), MarginSoftmax) for name in cfg.LOSS.NAMES)
 
 
 class _Rule(NamedTuple):
@@ -225,11 +231,10 @@ def _other_remarks(cfg: CfgNode) -> Iterator[str]:
             f"SOLVER.MAX_EPOCHS {s.MAX_EPOCHS} ends before the warm-up of SOLVER.WARMUP_EPOCHS"
             f" {s.WARMUP_EPOCHS}: the rate never reaches SOLVER.BASE_LR"
         )
-    if not _classifier_learns(cfg):
+    if not _classifier_learns(cfg) and not _has_class_weights(cfg):
         yield (
             f"none of LOSS.NAMES [{', '.join(cfg.LOSS.NAMES)}] reads the logits: the classifier of"
-            f" MODEL.HEAD.NAME {cfg.MODEL.HEAD.NAME} stays as it was drawn, and `accuracy` in the"
-            " log says nothing"
+            f" MODEL.HEAD.NAME {cfg.MODEL.HEAD.NAME} stays as it was drawn"
         )
     if s.FREEZE_EPOCHS >= s.MAX_EPOCHS:
         yield (

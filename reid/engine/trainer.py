@@ -290,6 +290,8 @@ class Trainer:
             raise self._inspected(error, epoch) from None
         if distributed.is_main():
             self._watch.see(epoch, values, weight_size(self.model))
+        if "logits" not in self.criterion.consumes.values():
+            values.pop("accuracy", None)  # of a classifier that nothing trains
         return values
 
     def _inspected(self, error: DivergedError, epoch: int) -> DivergedError:
