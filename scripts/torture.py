@@ -151,7 +151,7 @@ class Trial:
             for child in children:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(child, number)
-        codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+        codes = _ends_of(children)
         # A process that ends because another one failed ends with 1; the other one's code counts.
         codes.sort(key=lambda code: (code in (0, 1), code != 1))
         os._exit(codes[0] & 255)
@@ -189,6 +189,19 @@ class Trial:
         timing = ("images_per_second", "train_seconds")
         rows = [{k: v for k, v in json.loads(line).items() if k not in timing} for line in lines]
         return [state["model"], state["optimizer"], state["best"], state["epoch"], rows]
+
+
+def _ends_of(children: list[int]) -> list[int]:
+    """Waits for processes, and returns their codes; where one fails, the others are ended."""
+    codes: list[int] = []
+    while len(codes) < len(children):
+        codes.append(os.waitstatus_to_exitcode(os.waitpid(-1, 0)[1]))
+        if codes[-1] and len(codes) < len(children):
+            time.sleep(5)  # so much time they have to end by themselves
+            for child in children:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGKILL)
+    return codes
 
 
 BASE_CONFIG = ["--config-file", str(Path(__file__).parents[1] / "configs/synthetic_lfm.yml")]

@@ -1,5 +1,6 @@
 """Records to batches."""
 
+import contextlib
 import errno
 import os
 import signal
@@ -161,16 +162,48 @@ class ImageLoader:
             WorkerError: Workers were killed, or lack memory, shared memory or open files.
             ImageError: An image cannot be read.
         """
+        batches: Iterator[Batch] | None = None
         try:
-            batches = iter(self._loader)
+            with _held_back():
+                batches = iter(self._loader)
             if self.num_workers:
                 _Watch.set(self.advice)
             yield from batches
         except (RuntimeError, OSError, EOFError) as error:
             if not self.num_workers or (told := _trouble(error)) is None:
                 raise
-            _Watch.quiet = True  # it is told; the signal may come later
             raise WorkerError(f"{told}; {self.advice}") from error
+        finally:
+            # Trouble is told, or nobody waits for the workers any more; the signal may come later.
+            _Watch.quiet = _Watch.quiet or self.num_workers > 0
+            with _held_back():
+                batches = None  # nobody else holds it: its workers end here
+
+
+@contextlib.contextmanager
+def _held_back() -> Iterator[None]:
+    """Holds back signals to the run while workers start or end, which must not stop half-way.
+
+    Workers begin with them held back, and so no signal meets one that is not prepared for it.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    meant = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+    came: list[int] = []
+    handlers: dict[int, Any] = {}
+    # Another thread may take a signal; what it means is then done by the main thread.
+    if threading.current_thread() is threading.main_thread():
+        handlers = {n: signal.signal(n, lambda n, _: came.append(n)) for n in meant}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, meant)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in handlers.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+        for number in came:
+            signal.raise_signal(number)
 
 
 def _trouble(error: Exception) -> str | None:
@@ -193,7 +226,7 @@ class _Watch:
     the middle of a training step, where no loader could catch it.
     """
 
-    quiet = False  # after the loader itself has told of a dead worker
+    quiet = False  # behind the end of a pass
 
     def __init__(self, handler: Callable[[int, FrameType | None], Any], advice: str) -> None:
         self.handler = handler

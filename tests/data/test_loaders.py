@@ -1,5 +1,6 @@
 """Batches: the same whatever the workers, complete, in order."""
 
+import multiprocessing
 import os
 import signal
 import time
@@ -154,6 +155,46 @@ def test_a_worker_that_dies_during_a_step_is_told_in_one_line(
     with pytest.raises(WorkerError, match=r"^a worker process .* killed, .*; buy memory$"):
         train()
     assert time.monotonic() - begin < 15
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGCHLD"), reason="no signal tells of dead children")
+def test_nothing_is_said_of_workers_that_nobody_waits_for(
+    records: tuple[ImageRecord, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tells_of_a_death(number: int, frame: object) -> None:
+        raise RuntimeError("DataLoader worker (pid 1) is killed by signal: Terminated.")
+
+    before = signal.signal(signal.SIGCHLD, tells_of_a_death)
+    try:
+        loader = ImageLoader(ImageDataset(records, TestTransform(SIZE)), in_order(12, 2), 1, False)
+        monkeypatch.setattr(loader, "_loader", iter([1, 2]))
+        batches = iter(loader)
+        next(batches)
+        handler = signal.getsignal(signal.SIGCHLD)
+        with pytest.raises(WorkerError, match="a worker process of the loader was killed"):
+            handler(signal.SIGCHLD, None)
+        batches.close()  # the run stops
+        assert handler(signal.SIGCHLD, None) is None
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="where Linux tells of signals")
+def test_workers_start_with_signals_held_back(records: tuple[ImageRecord, ...]) -> None:
+    def held(pid: object) -> set[int]:
+        status = Path(f"/proc/{pid}/status").read_text()
+        mask = int(next(x.split()[1] for x in status.splitlines() if x.startswith("SigBlk")), 16)
+        return {n for n in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1) if mask >> (n - 1) & 1}
+
+    batches = iter(
+        ImageLoader(ImageDataset(records, TestTransform(SIZE)), in_order(12, 2), 1, False)
+    )
+    others = set(multiprocessing.active_children())
+    next(batches)
+    (worker,) = set(multiprocessing.active_children()) - others
+    assert held(worker.pid) == {signal.SIGTERM, signal.SIGINT, signal.SIGUSR1}
+    assert held("self") == set()
+    batches.close()
 
 
 def test_a_bug_in_a_worker_keeps_its_words(records: tuple[ImageRecord, ...]) -> None:
