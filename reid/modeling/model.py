@@ -15,9 +15,7 @@ from reid.utils.checks import check_choice
 from reid.utils.errors import ArgumentError
 from reid.utils.seeding import derive_seed
 
-_BACKBONE = (
-    1_000_000  # what the backbone's seed is derived for, behind the positions of regularizers
-)
+_BACKBONE = 1_000_000  # its place when seeds are derived, behind those of all regularizers
 
 
 class ByStage(nn.ModuleDict):
