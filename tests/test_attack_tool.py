@@ -28,7 +28,7 @@ FEW = [
     "ATTACK.NUM_QUERIES",
     "12",
     "ATTACK.EPS_255",
-    "(4,16)",
+    "(1,16)",
     "ATTACK.PGD.STEPS",
     "4",
 ]
@@ -77,7 +77,7 @@ def test_the_report_holds_every_attack_budget_and_ranking(attacked: Path) -> Non
     expected = [
         (name, eps, ranking)
         for name in ("noise", "fgsm-fna", "pgd-fna", "worst case")
-        for eps in (4.0, 16.0)
+        for eps in (1.0, 16.0)
         for ranking in ("plain", "re-ranked")
     ]
     both = [("clean", 0.0), ("jpeg", 5.0)]
@@ -104,15 +104,15 @@ def test_the_clean_row_is_what_the_test_tool_says(setup, attacked: Path, tmp_pat
 
 def test_attacks_hurt_more_with_more_budget_and_the_worst_case_most(attacked: Path) -> None:
     value = {(r["name"], r["level"]): r["mAP"] for r in plain(attacked)}
-    assert value["pgd-fna", 16] < value["pgd-fna", 4] < value["clean", 0]
-    for eps in (4.0, 16.0):
+    assert value["pgd-fna", 16] < value["pgd-fna", 1] < value["clean", 0]
+    for eps in (1.0, 16.0):
         assert value["worst case", eps] <= min(v for (_, e), v in value.items() if e == eps)
     change = {(r["name"], r["level"]): r.get("change") for r in plain(attacked)}
     assert 15.999 < change["fgsm-fna", 16] <= 16.0001
 
 
 def test_saved_images_are_the_queries_within_the_budget(data: Path, attacked: Path) -> None:
-    folder = attacked / "images" / "pgd-fna_eps4"
+    folder = attacked / "images" / "pgd-fna_eps1"
     files = sorted(folder.iterdir())
     assert len(files) == 5
     queries = {p.stem: p for p in data.rglob("query/*.jpg")}
@@ -120,8 +120,8 @@ def test_saved_images_are_the_queries_within_the_budget(data: Path, attacked: Pa
         with Image.open(queries[file.stem]) as source, Image.open(file) as image:
             clean = source.convert("RGB").resize((32, 64), Image.Resampling.BILINEAR)
             change = np.asarray(image).astype(int) - np.asarray(clean)
-        assert 0 < np.abs(change).max() <= 4
-    with Image.open(attacked / "images" / "pgd-fna_eps4.png") as sheet:
+        assert 0 < np.abs(change).max() <= 1
+    with Image.open(attacked / "images" / "pgd-fna_eps1.png") as sheet:
         assert sheet.width > 13 * 32
     with Image.open(attacked / "curves.png") as curves:
         assert curves.format == "PNG"
@@ -229,7 +229,7 @@ def test_arrays_and_another_pixel_size(setup, tmp_path) -> None:
     _, base = setup
     more = ["ATTACK.NAMES", "fgsm-metric", "ATTACK.SIZE", "(96,48)", "ATTACK.SAVE_AS", "npz"]
     run("attack", *base, *FEW, *more, "ATTACK.SAVE_IMAGES", -1, "OUTPUT_DIR", tmp_path)
-    arrays = np.load(tmp_path / "attack" / "images" / "fgsm-metric_eps4" / "images.npz")
+    arrays = np.load(tmp_path / "attack" / "images" / "fgsm-metric_eps1" / "images.npz")
     assert arrays["images"].shape == (12, 3, 96, 48) and len(arrays["names"]) == 12
 
 

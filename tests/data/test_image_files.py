@@ -9,11 +9,12 @@ import socket
 import stat
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import CalledProcessError
 
 import numpy as np
+import PIL
 import pytest
 from PIL import Image, PngImagePlugin
 
@@ -89,7 +90,7 @@ def test_postscript_starts_no_program(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(ImageError, match=rf"{NAME}: cannot be read as an image"):
         decode(path, (8, 4))
     assert not marker.exists()
-    monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", None)  # PIL looks for it once
+    monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", None, raising=False)  # looked for once
     with contextlib.suppress(OSError, CalledProcessError), Image.open(path) as image:
         image.load()
     assert marker.exists()  # PIL alone does start it, so the test above can fail
@@ -181,7 +182,7 @@ def test_the_limit_itself_is_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_text_chunk_that_inflates_is_refused(tmp_path: Path) -> None:
     bomb = chunk(b"zTXt", b"note\0\0" + zlib.compress(b"a" * 4 * PngImagePlugin.MAX_TEXT_CHUNK))
     (tmp_path / NAME).write_bytes(png(4, 4, bomb))
-    with pytest.raises(ImageError, match=rf"^{tmp_path / NAME}: cannot be read .*too large"):
+    with pytest.raises(ImageError, match=rf"^{tmp_path / NAME}: cannot be read .*[Tt]oo [Ll]arge"):
         read_rgb(tmp_path / NAME)
 
 
@@ -233,6 +234,15 @@ def test_an_ordinary_picture_keeps_its_bits(tmp_path: Path) -> None:
     assert np.array_equal(decode(tmp_path / NAME, (20, 9)), resized)
 
 
+@contextlib.contextmanager
+def writes_such_files() -> Iterator[None]:
+    """Skips the test where this version of Pillow cannot make its file."""
+    try:
+        yield
+    except OSError as error:
+        pytest.skip(f"Pillow {PIL.__version__}: {error}")
+
+
 def gray(levels: list[int]) -> list[list[list[int]]]:
     return [[[level] * 3 for level in levels]]
 
@@ -242,7 +252,8 @@ def gray(levels: list[int]) -> list[list[list[int]]]:
 def test_16_bit_gray_is_scaled_and_not_clipped(tmp_path: Path, kind: str, order: str) -> None:
     values = np.array([[0, 128, 129, 257, 32_768, 65_406, 65_407, 65_535]], f"{order}u2")
     path = tmp_path / f"a.{kind.lower()}"
-    path.write_bytes(encoded(Image.fromarray(values), kind))
+    with writes_such_files():
+        path.write_bytes(encoded(Image.fromarray(values), kind))
     assert np.asarray(read_rgb(path)).tolist() == gray([0, 0, 1, 1, 128, 254, 255, 255])
 
 
@@ -339,7 +350,8 @@ def test_transparency_of_other_kinds_becomes_black_too(tmp_path: Path, mode: str
     elif mode == "I;16":
         values = np.full((4, 8), 65_535, np.uint16)
         values[:, :4] = 65_000
-        Image.fromarray(values).save(path, transparency=65_000)
+        with writes_such_files():
+            Image.fromarray(values).save(path, transparency=65_000)
     elif mode == "P":
         image = Image.new("P", (8, 4), 1)
         image.putpalette([200, 100, 50, 255, 255, 255])
