@@ -230,9 +230,8 @@ def load_with_config(cfg: CfgNode, path: Path, logger: logging.Logger) -> tuple[
     checkpoint = ckpt.load(path)
     m = cfg.MODEL
     sections = (m.BACKBONE, m.POOLING, m.HEAD)
-    names = {
-        section.NAME.partition(":")[0].upper() for section in sections
-    }  # timm of timm:resnet50
+    # Of timm:resnet50 the settings stand under timm.
+    names = {section.NAME.partition(":")[0].upper() for section in sections}
     for key, now, then in _changed(cfg, checkpoint, path):
         parts = key.split(".")
         if key.startswith(_FIXED_AT_TEST) and (len(parts) < 4 or parts[2] in names):

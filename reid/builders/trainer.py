@@ -62,8 +62,8 @@ def build_trainer(cfg: CfgNode, logger: logging.Logger) -> Trainer:
     if len(pids) == 1:
         logger.warning("warning: the training split holds one identity: there is nothing to learn")
     model = build_model(cfg, len(pids), pretrained=True)
-    if pixel_remark(cfg, model):
-        logger.warning(f"warning: {pixel_remark(cfg, model)}")
+    if remark := pixel_remark(cfg, model):
+        logger.warning(f"warning: {remark}")
     # Behind the model: what is wrong with it is said before all images are decoded.
     loader, sampler = build_train_loader(cfg, data.train, device)
     if cfg.MODEL.SYNC_BN:
