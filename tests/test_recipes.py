@@ -27,9 +27,11 @@ TINY = [
 # What the sources say (docs/recipes.md), and base.yml does not.
 SAID: dict[str, dict[str, Any]] = {
     "sbs": {
+        "MODEL.BACKBONE.RESNET50.NON_LOCAL": (0, 2, 3, 0),
         "MODEL.POOLING.NAME": "gem",
         "LOSS.NAMES": ("circle_softmax", "triplet"),
         "LOSS.CIRCLE_SOFTMAX.LABEL_SMOOTHING": 0.1,
+        "LOSS.NECK_FEAT": "after",
         "LOSS.TRIPLET.SOFT_MARGIN": True,
         "INPUT.SIZE_TRAIN": (384, 128),
         "INPUT.SIZE_TEST": (384, 128),
@@ -42,6 +44,7 @@ SAID: dict[str, dict[str, Any]] = {
         "SOLVER.FREEZE_EPOCHS": 5,
     },
     "agw": {
+        "MODEL.BACKBONE.RESNET50.NON_LOCAL": (0, 2, 3, 0),
         "MODEL.POOLING.NAME": "gem",
         "LOSS.NAMES": ("ce", "wrt", "center"),
         "LOSS.WEIGHTS": (1.0, 1.0, 0.0005),

@@ -139,8 +139,9 @@ def build_criterion(cfg: CfgNode, num_classes: int, feat_dim: int) -> Criterion:
     facts: dict[str, Any] = {"num_classes": num_classes, "feat_dim": feat_dim}
     with fixed_torch_rng(derive_seed(cfg.SEED, INIT, 1)):
         losses = {name: make(LOSSES, name, cfg, **facts) for name in cfg.LOSS.NAMES}
-    with config_errors("LOSS", {"losses": "LOSS.NAMES", "weights": "LOSS.WEIGHTS"}.__getitem__):
-        criterion = Criterion(losses, cfg.LOSS.WEIGHTS)
+    keys = {"losses": "NAMES", "weights": "WEIGHTS", "neck_feat": "NECK_FEAT"}
+    with config_errors("LOSS", lambda name: f"LOSS.{keys[name]}"):
+        criterion = Criterion(losses, cfg.LOSS.WEIGHTS, cfg.LOSS.NECK_FEAT)
     return criterion.to(build_device(cfg))
 
 

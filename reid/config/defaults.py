@@ -159,6 +159,13 @@ def _model_settings() -> dict[str, Setting]:
         ),
         "LOSS.NAMES": _many(("ce", "triplet"), str, "the losses", choices=LOSSES.names()),
         "LOSS.WEIGHTS": _many((1.0, 1.0), float, "one for each", allowed=Range(0, MOST_FACTOR)),
+        "LOSS.NECK_FEAT": _word(
+            "before",
+            "which feature losses on `feat` read (`triplet`, `circle`, `center`, ...): the one"
+            " `before` the BNNeck, or the one `after` it",
+            "before",
+            "after",
+        ),
     }
 
 

@@ -7,6 +7,7 @@ from typing import Protocol
 from torch import Tensor, nn
 
 from reid.losses.registry import SOURCES
+from reid.utils.checks import check_choice
 from reid.utils.errors import ArgumentError, InputError, suggest
 
 
@@ -33,13 +34,21 @@ class Criterion(nn.Module):
         losses: Losses by name. Each has ``consumes``, "feat", "feat_bn" or "logits", and maps
             (x, labels) to a scalar.
         weights: Factor of each loss, finite and not negative, in the same order.
+        neck_feat: What losses that consume "feat" are given: the feature "before" the neck, or the
+            one "after" it, ``feat_bn``.
 
     Raises:
         ArgumentError: There is no loss, a loss is named "total" or consumes something else; the
-            number of weights differs, or a weight is negative or not finite, or all are 0.
+            number of weights differs, or a weight is negative or not finite, or all are 0;
+            ``neck_feat`` is another word.
     """
 
-    def __init__(self, losses: Mapping[str, nn.Module], weights: Sequence[float]) -> None:
+    def __init__(
+        self,
+        losses: Mapping[str, nn.Module],
+        weights: Sequence[float],
+        neck_feat: str = "before",
+    ) -> None:
         super().__init__()
         if not losses:
             raise ArgumentError("losses", "must have at least one loss, got none")
@@ -57,7 +66,11 @@ class Criterion(nn.Module):
         if not any(weights):
             raise ArgumentError("weights", f"must not all be 0, got {tuple(weights)}")
         self.weights = tuple(weights)
+        check_choice("neck_feat", neck_feat, ("before", "after"))
         self.consumes = {name: _source(name, loss) for name, loss in losses.items()}
+        if neck_feat == "after":
+            behind = {"feat": "feat_bn"}
+            self.consumes = {name: behind.get(s, s) for name, s in self.consumes.items()}
         self.losses = nn.ModuleDict(losses)
 
     def forward(self, output: Output, labels: Tensor) -> dict[str, Tensor]:

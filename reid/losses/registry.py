@@ -20,7 +20,8 @@ class Loss(nn.Module):
 
     Attributes:
         consumes: Which part of the model's output it reads: ``feat``, (B, D) before the neck,
-            ``feat_bn``, (B, D) after the neck, or ``logits``, (B, C).
+            ``feat_bn``, (B, D) after the neck, or ``logits``, (B, C). LOSS.NECK_FEAT ``after``
+            gives ``feat_bn`` to those that read ``feat``.
         needs_pairs: Whether it compares images of one batch: it learns from several images of an
             identity and from images of several identities, so that the sampler has to put them
             there.
@@ -51,7 +52,7 @@ class Loss(nn.Module):
 
 LOSSES: Registry[type[nn.Module]] = Registry(
     "loss",
-    Section("LOSS", ("NAMES", "WEIGHTS")),
+    Section("LOSS", ("NAMES", "WEIGHTS", "NECK_FEAT")),
     base=nn.Module,
     attributes={"consumes": 'write consumes = "feat", "feat_bn" or "logits" in its body'},
     values={"consumes": SOURCES, "needs_pairs": (True, False)},

@@ -53,6 +53,19 @@ def test_each_loss_reads_what_it_consumes_and_the_total_is_weighted() -> None:
     }
 
 
+def test_behind_the_neck_only_losses_on_features_read_something_else() -> None:
+    losses = {"a": Sum("feat"), "b": Sum("logits"), "c": Sum("feat_bn")}
+    criterion = Criterion(losses, [1.0, 1.0, 1.0], neck_feat="after")
+    values = criterion(output(), LABELS)
+    assert [values[name].item() for name in "abc"] == [25.0, 81.0, 25.0]
+    assert criterion.consumes == {"a": "feat_bn", "b": "logits", "c": "feat_bn"}
+
+
+def test_a_neck_feat_of_another_word_is_refused() -> None:
+    with pytest.raises(InputError, match=r"neck_feat.*befor.*before"):
+        Criterion({"a": Sum("feat")}, [1.0], neck_feat="befor")
+
+
 def test_only_the_total_carries_gradient() -> None:
     out = output()
     values = Criterion({"a": Sum("feat")}, [3.0])(out, LABELS)

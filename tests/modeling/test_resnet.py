@@ -1,11 +1,15 @@
 """torchvision's network, opened after every stage."""
 
+from pathlib import Path
+
 import pytest
 import torch
 import torchvision
 from torch import Tensor, nn
 
 from reid.modeling import BACKBONES
+from reid.modeling.backbones.non_local import NonLocal
+from reid.modeling.backbones.pretrained import load_pretrained
 from reid.utils.errors import InputError
 
 
@@ -76,3 +80,63 @@ def test_stem_is_tapped_behind_relu_and_pooling() -> None:
     backbone(torch.randn(1, 3, 64, 32), {"stem": recorder})
     assert recorder.seen.shape == (1, 64, 16, 8)
     assert recorder.seen.min() >= 0
+
+
+def test_a_non_local_block_adds_the_weighted_sum_over_all_places() -> None:
+    block, x = NonLocal(4, inner=2).eval(), torch.randn(2, 4, 3, 2)
+    with torch.no_grad():
+        block.W[1].weight.fill_(2.0)  # type: ignore[union-attr]
+        block.W[1].bias.fill_(0.5)  # type: ignore[union-attr]
+        out = block(x)
+        theta, phi, g = (layer(x) for layer in (block.theta, block.phi, block.g))
+    places = [(h, w) for h in range(3) for w in range(2)]
+    kernel, shift = block.W[0].weight[:, :, 0, 0], block.W[0].bias  # type: ignore[union-attr, index]
+    for image in range(2):
+        for i in places:
+            total = torch.zeros(2)
+            for j in places:
+                agreement = torch.dot(
+                    theta[(image, slice(None), *i)], phi[(image, slice(None), *j)]
+                )
+                total += agreement * g[(image, slice(None), *j)] / 6
+            expected = x[(image, slice(None), *i)] + 0.5
+            expected = expected + 2 * (kernel @ total + shift) / (1 + 1e-5) ** 0.5  # type: ignore[operator]
+            torch.testing.assert_close(out[(image, slice(None), *i)], expected.detach())
+
+
+@pytest.mark.parametrize(("name", "width"), [("resnet18", 128), ("resnet50_ibn_a", 512)])
+def test_non_local_blocks_stand_behind_the_last_blocks_and_change_nothing_at_first(
+    name: str, width: int
+) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        plain = BACKBONES[name]().eval()
+        torch.manual_seed(0)
+        ours = BACKBONES[name](non_local=(0, 1, 2, 0), non_local_channels=0).eval()
+    last = len(plain.layer3)  # type: ignore[arg-type]
+    places = {key.split(".non_local")[0] for key in ours.state_dict() if ".non_local." in key}
+    first = len(plain.layer2) - 1  # type: ignore[arg-type]
+    assert places == {f"layer2.{first}", f"layer3.{last - 2}", f"layer3.{last - 1}"}
+    assert ours.state_dict()[f"layer2.{first}.non_local.g.weight"].shape[:2] == (width // 2, width)
+    images = torch.randn(2, 3, 64, 32)
+    with torch.no_grad():
+        assert torch.equal(ours(images, {}), plain(images, {}))
+
+
+def test_more_non_local_blocks_than_blocks_are_refused() -> None:
+    with pytest.raises(InputError, match="non_local must be 0 to 2 in layer2, got 3"):
+        BACKBONES["resnet18"](non_local=(0, 3, 0, 0))
+
+
+def test_weights_of_a_plain_network_leave_non_local_blocks_as_drawn(tmp_path: Path) -> None:
+    theirs = torchvision.models.resnet18(weights=None).state_dict()
+    torch.save(theirs, tmp_path / "plain.pth")
+    ours = BACKBONES["resnet18"](non_local=(0, 2, 0, 0))
+    drawn = {k: v.clone() for k, v in ours.state_dict().items() if "non_local" in k}
+    load_pretrained(ours, "resnet18", "path", str(tmp_path / "plain.pth"))
+    for key, value in ours.state_dict().items():
+        assert torch.equal(value, drawn.get(key, theirs.get(key)))  # type: ignore[arg-type]
+    torch.save(ours.state_dict(), tmp_path / "own.pth")  # and what has them is loaded whole
+    other = BACKBONES["resnet18"](non_local=(0, 2, 0, 0))
+    load_pretrained(other, "resnet18", "path", str(tmp_path / "own.pth"))
+    assert all(torch.equal(v, other.state_dict()[k]) for k, v in ours.state_dict().items())

@@ -61,7 +61,11 @@ def load_pretrained(backbone: nn.Module, name: str, choice: str, path: str) -> N
                 f"'{source}' does not fit the backbone ({in_one_line(error)})"
             ) from error
     state = {key: value for key, value in state.items() if not key.startswith(left_out)}
-    _check_fit(state, net.state_dict(), source)
+    drawn = net.state_dict()
+    extra = getattr(backbone, "extra", None)
+    if extra is not None and not any(extra in key for key in state):
+        state |= {key: value for key, value in drawn.items() if extra in key}
+    _check_fit(state, drawn, source)
     net.load_state_dict(state)
 
 

@@ -19,6 +19,8 @@ class Backbone(Protocol):
         feat_dim: Channels of the last map.
         classifier: Begin of the names that the classifier has in a weight file; "fc." if the
             attribute is absent.
+        extra: What the names of parameters contain that files with ImageNet weights lack; these
+            keep the values that they were drawn with. None if the attribute is absent.
         fresh: Stages whose output may be written to, since nothing else needs it; none if the
             attribute is absent.
 

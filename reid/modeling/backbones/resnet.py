@@ -1,13 +1,14 @@
 """torchvision's ResNets with named stages."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Annotated
 
 from torch import Tensor, nn
 
+from reid.modeling.backbones.non_local import NonLocal
 from reid.modeling.backbones.registry import BACKBONES
-from reid.utils.checks import Range
+from reid.utils.checks import Range, Width
 from reid.utils.errors import ArgumentError
 
 
@@ -20,15 +21,27 @@ class ResNet(nn.Module):
         depth: 18, 34, 50, 101 or 152.
         last_stride: Stride of the last stage, 2 as in torchvision, or 1, which doubles height and
             width of the last map (Luo et al., arXiv:1903.07071, section 3.5).
+        non_local: Numbers of non-local blocks in the four stages, each behind one of the last
+            blocks of its stage. fast-reid's SBS and AGW have (0, 2, 3, 0) in a ResNet-50.
+        non_local_channels: Inner channels of a non-local block; 0 is half of those of the map, as
+            in the paper. The codes of fast-reid and AGW have 1.
 
     Raises:
-        ArgumentError: The stride is neither 1 nor 2.
+        ArgumentError: The stride is neither 1 nor 2, or a stage has fewer blocks than non-local
+            ones.
     """
 
     stages = ("conv1", "stem", "layer1", "layer2", "layer3", "layer4")
+    extra = ".non_local."
     fresh = ("conv1",)  # its output may be written to: a convolution does not need it backward
 
-    def __init__(self, depth: int, last_stride: Annotated[int, Range(1, 2)] = 1) -> None:
+    def __init__(
+        self,
+        depth: int,
+        last_stride: Annotated[int, Range(1, 2)] = 1,
+        non_local: Annotated[tuple[int, int, int, int], Range(0, 36)] = (0, 0, 0, 0),
+        non_local_channels: Width = 1,
+    ) -> None:
         super().__init__()
         if last_stride not in (1, 2):
             raise ArgumentError("last_stride", f"must be 1 or 2, got {last_stride}")
@@ -47,6 +60,19 @@ class ResNet(nn.Module):
         for module in self.layer4.modules():
             if isinstance(module, nn.Conv2d) and module.stride == (2, 2):
                 module.stride = (last_stride, last_stride)
+        self._add_non_local(non_local, non_local_channels)
+
+    def _add_non_local(self, counts: Sequence[int], inner: int) -> None:
+        """Gives the last blocks of each stage a non-local block; the names of all others stay."""
+        for number, (stage, count) in enumerate(zip(self.stages[2:], counts, strict=True)):
+            blocks = getattr(self, stage)
+            channels = self.feat_dim >> (3 - number)  # each stage has twice those of the one before
+            if not 0 <= count <= len(blocks):
+                raise ArgumentError(
+                    "non_local", f"must be 0 to {len(blocks)} in {stage}, got {count}"
+                )
+            for block in blocks[len(blocks) - count :]:
+                block.non_local = NonLocal(channels, inner or channels // 2)
 
     def forward(self, images: Tensor, after: Mapping[str, nn.Module]) -> Tensor:
         """Maps normalized images to the last feature map, (B, feat_dim, h, w).
@@ -60,12 +86,18 @@ class ResNet(nn.Module):
         def tap(stage: str, x: Tensor) -> Tensor:
             return after[stage](x) if stage in after else x
 
+        def blocks(stage: str, x: Tensor) -> Tensor:
+            for block in getattr(self, stage):
+                x = block(x)
+                if hasattr(block, "non_local"):
+                    x = block.non_local(x)
+            return tap(stage, x)
+
         x = tap("conv1", self.conv1(images))
         x = tap("stem", self.maxpool(self.relu(self.bn1(x))))
-        x = tap("layer1", self.layer1(x))
-        x = tap("layer2", self.layer2(x))
-        x = tap("layer3", self.layer3(x))
-        return tap("layer4", self.layer4(x))
+        for stage in self.stages[2:]:
+            x = blocks(stage, x)
+        return x
 
 
 for _depth in (18, 34, 50, 101, 152):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from reid.modeling.backbones.registry import BACKBONES
 from reid.modeling.backbones.resnet import ResNet
-from reid.utils.checks import Range
+from reid.utils.checks import Range, Width
 
 
 class IBN(nn.Module):
@@ -46,13 +46,24 @@ class ResNetIBN(ResNet):
         depth: 18, 34, 50 or 101.
         last_stride: Stride of the last stage, 2 as in torchvision, or 1, which doubles height and
             width of the last map (Luo et al., arXiv:1903.07071, section 3.5).
+        non_local: Numbers of non-local blocks in the four stages, each behind one of the last
+            blocks of its stage. fast-reid's SBS and AGW have (0, 2, 3, 0) in a ResNet-50.
+        non_local_channels: Inner channels of a non-local block; 0 is half of those of the map, as
+            in the paper. The codes of fast-reid and AGW have 1.
 
     Raises:
-        ArgumentError: The stride is neither 1 nor 2.
+        ArgumentError: The stride is neither 1 nor 2, or a stage has fewer blocks than non-local
+            ones.
     """
 
-    def __init__(self, depth: int, last_stride: Annotated[int, Range(1, 2)] = 1) -> None:
-        super().__init__(depth, last_stride)
+    def __init__(
+        self,
+        depth: int,
+        last_stride: Annotated[int, Range(1, 2)] = 1,
+        non_local: Annotated[tuple[int, int, int, int], Range(0, 36)] = (0, 0, 0, 0),
+        non_local_channels: Width = 1,
+    ) -> None:
+        super().__init__(depth, last_stride, non_local, non_local_channels)
         for stage in (self.layer1, self.layer2, self.layer3):
             for block in stage:
                 block.bn1 = IBN(block.bn1.num_features)
