@@ -302,6 +302,7 @@ FACTS = {
         "pillow": "12.0",
         "threads": 2,
         "device": "a processor",
+        "network": "timm 1.0.20",
         "precision": "fp32",
         "data": {"train": "aa", "query": "bb", "gallery": "cc", "pixels": "dd"},
     },
@@ -317,7 +318,9 @@ def changed(tree: dict[str, Any], key: str, value: object) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("key", ["torch", "numpy", "threads", "device", "query", "package"])
+@pytest.mark.parametrize(
+    "key", ["torch", "numpy", "network", "threads", "device", "query", "package"]
+)
 def test_what_changes_last_digits_is_warned_of(
     key: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

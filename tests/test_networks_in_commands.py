@@ -1,5 +1,6 @@
 """A CNN, a ViT and a Swin of other projects in the real commands."""
 
+import importlib.metadata
 import json
 import subprocess
 import sys
@@ -57,6 +58,9 @@ def test_it_trains_adversarially_resumes_to_the_bit_and_is_tested_and_attacked(
     run("train", *lfm(data, tmp_path / "whole", *once, "SOLVER.MAX_EPOCHS", 2))
     run("train", *lfm(data, tmp_path / "half", *once, "SOLVER.MAX_EPOCHS", 1))
     run("train", *lfm(data, tmp_path / "half", *once, "SOLVER.MAX_EPOCHS", 2), "--resume")
+    package = name.partition(":")[0]
+    facts = torch.load(tmp_path / "half/last.pth", weights_only=True)["facts"]
+    assert facts["network"] == f"{package} {importlib.metadata.version(package)}"
     whole, half = weights(tmp_path / "whole"), weights(tmp_path / "half")
     assert list(whole) == list(half) and all(torch.equal(whole[k], half[k]) for k in whole)
 

@@ -102,6 +102,7 @@ def measured_otherwise(cfg: CfgNode, checkpoint: Mapping[str, Any], path: Path) 
 _DIGITS = {
     "torch": "torch",
     "numpy": "numpy",
+    "network": "the network of",
     "threads": "a number of threads of",
     "device": "the processor",
     "query": "query images of digest",
@@ -135,7 +136,7 @@ def check_same_run(
     """
     new, old = _flat(now), _flat(then)
     for key, what in _DIGITS.items():
-        if key in old and old[key] != new[key]:
+        if key in old and old[key] != new.get(key):
             logger.warning(
                 f"warning: {path} was trained with {what} {old[key]}, now it is {new[key]}: last"
                 " digits will differ from those of a run that never stopped"

@@ -1,5 +1,7 @@
 """A run, ready to fit or to resume."""
 
+import contextlib
+import importlib.metadata
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -38,7 +40,7 @@ from reid.engine.optim import Factors, Schedule, build_optimizer, parameter_grou
 from reid.engine.trainer import Trainer
 from reid.evaluation.evaluator import evaluate_retrieval
 from reid.losses import Criterion
-from reid.modeling import ReIDModel
+from reid.modeling import PROVIDERS, ReIDModel
 from reid.utils import distributed
 from reid.utils.batch import BatchLoader
 from reid.utils.code_state import code_state
@@ -111,8 +113,22 @@ def build_trainer(cfg: CfgNode, logger: logging.Logger) -> Trainer:
         perturb=build_perturb(cfg, model),
         file_of=lambda index: data.train[index].path,
         code=code_state(imported_files(cfg.IMPORTS)),
-        facts={**run_facts(device, precision), "data": _data_facts(data, loader)},
+        facts={
+            **run_facts(device, precision),
+            **_network_facts(cfg.MODEL.BACKBONE.NAME),
+            "data": _data_facts(data, loader),
+        },
     )
+
+
+def _network_facts(name: str) -> dict[str, str]:
+    """Returns the version of the package that a backbone's code is from, if it is a provider's."""
+    provider = name.partition(":")[0]
+    if provider not in PROVIDERS:
+        return {}
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        return {"network": f"{provider} {importlib.metadata.version(provider)}"}
+    return {}
 
 
 def _build_average(
