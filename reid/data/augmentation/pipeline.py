@@ -4,7 +4,7 @@ All three give the same pixels, to the bit. Normalization is not done here but i
 first layer, so that an attack's eps and an erased pixel mean the same for every model.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -65,7 +65,7 @@ class TrainTransform:
         self.on_cpu([pixels], [self.draw(rng)], out[None])
         return _to_tensor(out)
 
-    def on_cpu(self, images: Sequence[UInt8Image], rows: Sequence[Rows], out: np.ndarray) -> None:
+    def on_cpu(self, images: Iterable[UInt8Image], rows: Sequence[Rows], out: np.ndarray) -> None:
         """Writes augmented images into a batch, with as few copies as possible.
 
         Args:
