@@ -81,7 +81,7 @@ class CachedLoader:
         """Returns (B, H, W, 3) uint8."""
         shape = (len(samples), *self.pixels.shape[1:])
         out = torch.empty(shape, dtype=torch.uint8, pin_memory=self.pinned)
-        # One at a time: what was read from a file is still in the processor's cache when it is used.
+        # One at a time: what a file gave is still in the processor's cache when it is used.
         images = (self.pixels[index] for index, _ in samples)
         if self.transform is not None and self._augment is None:
             self.transform.on_cpu(images, self._draw_rows(self.transform, samples), out.numpy())
