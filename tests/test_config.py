@@ -281,7 +281,7 @@ def test_a_key_without_value_is_an_error(empty: Path) -> None:
             ["MODEL.REGULARIZER.STAGES", "['conv1', 'conv1:dropout']"],
             "MODEL.REGULARIZER.STAGES names conv1 twice",
         ),
-        (["DATASETS.NAMES", "('market1501', 'dukemtmc')"], "one data set a run"),
+        (["DATASETS.NAMES", "('market1501', 'market1501')"], "names one twice"),
         (["INPUT.TRANSFORMS", "[flip, flip]"], "names one twice"),
         (
             ["SOLVER.ADVERSARIAL.SHARE", "1.5"],

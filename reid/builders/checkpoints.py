@@ -8,7 +8,7 @@ from typing import Any
 from yacs.config import CfgNode
 
 from reid.builders.model import build_model
-from reid.config import default_cfg, difference, dump, leaves, parse_dump
+from reid.config import data_paths, default_cfg, difference, dump, leaves, parse_dump
 from reid.engine import checkpoint as ckpt
 from reid.modeling import ReIDModel
 from reid.utils import distributed
@@ -21,7 +21,7 @@ _FREE_ON_RESUME = (
     "TEST.",
     "ATTACK.",
     "MODEL.DEVICE",
-    "DATASETS.ROOT_DIR",
+    "DATASETS.TESTS",
     "DATALOADER.NUM_WORKERS",
     "DATALOADER.CACHE",
     "INPUT.DEVICE",
@@ -35,7 +35,6 @@ _FREE_ON_RESUME = (
 # What may differ between the machines of one run.
 _OWN_TO_A_MACHINE = (
     "IMPORTS",
-    "DATASETS.ROOT_DIR",
     "MODEL.PRETRAIN_PATH",
     "DATALOADER.NUM_WORKERS",
 )
@@ -47,7 +46,8 @@ _FIXED_AT_TEST = ("MODEL.BACKBONE.", "MODEL.POOLING.", "MODEL.HEAD.", "INPUT.PIX
 
 def check_alike(cfg: CfgNode) -> None:
     """Raises InputError if the processes of this run were given different configs."""
-    shared = [(k, v) for k, v in leaves(cfg) if k not in _OWN_TO_A_MACHINE]
+    own = (*_OWN_TO_A_MACHINE, *data_paths())
+    shared = [(k, v) for k, v in leaves(cfg) if k not in own]
     distributed.check_same("the config", repr(shared))
 
 
@@ -75,7 +75,7 @@ def check_resumable(
     longer = "SOLVER.MAX_EPOCHS" if cfg.SOLVER.SCHEDULE == "multistep" else ()
     accepted = []
     for key, now, then in _changed(cfg, checkpoint, path):
-        if key.startswith(_FREE_ON_RESUME) or key == longer:
+        if key.startswith((*_FREE_ON_RESUME, *data_paths())) or key == longer:
             logger.info(f"resuming with {key} {now}; the run began with {then}")
         else:
             difference = f"{key} {then}, this config says {now}"
@@ -84,7 +84,10 @@ def check_resumable(
 
 
 # What a number measured while training depends on, and best.pth with it.
-_MEASURED_BY = ("TEST.PROTOCOL", "TEST.NECK_FEAT", "TEST.FEAT_NORM", "TEST.FLIP", "INPUT.SIZE_TEST")
+_MEASURED_BY = (
+    *("TEST.PROTOCOL", "TEST.NECK_FEAT", "TEST.FEAT_NORM", "TEST.FLIP"),
+    *("INPUT.SIZE_TEST", "DATASETS.TESTS"),
+)
 
 
 def measured_otherwise(cfg: CfgNode, checkpoint: Mapping[str, Any], path: Path) -> list[str]:

@@ -16,8 +16,10 @@ from reid.data.augmentation import AUGMENTATIONS, TestTransform, TrainTransform
 from reid.data.cache.decode import cache_in_memory, cache_on_disk
 from reid.data.cache.file import CacheError, PixelRows
 from reid.data.cache.loader import CachedLoader
-from reid.data.datasets import DATASETS, PUBLISHED
+from reid.data.crop_lists import write_list
+from reid.data.datasets import DATASETS
 from reid.data.images import ImageError
+from reid.data.joining import join
 from reid.data.layout import FoldersNotFoundError, passed_over
 from reid.data.loaders import ImageDataset, ImageLoader, Plan, in_order, usable_workers
 from reid.data.reading import unreadable
@@ -25,31 +27,57 @@ from reid.data.records import (
     SPLITS,
     Records,
     Splits,
-    cut_validation,
     describe_counts,
     label_of_pid,
 )
 from reid.data.samplers import SAMPLERS, PlanSampler
-from reid.evaluation.protocol import ANY_CAMERA
+from reid.data.splitting import cut_validation
+from reid.evaluation.protocol import ANY_CAMERA, CROSS_CAMERA
 from reid.utils import distributed
 from reid.utils.batch import BatchLoader
 from reid.utils.errors import InputError
+from reid.utils.logs import write_text
 from reid.utils.seeding import derive_seed
 
 
+def tested_names(cfg: CfgNode) -> tuple[str, ...]:
+    """Returns the data sets that are tested on: DATASETS.TESTS, or where it is empty NAMES."""
+    names: tuple[str, ...] = cfg.DATASETS.TESTS or cfg.DATASETS.NAMES
+    return names
+
+
 def load_splits(cfg: CfgNode, train: bool, logger: logging.Logger) -> Splits:
-    """Loads the data set and logs its counts beside the published ones.
+    """Loads the data sets and logs their counts beside the published ones.
+
+    Train is that of all DATASETS.NAMES. Query and gallery are those of all data sets that are
+    tested on; where there are several, each query is searched for in all galleries together.
 
     Args:
         cfg: The config.
         train: Whether the training images are needed.
         logger: Logger that gets the counts and the warnings.
     """
-    name = cfg.DATASETS.NAMES[0]
+    trained, tested = cfg.DATASETS.NAMES if train else (), tested_names(cfg)
+    parts = {
+        name: _load(cfg, name, name in trained, logger)
+        for name in dict.fromkeys((*trained, *tested))
+    }
+    evaluated = not train or cfg.SOLVER.EVAL_PERIOD >= 0
+    for name in tested if evaluated and cfg.TEST.PROTOCOL == CROSS_CAMERA else ():
+        if parts[name].query and not parts[name].cameras_known:
+            raise InputError(
+                f"{name}: its cameras are unknown, or there is one, and TEST.PROTOCOL"
+                f" {CROSS_CAMERA} counts matches of other cameras only; set TEST.PROTOCOL"
+                f" {ANY_CAMERA}"
+            )
+    return next(iter(parts.values())) if len(parts) == 1 else join(parts, trained, tested)
+
+
+def _load(cfg: CfgNode, name: str, train: bool, logger: logging.Logger) -> Splits:
     root = Path(cfg.DATASETS.ROOT_DIR)
     try:
         splits: Splits = distributed.main_first(
-            lambda: make(DATASETS, name, cfg, root=root, train=train)
+            lambda: make(DATASETS, name, cfg, root=root, train=train, split=cfg.DATASETS.SPLIT)
         )
     except FoldersNotFoundError as error:
         raise InputError(f"{error} Set DATASETS.ROOT_DIR to the folder that holds it") from error
@@ -58,15 +86,34 @@ def load_splits(cfg: CfgNode, train: bool, logger: logging.Logger) -> Splits:
     records = (*splits.train, *splits.query, *splits.gallery)
     found = [(r.path.name, r.pid, r.camid) for r in records]
     distributed.check_same(f"data set {name}", repr(found))
-    rows, warnings = describe_counts(splits, PUBLISHED.get(name))
+    rows, warnings = describe_counts(splits)
     headers = ("split", "images", "ids", "cameras", "published")
     logger.info(f"data set {name}\n{tabulate(rows, headers)}")
+    for drawn in splits.drawn.values():
+        logger.info(f"data set {name}: {drawn.rule}")
     for warning in warnings:
         logger.warning(f"warning: {name} {warning}")
     for split, part in zip(SPLITS, (splits.train, splits.query, splits.gallery), strict=True):
         for note in splits.notes[split] if split in splits.notes else _endings(part):
             logger.warning(f"warning: {name} {split}: {note}")
     return splits
+
+
+def write_drawn(cfg: CfgNode, splits: Splits, logger: logging.Logger) -> None:
+    """Writes each split that a rule made to OUTPUT_DIR, as a list for DATASETS.CSV.FILE.
+
+    Args:
+        cfg: The config.
+        splits: The data set.
+        logger: Logger that is told how others repeat the split.
+    """
+    for name, drawn in splits.drawn.items() if distributed.is_main() else ():
+        file = Path(cfg.OUTPUT_DIR) / f"split_{name}.csv"
+        write_text(file, write_list(drawn))
+        logger.info(
+            f"split written: {file}; DATASETS.NAMES csv DATASETS.CSV.FILE {file}"
+            f" DATASETS.CSV.FOLDER {drawn.root} repeats it"
+        )
 
 
 def _endings(records: Records) -> list[str]:
@@ -92,13 +139,12 @@ def skip_unreadable(splits: Splits, threads: int, logger: logging.Logger) -> Spl
     Raises:
         InputError: A split has no readable image.
     """
-    left: dict[str, Any] = {}
     numbers: dict[str, int] = {}
-    for split, records in zip(SPLITS, (splits.train, splits.query, splits.gallery), strict=True):
+
+    def readable(split: str, records: Records) -> Records:
         bad = _unreadable_of_all([record.path for record in records], threads, split)
-        left[split] = tuple(record for i, record in enumerate(records) if i not in bad)
         if not bad:
-            continue
+            return records
         numbers[split] = len(bad)
         lines = [f"{records[i].path}: {reason}" for i, reason in sorted(bad.items())]
         more = [f"... and {len(lines) - LISTED} more"] if len(lines) > LISTED else []
@@ -106,8 +152,14 @@ def skip_unreadable(splits: Splits, threads: int, logger: logging.Logger) -> Spl
             f"warning: {split}: {len(bad)} of {len(records)} images cannot be read and are left"
             " out (DATALOADER.ON_ERROR skip)\n" + "\n".join(lines[:LISTED] + more)
         )
-        if not left[split]:
+        if len(bad) == len(records):
             raise InputError(f"{split}: none of the {len(records)} images can be read; {lines[0]}")
+        return tuple(record for i, record in enumerate(records) if i not in bad)
+
+    parts = zip(SPLITS, (splits.train, splits.query, splits.gallery), strict=True)
+    left: dict[str, Any] = {split: readable(split, records) for split, records in parts}
+    query, gallery = splits.val
+    left["val"] = (readable("val query", query), readable("val gallery", gallery))
     return splits._replace(**left, unreadable=numbers)
 
 
@@ -129,6 +181,18 @@ def split_validation(cfg: CfgNode, splits: Splits, logger: logging.Logger) -> Sp
         logger: Logger that is told which split picks best.pth.
     """
     fraction = cfg.SOLVER.VAL_FRACTION
+    if any(splits.val):
+        if fraction:
+            raise InputError(
+                f"SOLVER.VAL_FRACTION is {fraction}, but the data set has images of split val; set"
+                " it to 0"
+            )
+        query, gallery = splits.val
+        logger.info(
+            f"best.pth is picked on the split val: {len(query)} queries, {len(gallery)} gallery"
+            " images"
+        )
+        return splits._replace(query=query, gallery=gallery)
     if not fraction:
         logger.info("best.pth is picked on the TEST split, as the field does (VAL_FRACTION 0)")
         return splits
@@ -174,6 +238,7 @@ def build_sampler(cfg: CfgNode, records: Records, labels: Sequence[int]) -> Plan
         fact_keys=_SAMPLER_KEYS,
         labels=labels,
         camids=[record.camid for record in records],
+        sources=[record.source for record in records],
         num_images=len(records),
         batch_size=batch,
         num_ids=batch // k,

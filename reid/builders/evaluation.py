@@ -15,6 +15,7 @@ from reid.data.records import Records, Splits
 from reid.evaluation.evaluator import TestResult, evaluate_retrieval
 from reid.evaluation.protocol import ANY_CAMERA, count_matched, no_match
 from reid.evaluation.retrieval import Expansion, ReRanking, Retrieval
+from reid.utils.errors import InputError
 
 
 def build_retrieval(cfg: CfgNode, num_query: int, num_gallery: int) -> Retrieval:
@@ -76,6 +77,8 @@ def check_matched(
         InputError: None has one; the message names TEST.PROTOCOL.
     """
     protocol = cfg.TEST.PROTOCOL
+    if not query:
+        raise InputError("there is no query to search for: the data set has no such split")
     with protocol_errors():
         matched = count_matched(
             *ids_of(query), *ids_of(gallery), protocol=protocol, pictures=pictures

@@ -12,7 +12,13 @@ from torch.optim.swa_utils import AveragedModel
 from yacs.config import CfgNode
 
 from reid.builders.common import TRAINER, build_device
-from reid.builders.data import build_eval_loaders, build_train_loader, load_splits, split_validation
+from reid.builders.data import (
+    build_eval_loaders,
+    build_train_loader,
+    load_splits,
+    split_validation,
+    write_drawn,
+)
 from reid.builders.evaluation import (
     check_matched,
     plain_retrieval,
@@ -57,7 +63,13 @@ def build_trainer(cfg: CfgNode, logger: logging.Logger) -> Trainer:
         logger: Logger of the run.
     """
     device = build_device(cfg)
-    data = split_validation(cfg, load_splits(cfg, True, logger), logger)
+    splits = load_splits(cfg, True, logger)
+    write_drawn(cfg, splits, logger)
+    data = split_validation(cfg, splits, logger)
+    if not data.train:
+        raise InputError(
+            f"DATASETS.NAMES {', '.join(cfg.DATASETS.NAMES)}: there is no image to train on"
+        )
     if cfg.SOLVER.EVAL_PERIOD >= 0:
         _check_evaluation(cfg, data, logger)
     pids = sorted(label_of_pid(data.train))

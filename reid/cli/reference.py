@@ -22,8 +22,9 @@ def run(args: argparse.Namespace) -> None:
     """Evaluates the reference."""
     from reid.config import load_cfg
     from reid.evaluation.references import Chance, ColorHistogram
+    from reid.jobs.each_set import each_set
     from reid.jobs.test import test_reference
 
     cfg = load_cfg(args.config_file, args.overrides)
     embed = Chance(cfg.SEED) if args.reference == "chance" else ColorHistogram()
-    test_reference(cfg, args.reference, embed)
+    each_set(cfg, lambda one: test_reference(one, args.reference, embed), args.reference)

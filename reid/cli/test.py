@@ -37,9 +37,10 @@ def run(args: argparse.Namespace) -> None:
     cfg = load_cfg(args.config_file, args.overrides)
     if args.features is None and not cfg.TEST.WEIGHT:
         raise InputError("TEST.WEIGHT is empty: name the checkpoint, e.g. outputs/x/best.pth")
+    from reid.jobs.each_set import each_set
     from reid.jobs.test import test, test_features
 
     if args.features is not None:
         test_features(cfg, args.features)
     else:
-        test(cfg, Path(cfg.TEST.WEIGHT))
+        each_set(cfg, lambda one: test(one, Path(one.TEST.WEIGHT)))

@@ -41,9 +41,11 @@ def run(args: argparse.Namespace) -> None:
     cfg = load_cfg(args.config_file, args.overrides)
     if args.eval_only:
         from reid.engine.run_files import BEST
+        from reid.jobs.each_set import each_set
         from reid.jobs.test import test
 
-        test(cfg, Path(cfg.TEST.WEIGHT or Path(cfg.OUTPUT_DIR) / BEST))
+        weight = Path(cfg.TEST.WEIGHT or Path(cfg.OUTPUT_DIR) / BEST)
+        each_set(cfg, lambda one: test(one, weight))
         return
     from reid.jobs.train import train
 

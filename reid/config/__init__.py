@@ -14,12 +14,13 @@ from reid.config.defaults import default_cfg, known_settings
 from reid.config.files import find_config, read_chain
 from reid.config.imports import imported_files
 from reid.config.loading import load_cfg
-from reid.config.recipe import recipe_hash
+from reid.config.recipe import data_paths, portable, recipe_hash
 from reid.config.trees import difference, dump, leaves, parse_dump
 from reid.config.unused import unused_settings
 
 __all__ = [
     "config_errors",
+    "data_paths",
     "default_cfg",
     "difference",
     "dump",
@@ -30,6 +31,7 @@ __all__ = [
     "load_cfg",
     "parse_dump",
     "part_settings",
+    "portable",
     "read_chain",
     "recipe_hash",
     "regularizer_of_stage",

@@ -97,8 +97,7 @@ def _check_regularizer(cfg: CfgNode) -> None:
 
 def check_together(cfg: CfgNode) -> None:
     """Raises InputError for settings that each are possible, but not together."""
-    if len(cfg.DATASETS.NAMES) != 1:
-        raise InputError(f"DATASETS.NAMES: one data set a run, got {cfg.DATASETS.NAMES}")
+    _check_data_sets(cfg)
     names, weights = cfg.LOSS.NAMES, cfg.LOSS.WEIGHTS
     if not names or len(names) != len(weights) or len(set(names)) != len(names):
         raise InputError(
@@ -130,6 +129,15 @@ def check_together(cfg: CfgNode) -> None:
     ):
         with config_errors(section):
             part(**part_settings(node, part))
+
+
+def _check_data_sets(cfg: CfgNode) -> None:
+    if not cfg.DATASETS.NAMES:
+        raise InputError("DATASETS.NAMES is empty; name a data set, such as market1501")
+    for key in ("NAMES", "TESTS"):
+        names = cfg.DATASETS[key]
+        if len(set(names)) != len(names):
+            raise InputError(f"DATASETS.{key} [{', '.join(names)}] names one twice")
 
 
 def _check_schedule(cfg: CfgNode) -> None:

@@ -214,8 +214,26 @@ def _input_settings() -> dict[str, Setting]:
             "cpu",
             "cuda",
         ),
-        "DATASETS.NAMES": _many(("market1501",), str, "the data set", choices=DATASETS.names()),
+        "DATASETS.NAMES": _many(
+            ("market1501",),
+            str,
+            "the data set; of several, people and cameras are kept apart and all are trained on",
+            choices=DATASETS.names(),
+        ),
+        "DATASETS.TESTS": _many(
+            (),
+            str,
+            "the data sets to test on, one after the other; empty is NAMES. Training's evaluation"
+            " and attacks take these, too",
+            choices=DATASETS.names(),
+        ),
         "DATASETS.ROOT_DIR": _path("datasets", "see datasets/README.md"),
+        "DATASETS.SPLIT": _int(
+            0,
+            "number of the random split, for data sets without one of their own (`viper`,"
+            " `prid2011`, `csv`, `folder`); SEED does not change it",
+            0,
+        ),
         "DATALOADER.NUM_WORKERS": _int(
             4,
             "processes (threads, to fill a cache) that decode, at most one a core; their number"

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from typing import Any
 
 from yacs.config import CfgNode
@@ -18,6 +19,7 @@ NO_PART_OF_A_RECIPE = (
     "MODEL.DEVICE",
     "INPUT.DEVICE",
     "DATASETS.ROOT_DIR",
+    "DATASETS.CSV.FOLDER",
     "DATALOADER.NUM_WORKERS",
     "DATALOADER.CACHE",
     "SOLVER.CHECKPOINT_",
@@ -50,9 +52,29 @@ def recipe_hash(cfg: CfgNode, trained: CfgNode | None = None) -> str:
     return hashlib.sha256(json.dumps([made, tested], sort_keys=True).encode()).hexdigest()[:12]
 
 
+def data_paths() -> tuple[str, ...]:
+    """Returns the keys of data sets that name a file or a folder, such as DATASETS.CSV.FILE.
+
+    Where the data lies is a matter of the machine. So a recipe has the last part of such a path
+    only, which tells people_a.csv from people_b.csv, and a run may go on after its data was moved:
+    the digests of its images, which a checkpoint keeps, say whether they are the same.
+    """
+    settings = known_settings().items()
+    return tuple(key for key, one in settings if one.path and key.startswith("DATASETS."))
+
+
+def portable(cfg: CfgNode) -> dict[str, Any]:
+    """Returns the settings by key, and of each path of :func:`data_paths` the last part only."""
+    settings = dict(leaves(cfg))
+    for key in data_paths():
+        if settings.get(key):
+            settings[key] = os.path.basename(os.path.normpath(settings[key]))
+    return settings
+
+
 def _settings(cfg: CfgNode, defaults: dict[str, Any]) -> dict[str, Any]:
     """Returns what a recipe consists of: the settings that count and are not at their defaults."""
-    settings = ((key, _plain(value)) for key, value in leaves(cfg))
+    settings = ((key, _plain(value)) for key, value in portable(cfg).items())
     return {
         key: value
         for key, value in settings

@@ -9,7 +9,8 @@ from reid.config.checks import regularizer_of_stage
 from reid.config.defaults import default_cfg
 from reid.config.trees import leaves
 from reid.data.augmentation import AUGMENTATIONS
-from reid.data.datasets import DATASETS
+from reid.data.datasets import DATASETS, takes_split
+from reid.data.samplers import SAMPLERS
 from reid.losses import LOSSES
 from reid.losses.margin_softmax import MarginSoftmax
 from reid.modeling import BACKBONES, HEADS, POOLINGS, PROVIDERS, REGULARIZERS
@@ -129,6 +130,16 @@ RULES = (
         "DATALOADER.SAMPLER is shuffle",
     ),
     _Rule(
+        ("DATASETS.SPLIT",),
+        lambda c: not any(takes_split(name) for name in (*c.DATASETS.NAMES, *c.DATASETS.TESTS)),
+        "each data set has a split of its own",
+    ),
+    _Rule(
+        ("DATALOADER.PK.BALANCE_SOURCES",),
+        lambda c: len(c.DATASETS.NAMES) == 1,
+        "DATASETS.NAMES has one data set",
+    ),
+    _Rule(
         ("INPUT.DEVICE",),
         lambda c: c.DATALOADER.CACHE == "none",
         "DATALOADER.CACHE is none, so that images are augmented where they are decoded",
@@ -205,7 +216,8 @@ def _choices(cfg: CfgNode) -> Iterator[tuple[Registry[Any], set[str], str]]:
     stages = "MODEL.REGULARIZER.NAME and STAGES"
     yield REGULARIZERS, set(regularizer_of_stage(cfg).values()), stages
     yield AUGMENTATIONS, set(cfg.INPUT.TRANSFORMS), "INPUT.TRANSFORMS"
-    yield DATASETS, set(cfg.DATASETS.NAMES), "DATASETS.NAMES"
+    yield DATASETS, {*cfg.DATASETS.NAMES, *cfg.DATASETS.TESTS}, "DATASETS.NAMES or TESTS"
+    yield SAMPLERS, {cfg.DATALOADER.SAMPLER}, "DATALOADER.SAMPLER"
     yield LOSSES, set(cfg.LOSS.NAMES), "LOSS.NAMES"
 
 

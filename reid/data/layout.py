@@ -3,11 +3,19 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reid.data.records import JUNK_PID, SPLITS, ImageRecord, Records, Splits, check_splits
+from reid.data.records import (
+    JUNK_PID,
+    SPLITS,
+    Counts,
+    ImageRecord,
+    Records,
+    Splits,
+    check_splits,
+)
 from reid.utils.errors import InputError
 
 # Market: 0002_c1s1_000451_03.jpg and -1_c1s1_000401_03.jpg; Duke: 0002_c1_f0044158.jpg.
@@ -96,6 +104,8 @@ def load_folders(
     name: str,
     source: str,
     distractor_pid: int | None = None,
+    published: Mapping[str, Counts] | None = None,
+    layouts: Sequence[tuple[str, str, str]] = LAYOUTS,
 ) -> Splits:
     """Reads a data set in Market-1501's layout; pid -1 is dropped.
 
@@ -108,6 +118,8 @@ def load_folders(
         source: One sentence on where the data comes from, for messages.
         distractor_pid: Pid of gallery images that show nobody who is searched for; None if there
             is none.
+        published: Counts that the authors give, by split.
+        layouts: Folders of train, query and gallery below the data set's folder, by layout.
 
     Raises:
         FoldersNotFoundError: No folder fits; the message says which ones were looked for.
@@ -116,7 +128,7 @@ def load_folders(
     """
     needed = slice(0 if train else 1, None)
     for home in homes:
-        for layout in LAYOUTS:
+        for layout in layouts:
             folders = [root / home / folder for folder in layout[needed]]
             if all(folder.is_dir() for folder in folders):
                 found = [look(folder) for folder in folders]
@@ -128,26 +140,65 @@ def load_folders(
                 notes = {
                     split: notes_of(its) for split, its in zip(SPLITS[needed], found, strict=True)
                 }
-                splits = Splits(records[0] if train else (), query, gallery, distractor_pid, notes)
+                splits = Splits(
+                    records[0] if train else (),
+                    query,
+                    gallery,
+                    distractor_pid,
+                    notes,
+                    published=published,
+                )
                 return check_splits(splits, name)
-    raise _not_found(root, homes, needed, name, source)
+    wanted = [layout[needed] for layout in layouts]
+    raise not_found(root, homes, wanted, name, source)
 
 
-def _not_found(
-    root: Path, homes: Sequence[str], needed: slice, name: str, source: str
-) -> InputError:
-    wanted = " or ".join("{" + ", ".join(layout[needed]) + "}" for layout in LAYOUTS)
-    folders = [root / home / folder for home in homes for lay in LAYOUTS for folder in lay[needed]]
-    partial = [str(folder) for folder in folders if folder.is_dir()]
+def not_found(
+    root: Path, homes: Sequence[str], layouts: Sequence[Sequence[str]], name: str, source: str
+) -> FoldersNotFoundError:
+    """Builds the error for a data set that is at none of its places.
+
+    Args:
+        root: Folder of the data sets, or of this data set.
+        homes: Folders relative to ``root``, most usual first.
+        layouts: What has to lie in such a folder: all of one of them.
+        name: Name of the data set.
+        source: One sentence on where the data comes from.
+    """
+    wanted = " or ".join("{" + ", ".join(layout) + "}" for layout in layouts)
+    parts = [root / home / part for home in homes for layout in layouts for part in layout]
+    partial = [str(part) for part in parts if part.exists()]
     found = f" Found only {', '.join(partial)}." if partial else ""
     return FoldersNotFoundError(
         f"{name}: no folder with {wanted} at any of: {', '.join(str(root / h) for h in homes)}."
-        f"{found}{_nearby(root, needed)}"
-        f" Expected such as {root / homes[0] / LAYOUTS[0][1]}/*.jpg. {source}"
+        f"{found}{_nearby(root, layouts)}"
+        f" Expected such as {root / homes[0] / layouts[0][min(1, len(layouts[0]) - 1)]}. {source}"
     )
 
 
-def _nearby(root: Path, needed: slice) -> str:
+def find_home(
+    root: Path, homes: Sequence[str], layouts: Sequence[Sequence[str]], name: str, source: str
+) -> tuple[Path, Sequence[str]]:
+    """Returns the first folder that holds all parts of a layout, and the layout.
+
+    Args:
+        root: Folder of the data sets, or of this data set.
+        homes: Folders relative to ``root``, most usual first.
+        layouts: Names of files and folders that lie together; see :func:`not_found`.
+        name: Name of the data set.
+        source: One sentence on where the data comes from.
+
+    Raises:
+        FoldersNotFoundError: There is none.
+    """
+    for home in homes:
+        for layout in layouts:
+            if all((root / home / part).exists() for part in layout):
+                return root / home, layout
+    raise not_found(root, homes, layouts, name, source)
+
+
+def _nearby(root: Path, layouts: Sequence[Sequence[str]]) -> str:
     """Says where the folders lie instead, and which archives wait to be unpacked."""
     folders, archives = [root], []
     for folder in folders:  # it grows by up to three levels, and holds a few hundred at most
@@ -160,7 +211,7 @@ def _nearby(root: Path, needed: slice) -> str:
     complete = [
         str(folder)
         for folder in folders
-        if any(all((folder / part).is_dir() for part in layout[needed]) for layout in LAYOUTS)
+        if any(all((folder / part).exists() for part in layout) for layout in layouts)
     ]
     text = f" These folders lie in {' and in '.join(complete[:3])}." if complete else ""
     return text + (f" Unpack {' and '.join(archives[:3])}." if archives else "")
@@ -243,11 +294,12 @@ def _count(path: Path, depth: int, found: Found) -> None:
         found.endings[ending or "no ending"] += 1
 
 
-def notes_of(found: Found) -> list[str]:
+def notes_of(found: Found, names_are_unique: bool = True) -> list[str]:
     """Says in sentences what was passed over in a folder, and which names occur twice.
 
     Args:
         found: From :func:`look`.
+        names_are_unique: Whether a name that occurs in two folders is worth a note.
     """
     notes = [f"{n} files are not read ({ending})" for ending, n in sorted(found.endings.items())]
     for paths, what in (
@@ -259,7 +311,7 @@ def notes_of(found: Found) -> list[str]:
         if paths:
             notes.append(f"{len(paths)} {what} (first: {paths[0]})")
     folders_of: dict[str, list[Path]] = {}
-    for path in sorted(found.images):
+    for path in sorted(found.images) if names_are_unique else ():
         folders_of.setdefault(path.name, []).append(path.parent)
     twice = {name: folders for name, folders in folders_of.items() if len(folders) > 1}
     for name, (one, other, *_) in list(twice.items())[:1]:

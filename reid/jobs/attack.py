@@ -59,6 +59,12 @@ def attack(
     """
     if distributed.active():
         raise InputError("an attack is run by one process; start it without torchrun")
+    names = builders.tested_names(cfg)
+    if len(names) > 1:
+        raise InputError(
+            f"an attack takes one data set, and there are {len(names)}: set DATASETS.TESTS to one"
+            f" of {', '.join(names)}"
+        )
     attacks = build_attack.build_attacks(cfg)
     folder = output_dir(cfg, FOLDER)
     with locked_folder(folder):

@@ -7,8 +7,10 @@ from typing import Any
 import torch
 from yacs.config import CfgNode
 
+from reid import builders
 from reid.builders import attack as build_attack
-from reid.config import leaves
+from reid.config import data_paths, leaves
+from reid.data.datasets import takes_split
 from reid.data.records import Splits
 from reid.utils.environment import describe
 
@@ -27,14 +29,20 @@ _SHARED = (
 )
 # Where things are, and how they get into memory: the contents are among the facts.
 _PLACES = (
-    *("OUTPUT_DIR", "IMPORTS", "DATASETS.ROOT_DIR", "DATALOADER.", "MODEL.DEVICE"),
+    *("OUTPUT_DIR", "IMPORTS", "DATALOADER.", "MODEL.DEVICE"),
     *("TEST.WEIGHT", "TEST.SAVE_FEATURES", "ATTACK.SANITY_"),
 )
 
 
 def shared_settings(cfg: CfgNode) -> dict[str, object]:
     """Returns the settings that two attacks have to share to be compared."""
-    return {k: v for k, v in leaves(cfg) if k.startswith(_SHARED) and not k.startswith(_ASIDE)}
+    names = builders.tested_names(cfg)
+    shared = (*_SHARED, *(f"DATASETS.{name.upper()}." for name in names))
+    if any(takes_split(name) for name in names):
+        shared = (*shared, "DATASETS.SPLIT")
+    aside = (*_ASIDE, *data_paths())
+    found = {k: v for k, v in leaves(cfg) if k.startswith(shared) and not k.startswith(aside)}
+    return {**found, "DATASETS.NAMES": names}
 
 
 def run_facts(
@@ -69,7 +77,8 @@ def run_facts(
 
 
 def _settings(cfg: CfgNode) -> dict[str, object]:
-    return {key: value for key, value in leaves(cfg) if not key.startswith(_PLACES)}
+    places = (*_PLACES, *data_paths())
+    return {key: value for key, value in leaves(cfg) if not key.startswith(places)}
 
 
 def _file_digest(path: Path) -> str:

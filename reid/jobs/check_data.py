@@ -10,7 +10,6 @@ from reid import builders
 from reid.builders.common import output_dir
 from reid.data.checking import Findings, check_images
 from reid.data.checking.findings import HEADERS, PICTURE_HEADERS
-from reid.data.datasets import PUBLISHED
 from reid.data.loaders import usable_workers
 from reid.data.records import SPLITS, count
 from reid.evaluation.protocol import CROSS_CAMERA
@@ -36,18 +35,18 @@ def check_data(cfg: CfgNode, examples: int) -> Findings:
         raise InputError("a data set is checked by one process; start it without torchrun")
     output = output_dir(cfg)
     logger = get_logger(output, "check_data")
-    name, root = cfg.DATASETS.NAMES[0], Path(cfg.DATASETS.ROOT_DIR)
+    root = Path(cfg.DATASETS.ROOT_DIR)
     splits = builders.load_splits(cfg, True, logger)
-    published = PUBLISHED.get(name)
+    published = splits.published
     threads = usable_workers(cfg.DATALOADER.NUM_WORKERS)
     protocol = cfg.TEST.PROTOCOL
-    found = check_images(splits, threads, published, protocol == CROSS_CAMERA)
+    found = check_images(splits, threads, protocol == CROSS_CAMERA)
     records = (splits.train, splits.query, splits.gallery)
     facts = {
-        "dataset": name,
+        "dataset": ", ".join(dict.fromkeys((*cfg.DATASETS.NAMES, *builders.tested_names(cfg)))),
         "protocol": protocol,
         "counts": {s: count(part)._asdict() for s, part in zip(SPLITS, records, strict=True)},
-        "published": {s: published[s]._asdict() for s in SPLITS} if published else None,
+        "published": {s: published[s]._asdict() for s in published} if published else None,
     }
     write_text(output / FILE, found.as_json(root, facts))
     _report(found, root, examples, logger)

@@ -18,10 +18,12 @@ from reid.config import (
     imported_files,
     leaves,
     parse_dump,
+    portable,
     read_chain,
     recipe_hash,
     unused_settings,
 )
+from reid.data.datasets import takes_split
 from reid.data.records import Splits
 from reid.evaluation.evaluator import HEADERS, TestResult, rank_features, write_results
 from reid.evaluation.features import pictures_of
@@ -165,9 +167,14 @@ def _data_name(cfg: CfgNode) -> str:
 
     It is part of the name of a folder: ``synthetic_preset-tiny``.
     """
-    name = cfg.DATASETS.NAMES[0]
-    section, usual = (one.DATASETS.get(name.upper(), {}) for one in (cfg, default_cfg()))
-    own = [f"{key.lower()}-{value}" for key, value in section.items() if value != usual.get(key)]
+    name = builders.tested_names(cfg)[0]
+    usual = dict(leaves(default_cfg()))
+    prefixes = (f"DATASETS.{name.upper()}.", "DATASETS.SPLIT" if takes_split(name) else "-")
+    own = [
+        f"{key.rpartition('.')[2].lower()}-{value}"
+        for key, value in portable(cfg).items()
+        if key.startswith(prefixes) and value != usual.get(key) and key != "DATASETS.CSV.FOLDER"
+    ]
     return "_".join([name, *(re.sub(r"[^\w-]+", "-", text) for text in own)])
 
 
@@ -183,11 +190,12 @@ def _place(cfg: CfgNode, subject: Subject) -> Path:
 
 def _same_test(cfg: CfgNode, run: CfgNode) -> bool:
     """Says whether a test has the data set and the protocol of a run."""
-    then = {"TEST.PROTOCOL": CROSS_CAMERA, **dict(leaves(run))}  # older runs know no other one
+    then = {"TEST.PROTOCOL": CROSS_CAMERA, **portable(run)}  # older runs know no other one
+    places = ("DATASETS.ROOT_DIR", "DATASETS.CSV.FOLDER")
     return all(
         then.get(key, value) == value
-        for key, value in leaves(parse_dump(dump(cfg)))
-        if key == "TEST.PROTOCOL" or (key.startswith("DATASETS.") and key != "DATASETS.ROOT_DIR")
+        for key, value in portable(parse_dump(dump(cfg))).items()
+        if key == "TEST.PROTOCOL" or (key.startswith("DATASETS.") and key not in places)
     )
 
 

@@ -41,6 +41,11 @@ class Range:
         return " and ".join(bounds)
 
 
+@dataclass(frozen=True)
+class NamesPath:
+    """In the annotation of an argument: the text names a file or a folder, and ``~`` is home."""
+
+
 def number(value: float) -> str:
     """Writes a bound in full where it is a whole number, and short otherwise."""
     return str(int(value)) if value == int(value) and abs(value) < 1e15 else f"{value:g}"
@@ -57,6 +62,7 @@ Count: TypeAlias = Annotated[int, Range(1, 100_000)]
 Width: TypeAlias = Annotated[int, Range(0, 100_000)]  # of a layer; 0 is no layer
 Scale: TypeAlias = Annotated[float, Range(0, 10_000, above=True)]
 Seed: TypeAlias = Annotated[int, Range(0, 2**63 - 1)]
+PathText: TypeAlias = Annotated[str, NamesPath()]
 StepSize: TypeAlias = Annotated[float, Range(0, 100, above=True)]
 
 

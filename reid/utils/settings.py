@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from reid.utils.checks import Range
+from reid.utils.checks import NamesPath, Range
 from reid.utils.errors import suggest
 
 MOST_FLOAT = 3.4028235e38  # of 32 bits, in which networks compute
@@ -224,6 +224,7 @@ def _setting(parameter: inspect.Parameter, hint: Any, meaning: str) -> Setting:
         optional=default is None or bool(found.get("optional")),
         choices=tuple(found.get("choices", ())),
         allowed=found.get("allowed", ANY_NUMBER),
+        path=bool(found.get("path")),
         meaning=meaning,
     )
 
@@ -240,7 +241,8 @@ def _from_hint(hint: Any) -> dict[str, Any]:
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Annotated:
         ranges = [extra for extra in args[1:] if isinstance(extra, Range)]
-        return _from_hint(args[0]) | ({"allowed": ranges[0]} if ranges else {})
+        path = any(isinstance(extra, NamesPath) for extra in args[1:])
+        return _from_hint(args[0]) | ({"allowed": ranges[0]} if ranges else {}) | {"path": path}
     if origin in (typing.Union, types.UnionType):
         inner = [arg for arg in args if arg is not types.NoneType]
         found = _from_hint(inner[0]) if len(inner) == 1 else {}

@@ -332,7 +332,7 @@ def test_identities_of_train_among_the_test_images_are_found(root: Path) -> None
 
 def test_counts_that_differ_from_the_published_ones_are_found(root: Path) -> None:
     published = {"train": Counts(6, 3, 2), "query": Counts(5, 2, 2)}
-    found = check_images(splits_of(root), 1, published)
+    found = check_images(splits_of(root)._replace(published=published), 1)
     assert [f.kind for f in found.findings] == ["counts_differ"]
     assert [e.text for e in found.findings[0].examples] == ["query: 4 images found, 5 published"]
 

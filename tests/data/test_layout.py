@@ -158,7 +158,7 @@ def test_labels_are_ranks_of_sorted_pids_whatever_the_order() -> None:
 def test_a_count_that_differs_names_both_numbers() -> None:
     record = ImageRecord(Path("a.jpg"), 2, 0)
     published = {"query": Counts(2, 1, 1), "gallery": Counts(1, None, 1)}
-    rows, warnings = describe_counts(Splits((), (record,), (record,)), published)
+    rows, warnings = describe_counts(Splits((), (record,), (record,), published=published))
     assert rows == [["query", 1, 1, 1, "2/1/1"], ["gallery", 1, 1, 1, "1/-/1"]]
     assert warnings == ["query: 1 images found, 2 published"]
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from reid.data.records import ImageRecord, cut_validation
+from reid.data.records import ImageRecord
+from reid.data.splitting import cut_validation
 from reid.utils.errors import InputError
 
 

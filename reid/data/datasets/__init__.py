@@ -3,9 +3,9 @@
 An argument with a default is a hyper-parameter (config key ``DATASETS.<NAME>.<ARGUMENT>``).
 """
 
-from reid.data.datasets.registry import DATASETS, PUBLISHED
+from reid.data.datasets.registry import DATASETS, takes_split
 from reid.utils.registry import import_submodules
 
 import_submodules(__name__)
 
-__all__ = ["DATASETS", "PUBLISHED"]
+__all__ = ["DATASETS", "takes_split"]

@@ -6,7 +6,7 @@ none and downloads none.
 
 from pathlib import Path
 
-from reid.data.datasets.registry import DATASETS, PUBLISHED
+from reid.data.datasets.registry import DATASETS
 from reid.data.layout import load_folders
 from reid.data.records import Counts, Splits
 
@@ -20,7 +20,7 @@ HOMES = (
     "dukemtmc",
     ".",
 )
-PUBLISHED["dukemtmc"] = {
+PUBLISHED = {
     "train": Counts(16522, 702, 8),
     "query": Counts(2228, 702, 8),
     "gallery": Counts(17661, None, 8),
@@ -36,4 +36,4 @@ def dukemtmc(root: Path, train: bool) -> Splits:
         train: Whether the training images are needed.
     """
     source = "Its authors withdrew it; datasets/README.md says how a copy is laid out."
-    return load_folders(root, train, HOMES, 8, "DukeMTMC-reID", source)
+    return load_folders(root, train, HOMES, 8, "DukeMTMC-reID", source, published=PUBLISHED)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from reid.data.datasets.registry import DATASETS, PUBLISHED
+from reid.data.datasets.registry import DATASETS
 from reid.data.layout import load_folders
 from reid.data.records import Counts, Splits
 
@@ -18,7 +18,7 @@ HOMES = (
     ".",
 )
 # The gallery is counted without its 3 819 junk crops; its ids are 750 and the distractor 0.
-PUBLISHED["market1501"] = {
+PUBLISHED = {
     "train": Counts(12936, 751, 6),
     "query": Counts(3368, 750, 6),
     "gallery": Counts(15913, 751, 6),
@@ -34,4 +34,4 @@ def market1501(root: Path, train: bool) -> Splits:
         train: Whether the training images are needed.
     """
     source = "datasets/README.md says where to get it and how to place it."
-    return load_folders(root, train, HOMES, 6, "Market-1501", source, distractor_pid=0)
+    return load_folders(root, train, HOMES, 6, "Market-1501", source, 0, PUBLISHED)

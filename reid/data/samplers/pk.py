@@ -29,9 +29,14 @@ class PKSampler(PlanSampler):
         seed: Seed of the run.
         rank: Rank of this process.
         world_size: Number of processes.
+        sources: (N,) number of the data set of each record; empty where there is one.
+        balance_sources: Where there are several data sets, draw as many identities from each for
+            every batch (one more from some, if P is no multiple of their number). A small set then
+            comes around several times an epoch.
 
     Raises:
-        ArgumentError: K is below 2, or there are fewer identities than P in all processes together.
+        ArgumentError: K is below 2, or there are fewer identities than P in all processes together,
+            or fewer in one data set than its part.
     """
 
     serves_pairs = True
@@ -44,6 +49,8 @@ class PKSampler(PlanSampler):
         seed: int,
         rank: int = 0,
         world_size: int = 1,
+        sources: Sequence[int] = (),
+        balance_sources: bool = False,
     ) -> None:
         self._groups_of: dict[int, list[int]] = {}
         for index, label in enumerate(labels):
@@ -62,26 +69,67 @@ class PKSampler(PlanSampler):
                 f"must be 1 to {len(self._groups_of)}, the identities that there are, in all"
                 f" processes together; got P = {num_ids}{in_each_of(world_size)}",
             )
+        self._sources = self._labels_by_source(labels, sources if balance_sources else ())
         super().__init__(seed, rank, world_size)
+
+    def _labels_by_source(self, labels: Sequence[int], sources: Sequence[int]) -> list[list[int]]:
+        """Returns the sorted labels of each data set; one list of all without ``sources``."""
+        found: dict[int, set[int]] = {}
+        for label, source in zip(labels, sources or [0] * len(labels), strict=True):
+            found.setdefault(source, set()).add(label)
+        part = -(-self.num_ids // len(found))
+        for source, its in sorted(found.items()):
+            if len(its) < part:
+                raise ArgumentError(
+                    "balance_sources",
+                    f"draws {part} identities from each data set, and the one of number"
+                    f" {source + 1} has {len(its)}; lower P or set it to False",
+                )
+        return [sorted(its) for _, its in sorted(found.items())]
 
     def plan(self, rng: np.random.Generator) -> list[list[int]]:
         """Returns batches of P * K indices a process, K after K of one identity."""
         groups = {label: self._cut(rng, images) for label, images in self._groups_of.items()}
         labels = np.array(sorted(groups))
         remaining = np.array([len(groups[label]) for label in labels.tolist()])
-        batches = []
+        source_of = np.array(
+            [source for _, source in sorted((label, source) for source, its in
+             enumerate(self._sources) for label in its)]
+        )  # fmt: skip
+        batches: list[list[int]] = []
         while remaining.any():
             # Gumbel-top-k: the P largest of log(weight) + noise are a weighted draw without
             # replacement; an identity with no remaining group comes after all others.
             keys = np.where(remaining > 0, np.log(np.maximum(remaining, 1)), -1e3) + rng.gumbel(
                 size=len(remaining)
             )
-            chosen = np.argsort(-keys)[: self.num_ids]
+            chosen = self._first(np.argsort(-keys), source_of, len(batches))
             batches.append(
                 [i for c in chosen.tolist() for i in self._take(rng, groups, int(labels[c]))]
             )
             remaining[chosen] = np.maximum(remaining[chosen] - 1, 0)
         return [batches[i] for i in rng.permutation(len(batches)).tolist()]
+
+    def _first(self, order: np.ndarray, source_of: np.ndarray, batch: int) -> np.ndarray:
+        """Returns the first P of an order of identities, in turn from each data set.
+
+        In turn, so that the part of each process is balanced, too. Which data set begins changes
+        from batch to batch, so that each gets the odd identity as often.
+
+        Args:
+            order: Places of the identities, the wanted ones first.
+            source_of: Data set of each identity, by place.
+            batch: Number of the batch.
+        """
+        if len(self._sources) == 1:
+            return order[: self.num_ids]
+        count = len(self._sources)
+        rank = np.empty(len(order), np.int64)  # among those of its data set
+        for source in range(count):
+            mine = source_of[order] == source
+            rank[mine] = np.arange(mine.sum())
+        turn = (source_of[order] + batch) % count
+        return order[np.lexsort((turn, rank))][: self.num_ids]
 
     def _cut(self, rng: np.random.Generator, images: list[int]) -> list[list[int]]:
         """Shuffles an identity's images into groups of K; every image is in at least one."""

@@ -28,7 +28,8 @@ class PlanSampler(Sampler[list[SeededIndex]], ABC):
     Process r takes the r-th of ``world_size`` equal parts of each batch.
 
     A subclass may ask in its ``__init__`` for these arguments, which are filled in: ``labels``
-    (N,), the label of each image; ``camids`` (N,); ``num_images``, N; ``batch_size``, images per
+    (N,), the label of each image; ``camids`` (N,); ``sources`` (N,), the number of the data set of
+    each image, where there are several; ``num_images``, N; ``batch_size``, images per
     batch and process; ``num_instances``, K; ``num_ids``, P = batch_size / K; ``seed``, ``rank`` and
     ``world_size``. Others need a default and are config keys: ``DATALOADER.<NAME>.<ARGUMENT>``.
     Its ``__init__`` ends with a call of this one, which draws the first plan.

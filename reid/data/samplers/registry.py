@@ -11,6 +11,7 @@ SAMPLERS: Registry[type[PlanSampler]] = Registry(
     facts=(
         "labels",
         "camids",
+        "sources",
         "num_images",
         "batch_size",
         "num_ids",
