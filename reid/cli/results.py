@@ -4,7 +4,8 @@ reid results outputs/a outputs/b --markdown
 
 Each folder is the OUTPUT_DIR of a run; all results in it are shown. What was tested on other images
 or under another protocol stands in another table, because such numbers cannot be compared. Runs of
-one recipe with several seeds get a row of means besides.
+one recipe with several seeds get a row of means besides. If a run was tested on several data sets,
+a matrix of runs and data sets comes last.
 """
 
 import argparse
@@ -86,6 +87,32 @@ def run(args: argparse.Namespace) -> None:
         aligned = ("left", *["right"] * (len(headers) - 1))
         body = tabulate(rows, headers, style, disable_numparse=True, colalign=aligned)
         print("\n".join([group[0].title, "", body, *notes, ""]))
+    if cells := matrix(groups):
+        heads, *body_rows = cells
+        aligned = ("left", *["right"] * (len(heads) - 1))
+        body = tabulate(body_rows, heads, style, disable_numparse=True, colalign=aligned)
+        print(f"mAP % by run and data set\n\n{body}\n")
+
+
+def matrix(groups: Sequence[Sequence[Tested]]) -> list[list[str]]:
+    """Returns a table of mAP with a row for each run and a column for each group, with its heads.
+
+    It is empty unless a run was tested on two data sets.
+
+    Args:
+        groups: From :func:`alike`.
+    """
+    found: dict[str, dict[int, str]] = {}
+    for column, group in enumerate(groups):
+        for one in group:
+            value = one.tables[""][list(METRICS).index("mAP")]
+            found.setdefault(one.run, {})[column] = f"{value:.1f}"
+    of_run = [{groups[column][0].dataset for column in cells} for cells in found.values()]
+    if all(len(datasets) < 2 for datasets in of_run):
+        return []
+    heads = [f"{group[0].dataset or 'features'}, {group[0].protocol}" for group in groups]
+    rows = [[run, *(cells.get(n, "") for n in range(len(groups)))] for run, cells in found.items()]
+    return [["run", *heads], *rows]
 
 
 def run_names(folders: Sequence[Path]) -> list[str]:

@@ -4,6 +4,7 @@ Names are any text. Pids and camids are their ranks among the sorted names, so t
 depend on the order of files or rows.
 """
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,9 +78,10 @@ def as_splits(
     shown = [row for row, person in enumerate(crops.identities) if person != JUNK]
     if not shown:
         raise InputError("there is no image of a person")
+    folders: dict[str, Path] = {}  # a folder is parsed once, which takes most of the time
     records = tuple(
         ImageRecord(
-            Path(crops.paths[row]),
+            _path(crops.paths[row], folders),
             people[crops.identities[row]],
             cameras[crops.cameras[row]] if crops.cameras else 0,
         )
@@ -108,6 +110,13 @@ def as_splits(
         cameras_known=known,
         drawn={name: drawn} if rule else {},
     )
+
+
+def _path(text: str, folders: dict[str, Path]) -> Path:
+    folder, name = os.path.split(text)
+    if folder not in folders:
+        folders[folder] = Path(folder)
+    return folders[folder] / name
 
 
 def _ranks(names: Iterable[str], but: str = "") -> dict[str, int]:

@@ -48,11 +48,14 @@ def cut_query(
         rng: Draws the query among the images of a camera.
         any_camera: Take no notice of cameras: of an identity with two images one is a query.
     """
-    query: set[ImageRecord] = set()
+    query: set[int] = set()  # by id(): to hash a path takes longer than the rest
     groups = by_identity(records, any_camera)
     for pid in sorted(groups):
-        query.update(_queries(groups[pid], rng, any_camera))
-    return tuple(r for r in records if r in query), tuple(r for r in records if r not in query)
+        query.update(map(id, _queries(groups[pid], rng, any_camera)))
+    return (
+        tuple(record for record in records if id(record) in query),
+        tuple(record for record in records if id(record) not in query),
+    )
 
 
 def _queries(
@@ -136,14 +139,17 @@ def draw_closed(
     rng = np.random.default_rng(seed)
     records = by_path(records)
     groups = by_identity(records, any_camera)
-    train: set[ImageRecord] = set()
+    train: set[int] = set()  # by id()
     for pid in sorted(groups):
         for camid in sorted(groups[pid]):
             images = groups[pid][camid]
             number = round(train_fraction * len(images))
-            train.update(images[i] for i in rng.permutation(len(images))[:number].tolist())
-    test = tuple(r for r in records if r not in train)
-    return (tuple(r for r in records if r in train), *cut_query(test, rng, any_camera))
+            train.update(id(images[i]) for i in rng.permutation(len(images))[:number].tolist())
+    test = tuple(record for record in records if id(record) not in train)
+    return (
+        tuple(record for record in records if id(record) in train),
+        *cut_query(test, rng, any_camera),
+    )
 
 
 def _people(number: int) -> str:
