@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -111,8 +112,8 @@ def write_drawn(cfg: CfgNode, splits: Splits, logger: logging.Logger) -> None:
         file = Path(cfg.OUTPUT_DIR) / f"split_{name}.csv"
         write_text(file, write_list(drawn))
         logger.info(
-            f"split written: {file}; DATASETS.NAMES csv DATASETS.CSV.FILE {file}"
-            f" DATASETS.CSV.FOLDER {drawn.root} repeats it"
+            f"split written: {file}; it is repeated by DATASETS.NAMES csv DATASETS.CSV.FILE"
+            f" {shlex.quote(str(file))} DATASETS.CSV.FOLDER {shlex.quote(str(drawn.root))}"
         )
 
 
