@@ -84,9 +84,10 @@ def _load(cfg: CfgNode, name: str, train: bool, logger: logging.Logger) -> Split
         raise InputError(f"{error} Set DATASETS.ROOT_DIR to the folder that holds it") from error
     if cfg.DATALOADER.ON_ERROR == "skip":
         splits = skip_unreadable(splits, usable_workers(cfg.DATALOADER.NUM_WORKERS), logger)
-    records = (*splits.train, *splits.query, *splits.gallery)
-    found = [(r.path.name, r.pid, r.camid) for r in records]
-    distributed.check_same(f"data set {name}", repr(found))
+    if distributed.active():
+        records = (*splits.train, *splits.query, *splits.gallery, *splits.val[0], *splits.val[1])
+        found = [(r.path.name, r.pid, r.camid) for r in records]
+        distributed.check_same(f"data set {name}", repr(found))
     rows, warnings = describe_counts(splits)
     headers = ("split", "images", "ids", "cameras", "published")
     logger.info(f"data set {name}\n{tabulate(rows, headers)}")

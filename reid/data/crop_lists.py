@@ -76,9 +76,12 @@ def _read(text: io.TextIOWrapper, file: Path, folder: str) -> Crops:
         if len(cells) == width or _padded(cells, width):
             rows.add(cells, reader.line_num + 1)
         elif any(cell.strip() for cell in cells):
+            mend = f"put a cell that holds '{delimiter}' into quotes"
+            if len(cells) < width:
+                mend = "fill in what is missing"
             raise InputError(
                 f"{file}, line {reader.line_num + 1}: {len(cells)} cells, but the first line has"
-                f" {width}; put a cell that holds '{delimiter}' into quotes"
+                f" {width}; {mend}"
             )
     return rows.crops()
 
@@ -186,10 +189,11 @@ class _Rows:
         absent = missing(paths)
         if absent:
             first = absent[0]
+            slashes = "; write / in place of \\" if "\\" in paths[first] else ""
             raise InputError(
                 f"{self.file}: {len(absent)} of {len(paths)} files do not exist, the first in line"
                 f" {self.lines[first]}: {paths[first]}; relative paths begin at {self.folder}, set"
-                " DATASETS.CSV.FOLDER to another folder if they begin there"
+                f" DATASETS.CSV.FOLDER to another folder if they begin there{slashes}"
             )
         notes = (
             [f"{self.repeated} rows are in {self.file.name} twice, and count once"]

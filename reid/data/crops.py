@@ -90,7 +90,7 @@ def as_splits(
     if crops.splits is None:
         parts, rule = _draw(records, split, train_fraction, closed_set, known)
     else:
-        parts, rule = _sort([crops.splits[row] for row in shown], records, split, known)
+        parts, rule = _as_listed([crops.splits[row] for row in shown], records, split, known)
     if not closed_set:
         _check_open(parts, {number: text for text, number in people.items()})
     drawn = Drawn(
@@ -159,7 +159,7 @@ def _cut_rule(known: bool) -> str:
     return "of each person of the test one image is a query, the rest is gallery"
 
 
-def _sort(
+def _as_listed(
     words: Sequence[str], records: Records, split: int, known: bool
 ) -> tuple[dict[str, Records], str]:
     """Returns the images by split as the list says, and the rule by which a test was cut, or ""."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from reid.data.datasets.market1501 import HOMES, PUBLISHED, market1501
 from reid.data.datasets.registry import DATASETS
-from reid.data.layout import FoldersNotFoundError, look, notes_of, parse_name
+from reid.data.layout import FoldersNotFoundError, Found, look, notes_of, parse_name
 from reid.data.records import JUNK_PID, Counts, ImageRecord, Records, Splits
 from reid.utils.errors import InputError
 
@@ -29,9 +29,9 @@ def market1501_500k(root: Path, train: bool) -> Splits:
     """
     splits = market1501(root, train)
     folder = _distractors(root)
-    records = _load(folder)
-    gallery = tuple(sorted((*splits.gallery, *records)))
-    notes = {**splits.notes, "gallery": [*splits.notes["gallery"], *notes_of(look(folder))]}
+    found = look(folder)
+    gallery = (*splits.gallery, *_records(folder, found))
+    notes = {**splits.notes, "gallery": [*splits.notes["gallery"], *notes_of(found)]}
     return splits._replace(gallery=gallery, notes=notes, published=PUBLISHED_500K)
 
 
@@ -46,14 +46,18 @@ def _distractors(root: Path) -> Path:
     )
 
 
-def _load(folder: Path) -> Records:
-    """Reads the distractors: pid 0 whatever camera; junk (-1) is dropped; nobody else may be there.
+def _records(folder: Path, its: Found) -> Records:
+    """Returns the distractors, which are pid 0; junk (-1) is dropped, and nobody else may be there.
+
+    Args:
+        folder: Folder of the distractors.
+        its: What lies in it.
 
     Raises:
         InputError: There is no image, or the name of one has the pid of a person.
     """
     found = []
-    for path in sorted(look(folder).images):
+    for path in sorted(its.images, key=str):  # to compare half a million paths takes minutes
         pid, camid = parse_name(path)
         if pid not in (JUNK_PID, DISTRACTOR_PID):
             raise InputError(

@@ -11,7 +11,7 @@ from reid.data.records import Counts, ImageRecord, Records, Splits
 HOMES = ("VIPeR", "viper/VIPeR", "viper", "VIPeR.v1.0", "VIPeR_m", ".")
 VIEWS = ("cam_a", "cam_b")
 NAME = re.compile(r"^(\d+)_\d+$")  # person and angle: cam_a/001_45.bmp
-FLAT = re.compile(r"^(\d{4})(\d{4})$")  # person and camera, from 1: 00010002.png
+FLAT = re.compile(r"^(\d{4})000([12])$")  # person and camera, from 1: 00010002.png
 FIRST = ("00010001.png", "00010002.png")
 PUBLISHED = {
     "train": Counts(632, 316, 2),

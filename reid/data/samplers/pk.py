@@ -69,33 +69,29 @@ class PKSampler(PlanSampler):
                 f"must be 1 to {len(self._groups_of)}, the identities that there are, in all"
                 f" processes together; got P = {num_ids}{in_each_of(world_size)}",
             )
-        self._sources = self._labels_by_source(labels, sources if balance_sources else ())
+        self._source_of = self._sources_of_labels(labels, sources if balance_sources else ())
         super().__init__(seed, rank, world_size)
 
-    def _labels_by_source(self, labels: Sequence[int], sources: Sequence[int]) -> list[list[int]]:
-        """Returns the sorted labels of each data set; one list of all without ``sources``."""
-        found: dict[int, set[int]] = {}
-        for label, source in zip(labels, sources or [0] * len(labels), strict=True):
-            found.setdefault(source, set()).add(label)
-        part = -(-self.num_ids // len(found))
-        for source, its in sorted(found.items()):
-            if len(its) < part:
+    def _sources_of_labels(self, labels: Sequence[int], sources: Sequence[int]) -> np.ndarray:
+        """Returns the data set of each label, in the order of sorted labels; all 0 for one set."""
+        source_of = dict(zip(labels, sources, strict=True)) if sources else {}
+        known = sorted(set(source_of.values()))
+        part = -(-self.num_ids // max(len(known), 1))
+        for source in known:
+            number = list(source_of.values()).count(source)
+            if number < part:
                 raise ArgumentError(
                     "balance_sources",
-                    f"draws {part} identities from each data set, and the one of number"
-                    f" {source + 1} has {len(its)}; lower P or set it to False",
+                    f"draws {part} identities from each data set, and number {source + 1} of them"
+                    f" has {number}; lower P or set it to False",
                 )
-        return [sorted(its) for _, its in sorted(found.items())]
+        return np.array([source_of.get(label, 0) for label in sorted(self._groups_of)])
 
     def plan(self, rng: np.random.Generator) -> list[list[int]]:
         """Returns batches of P * K indices a process, K after K of one identity."""
         groups = {label: self._cut(rng, images) for label, images in self._groups_of.items()}
         labels = np.array(sorted(groups))
         remaining = np.array([len(groups[label]) for label in labels.tolist()])
-        source_of = np.array(
-            [source for _, source in sorted((label, source) for source, its in
-             enumerate(self._sources) for label in its)]
-        )  # fmt: skip
         batches: list[list[int]] = []
         while remaining.any():
             # Gumbel-top-k: the P largest of log(weight) + noise are a weighted draw without
@@ -103,33 +99,29 @@ class PKSampler(PlanSampler):
             keys = np.where(remaining > 0, np.log(np.maximum(remaining, 1)), -1e3) + rng.gumbel(
                 size=len(remaining)
             )
-            chosen = self._first(np.argsort(-keys), source_of, len(batches))
+            chosen = self._first(np.argsort(-keys), len(batches))
             batches.append(
                 [i for c in chosen.tolist() for i in self._take(rng, groups, int(labels[c]))]
             )
             remaining[chosen] = np.maximum(remaining[chosen] - 1, 0)
         return [batches[i] for i in rng.permutation(len(batches)).tolist()]
 
-    def _first(self, order: np.ndarray, source_of: np.ndarray, batch: int) -> np.ndarray:
+    def _first(self, order: np.ndarray, batch: int) -> np.ndarray:
         """Returns the first P of an order of identities, in turn from each data set.
 
         In turn, so that the part of each process is balanced, too. Which data set begins changes
         from batch to batch, so that each gets the odd identity as often.
 
         Args:
-            order: Places of the identities, the wanted ones first.
-            source_of: Data set of each identity, by place.
+            order: Places of the identities among the sorted labels, the wanted ones first.
             batch: Number of the batch.
         """
-        if len(self._sources) == 1:
-            return order[: self.num_ids]
-        count = len(self._sources)
+        source, count = self._source_of[order], int(self._source_of.max()) + 1
         rank = np.empty(len(order), np.int64)  # among those of its data set
-        for source in range(count):
-            mine = source_of[order] == source
+        for number in range(count):
+            mine = source == number
             rank[mine] = np.arange(mine.sum())
-        turn = (source_of[order] + batch) % count
-        return order[np.lexsort((turn, rank))][: self.num_ids]
+        return order[np.lexsort(((source + batch) % count, rank))][: self.num_ids]
 
     def _cut(self, rng: np.random.Generator, images: list[int]) -> list[list[int]]:
         """Shuffles an identity's images into groups of K; every image is in at least one."""
