@@ -1,7 +1,10 @@
-"""How many bytes are free, and whether something fits."""
+"""How many bytes are free, and whether something fits; and no search for garbage for a while."""
 
+import contextlib
+import gc
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 MEMINFO = Path("/proc/meminfo")
@@ -56,3 +59,18 @@ def _free_in_group(cgroup: Path) -> int:
         return UNKNOWN if limit == "max" else max(0, int(limit) - used + droppable)
     except (OSError, ValueError):  # no control group, or one of version 1
         return UNKNOWN
+
+
+@contextlib.contextmanager
+def no_garbage() -> Iterator[None]:
+    """Has Python look for no circular garbage in the block.
+
+    Where millions of objects are made that all stay, it would go through them again and again.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

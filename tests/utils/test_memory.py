@@ -1,11 +1,12 @@
 """Free memory: the system's word, or the control group's where that is less."""
 
+import gc
 import os
 from pathlib import Path
 
 import pytest
 
-from reid.utils.memory import UNKNOWN, as_gib, free_disk, free_memory
+from reid.utils.memory import UNKNOWN, as_gib, free_disk, free_memory, no_garbage
 
 
 def meminfo(folder: Path, available: int) -> Path:
@@ -58,3 +59,11 @@ def test_on_windows_nothing_is_known_and_nothing_is_refused(
     monkeypatch.delattr(os, "sysconf")
     assert free_memory(Path("nowhere"), Path("nowhere")) == UNKNOWN > 2**60
     assert free_memory() > 0
+
+
+def test_garbage_is_looked_for_again_after_the_block() -> None:
+    assert gc.isenabled()
+    with pytest.raises(KeyError), no_garbage():
+        assert not gc.isenabled()
+        raise KeyError
+    assert gc.isenabled()

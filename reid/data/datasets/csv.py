@@ -8,6 +8,7 @@ from reid.data.datasets.registry import DATASETS
 from reid.data.records import Splits
 from reid.utils.checks import PathText, Probability
 from reid.utils.errors import ArgumentError
+from reid.utils.memory import no_garbage
 
 
 @DATASETS.register("csv")
@@ -33,5 +34,6 @@ def csv(
     """
     if not file:
         raise ArgumentError("file", "is empty; name the CSV file that lists the images")
-    crops = read_list(Path(file), Path(folder) if folder else None)
-    return as_splits(crops, "csv", train, split, train_fraction, closed_set)
+    with no_garbage():
+        crops = read_list(Path(file), Path(folder) if folder else None)
+        return as_splits(crops, "csv", train, split, train_fraction, closed_set)
