@@ -2,14 +2,20 @@
 
 import csv
 import json
+import logging
 import os
 import shlex
 from pathlib import Path
 
 import pytest
 from commands import ROOT, TINY, rows, run
-from crops import table
+from crops import picture, table
 
+from reid.builders.data import load_splits, split_validation, write_drawn
+from reid.config import load_cfg
+from reid.utils.errors import InputError
+
+LOGGER = logging.getLogger("test")
 ANY = ["TEST.PROTOCOL", "any_camera"]
 SHORT = [*TINY, "SOLVER.MAX_EPOCHS", 1, "SOLVER.WARMUP_EPOCHS", 1, "MODEL.PRETRAIN_CHOICE", "none",
          "INPUT.PADDING", 3]  # fmt: skip
@@ -163,6 +169,38 @@ def test_a_reference_is_evaluated_on_each_set(data: Path, crops: Path, tmp_path:
 @pytest.mark.parametrize("names", ["[]", "[viper, viper]"])
 def test_names_that_are_none_or_twice_are_one_line(names: str, tmp_path: Path) -> None:
     assert "DATASETS.NAMES" in run("train", *own(tmp_path, "DATASETS.NAMES", names), code=2).stderr
+
+
+def test_val_of_a_list_picks_the_best(crops: Path, tmp_path: Path) -> None:
+    people = sorted(path.name for path in crops.iterdir())
+    word = dict(zip(people, ["val"] * 3 + ["test"] * 3 + ["train"] * len(people), strict=False))
+    cells = [(str(p), p.parent.name, word[p.parent.name]) for p in sorted(crops.rglob("*.jpg"))]
+    file = table(tmp_path / "people.csv", [("path", "identity", "split"), *cells])
+    names = ["DATASETS.NAMES", "csv", "DATASETS.CSV.FILE", str(file), *ANY]
+    cfg = load_cfg(None, names)
+    splits = load_splits(cfg, True, LOGGER)
+    picked = split_validation(cfg, splits, LOGGER)
+    assert {r.path.parent.name for r in picked.query} == set(people[:3])
+    assert {r.path.parent.name for r in splits.query} == set(people[3:6])
+    assert picked.train == splits.train
+    with pytest.raises(InputError, match=r"VAL_FRACTION is 0\.3, but the data set has images of"):
+        split_validation(load_cfg(None, [*names, "SOLVER.VAL_FRACTION", "0.3"]), splits, LOGGER)
+
+
+def test_names_that_are_no_utf8_are_trained_on_and_no_list_is_written(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = tmp_path / "crops"
+    for person in (b"caf\xe9", b"b"):
+        for number in (1, 2):
+            picture(root / os.fsdecode(person) / f"{number}.png", number)
+    names = ["DATASETS.NAMES", "folder", "DATASETS.FOLDER.PATH", str(root), *ANY]
+    cfg = load_cfg(None, [*names, "OUTPUT_DIR", str(tmp_path)])
+    splits = load_splits(cfg, True, LOGGER)
+    assert len(splits.train) == 2
+    write_drawn(cfg, splits, LOGGER)
+    assert not (tmp_path / "split_folder.csv").exists()
+    assert "no UTF-8; rename it" in caplog.text
 
 
 @pytest.mark.data

@@ -111,7 +111,14 @@ def write_drawn(cfg: CfgNode, splits: Splits, logger: logging.Logger) -> None:
     """
     for name, drawn in splits.drawn.items() if distributed.is_main() else ():
         file = Path(cfg.OUTPUT_DIR) / f"split_{name}.csv"
-        write_text(file, write_list(drawn))
+        text = write_list(drawn)
+        if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+            logger.warning(
+                f"warning: {name}: {file} is not written, since the name of an image or a person is"
+                " no UTF-8; rename it, so that others can repeat the split"
+            )
+            continue
+        write_text(file, text)
         logger.info(
             f"split written: {file}; it is repeated by DATASETS.NAMES csv DATASETS.CSV.FILE"
             f" {shlex.quote(str(file))} DATASETS.CSV.FOLDER {shlex.quote(str(drawn.root))}"

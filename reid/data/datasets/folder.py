@@ -57,9 +57,13 @@ def _split_folders(root: Path) -> dict[str, Path]:
     """Returns the folders of the splits by split; empty where nobody has split the images.
 
     Raises:
-        InputError: Two folders are of one split, or other folders lie beside those of splits.
+        InputError: Two folders are of one split, other folders lie beside those of splits, or the
+            folder cannot be listed.
     """
-    below = sorted(one for one in root.iterdir() if one.is_dir() and one.name[:1] != ".")
+    try:
+        below = sorted(one for one in root.iterdir() if one.is_dir() and one.name[:1] != ".")
+    except OSError as error:
+        raise InputError(f"{root} cannot be listed: {error.strerror}") from error
     named = {one: SPLIT_FOLDERS.get(one.name.lower()) for one in below}
     if not any(named.values()):
         return {}
@@ -81,14 +85,13 @@ def _crops(root: Path, folders: Mapping[str, Path]) -> Crops:
     notes: dict[str, list[str]] = {}
     for word, home in folders.items() or [("train", root)]:
         found = look(home)
-        images = sorted(found.images)
-        _check_images(home, images, notes_of(found, names_are_unique=False))
+        images = sorted(found.images, key=str)
+        remarks = notes_of(found, names_are_unique=False)
+        _check_images(home, images, remarks)
         paths += images
         words += [word] * len(images)
         homes += [home] * len(images)
-        notes.setdefault("gallery" if word == "test" else word, []).extend(
-            notes_of(found, names_are_unique=False)
-        )
+        notes["gallery" if word == "test" else word] = remarks
     people, cameras = _names(paths, homes)
     return Crops(
         [str(path) for path in paths], people, cameras, words if folders else None, root, notes
