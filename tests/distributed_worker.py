@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from reid.builders.data import skip_unreadable
+from reid.builders.datasets import skip_unreadable
 from reid.cli.main import guarded
 from reid.data.records import ImageRecord, Splits
 from reid.data.samplers import PKSampler

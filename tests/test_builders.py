@@ -13,7 +13,8 @@ from yacs.config import CfgNode
 
 from reid import builders
 from reid.builders.common import build_device, lookup, output_dir
-from reid.builders.data import build_sampler, load_splits
+from reid.builders.data import build_sampler
+from reid.builders.datasets import load_splits
 from reid.builders.model import build_criterion
 from reid.builders.trainer import make_optimizer
 from reid.config import config_errors, dump, load_cfg

@@ -11,7 +11,7 @@ import pytest
 from commands import ROOT, TINY, rows, run
 from crops import picture, table
 
-from reid.builders.data import load_splits, split_validation, write_drawn
+from reid.builders.datasets import load_splits, split_validation, write_drawn
 from reid.config import load_cfg
 from reid.utils.errors import InputError
 

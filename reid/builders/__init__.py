@@ -9,7 +9,7 @@ from reid.builders.checkpoints import (
     measured_otherwise,
 )
 from reid.builders.common import make
-from reid.builders.data import load_splits, tested_names
+from reid.builders.datasets import load_splits, tested_names
 from reid.builders.evaluation import build_retrieval, check_matched, evaluate, ids_of, same_pictures
 from reid.builders.model import build_embedding, build_model, build_perturb
 from reid.builders.trainer import build_trainer

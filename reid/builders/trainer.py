@@ -12,13 +12,8 @@ from torch.optim.swa_utils import AveragedModel
 from yacs.config import CfgNode
 
 from reid.builders.common import TRAINER, build_device
-from reid.builders.data import (
-    build_eval_loaders,
-    build_train_loader,
-    load_splits,
-    split_validation,
-    write_drawn,
-)
+from reid.builders.data import build_eval_loaders, build_train_loader
+from reid.builders.datasets import load_splits, split_validation, write_drawn
 from reid.builders.evaluation import (
     check_matched,
     plain_retrieval,

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from reid.builders.common import build_device
-from reid.builders.data import build_train_loader, load_splits
+from reid.builders.data import build_train_loader
+from reid.builders.datasets import load_splits
 from reid.config import load_cfg
 from reid.data.records import Splits
 from reid.utils.errors import InputError
