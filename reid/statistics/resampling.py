@@ -1,0 +1,145 @@
+"""An interval for a difference, from a bootstrap of two levels: identities and training seeds.
+
+A resample draws as many identities as there are, with replacement, all queries of one together, the
+same ones for both groups. That says what new identities would change.
+
+The level of the seeds is drawn from Student's t and not from the runs. Of three to five seeds a
+resample with replacement often holds two different ones, or one, and their spread is a third to a
+fifth too small: an interval of 95 % made of such resamples holds the truth in 80 to 90 % of the
+cases. Student's t is the exact law of a mean of few normal values whose spread is not known. Each
+level thus brings the uncertainty of its own spread, as in Behrens' and Fisher's solution for the
+sum of two means, which covers at least what it promises, and a little more with few seeds.
+Sources: Owen, "The pigeonhole bootstrap", 2007, on two levels; Efron and Tibshirani, "An
+Introduction to the Bootstrap", 1993; Bouthillier et al., "Accounting for variance in machine
+learning benchmarks", 2021, on what varies between runs.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from reid.statistics.components import Components
+from reid.statistics.groups import Block, Group
+
+RESAMPLES = 10_000
+
+
+class Draws:
+    """Random numbers that all comparisons of a table share; they depend on the seed alone.
+
+    Args:
+        resamples: R.
+        seed: Seed of all of them.
+    """
+
+    def __init__(self, resamples: int = RESAMPLES, seed: int = 0) -> None:
+        self.resamples = resamples
+        self.seed = seed
+        self._kept: dict[tuple[str, int, int], np.ndarray] = {}
+
+    def times(self, identities: int, block: int) -> np.ndarray:
+        """Returns how often each identity is drawn, (R, I) float32.
+
+        Args:
+            identities: I.
+            block: Number of the set of queries; each has draws of its own.
+        """
+        key = ("times", identities, block)
+        if key not in self._kept:
+            shape = (self.resamples, identities)
+            drawn = self._rng(0, identities, block).integers(identities, size=shape)
+            drawn += np.arange(self.resamples)[:, None] * identities
+            counted = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(shape)
+            self._kept[key] = counted.astype(np.float32)
+        return self._kept[key]
+
+    def signs(self, identities: int, block: int) -> np.ndarray:
+        """Returns +1 or -1 for each identity, (R, I) float32; arguments as :meth:`times`."""
+        key = ("signs", identities, block)
+        if key not in self._kept:
+            rng = self._rng(1, identities, block)
+            coins = rng.integers(2, size=(self.resamples, identities), dtype=np.int8)
+            self._kept[key] = (2 * coins - 1).astype(np.float32)
+        return self._kept[key]
+
+    def student(self, df: float, block: int) -> np.ndarray:
+        """Returns values of Student's t, (R,) float64.
+
+        Args:
+            df: Degrees of freedom; infinity gives normal values.
+            block: Number of the set of queries.
+        """
+        rng = self._rng(2, 0, block)
+        normal = rng.standard_normal(self.resamples)
+        return normal / self._scale(rng, df)
+
+    def unsure(self, df: float, block: int) -> np.ndarray:
+        """Returns factors of a spread that is known from few values, (R,) float64.
+
+        Args:
+            df: Degrees of freedom of the spread.
+            block: Number of the set of queries.
+        """
+        factors: np.ndarray = 1 / self._scale(self._rng(3, 0, block), df)
+        return factors
+
+    def _scale(self, rng: np.random.Generator, df: float) -> np.ndarray:
+        if np.isinf(df):
+            return np.ones(self.resamples)
+        scale: np.ndarray = np.sqrt(rng.chisquare(df, self.resamples) / df)
+        return scale
+
+    def _rng(self, *what: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, *what])
+
+
+def bootstrap_errors(block: Block, parts: Components, draws: Draws, number: int = 0) -> np.ndarray:
+    """Returns errors of the difference of a block, as new seeds and identities make them, (R,).
+
+    Args:
+        block: The two groups.
+        parts: From :func:`reid.statistics.components.components`.
+        draws: The random numbers.
+        number: Number of the block.
+    """
+    times = draws.times(block.identities, number)
+    resampled = _means(block.first, times) - _means(block.second, times)
+    errors = resampled - block.difference
+    # The spread of these is that of I identities around their own mean, with the interaction.
+    raw = float((block.influence**2).sum())
+    scale = np.sqrt(parts.pure_identities / raw) if raw > 0 else 0.0
+    return errors * scale * draws.unsure(parts.identities_df, number) + seed_errors(
+        parts, draws, number
+    )
+
+
+def seed_errors(parts: Components, draws: Draws, number: int = 0) -> np.ndarray:
+    """Returns errors of the difference as new seeds make them, (R,).
+
+    Args:
+        parts: The variances.
+        draws: The random numbers.
+        number: Number of the block.
+    """
+    return np.sqrt(parts.seeds) * draws.student(parts.seeds_df, number)
+
+
+def _means(group: Group, times: np.ndarray) -> np.ndarray:
+    """Returns the mean metric of the runs in each resample, (R,): two matrix products."""
+    sums, counts = (one.T.astype(np.float32) for one in (group.sums, group.counts))
+    ratios = (times @ sums).astype(np.float64) / (times @ counts)
+    means: np.ndarray = ratios.mean(1)
+    return means
+
+
+def interval(difference: float, errors: Sequence[np.ndarray], level: float) -> tuple[float, float]:
+    """Returns the ends of an interval around the mean difference of blocks.
+
+    Args:
+        difference: The mean difference.
+        errors: (R,) of each block.
+        level: Share of the cases in which it is to hold the truth, in (0, 1).
+    """
+    mean = np.mean(errors, axis=0)
+    low, high = np.quantile(mean, [(1 - level) / 2, (1 + level) / 2])
+    return difference + float(low), difference + float(high)
