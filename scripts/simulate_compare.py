@@ -294,7 +294,9 @@ def main() -> None:
     for row in rows(chosen, args.studies, args.seed):
         done.append(row)
         print(*table_row(row), sep=" | ", flush=True)
-    print("\n" + tabulate([table_row(row) for row in done], HEADERS, "github", disable_numparse=True))
+    print(
+        "\n" + tabulate([table_row(row) for row in done], HEADERS, "github", disable_numparse=True)
+    )
     if args.json:
         facts = {"command": " ".join(["python", *sys.argv]), "studies": args.studies}
         versions = {"python": platform.python_version(), "numpy": np.__version__}

@@ -14,11 +14,12 @@ from yacs.config import CfgNode
 from reid import builders
 from reid.builders import attack as build_attack
 from reid.builders.common import build_device, output_dir
-from reid.config import dump, imported_files, unused_settings
+from reid.config import dump, imported_files, recipe_hash, unused_settings
 from reid.data.records import Splits
 from reid.evaluation.features import Embedding
 from reid.evaluation.retrieval import Retrieval
 from reid.jobs.attack_facts import run_facts, shared_settings
+from reid.jobs.tested_data import measured_on
 from reid.robustness.attack import RetrievalAttack
 from reid.robustness.corruptions import CORRUPTIONS
 from reid.robustness.evaluator import RobustEvaluator
@@ -79,7 +80,8 @@ def _attack(
     logger.info(describe(device))
     for line in unused_settings(cfg, "attack"):
         logger.warning(f"warning: {line}")
-    embed = build_attack.build_attack_embedding(cfg, builders.load_trained(cfg, weight, logger))
+    model, trained = builders.load_with_config(cfg, weight, logger)
+    embed = build_attack.build_attack_embedding(cfg, model)
     seen = None
     if surrogate is not None:
         seen = build_attack.build_attack_embedding(
@@ -95,6 +97,9 @@ def _attack(
         run = _Run(cfg, evaluator, seen or embed, splits, folder, pieces, logger.info)
         run.all(attacks)
         facts = _report_facts(cfg, weight, surrogate, code)
+        facts |= {"seed": trained.get("SEED"), "recipe_hash": recipe_hash(cfg, trained)}
+        asked = build_attack.spaced(splits.query, cfg.ATTACK.NUM_QUERIES)
+        facts |= measured_on(cfg, asked, splits.gallery)
         facts |= {"run": run_hash(run_of), "num_queries": len(run.results[0].ap)}
         results = with_worst_cases(run.results)
         rows = records(results, cfg.SEED)

@@ -2,9 +2,9 @@
 
 import hashlib
 import logging
-import re
 from pathlib import Path
 
+import numpy as np
 from tabulate import tabulate
 from torch import nn
 from yacs.config import CfgNode
@@ -13,7 +13,6 @@ from reid import builders
 from reid.builders.common import build_device, output_dir
 from reid.builders.evaluation import protocol_errors
 from reid.config import (
-    default_cfg,
     dump,
     imported_files,
     leaves,
@@ -35,6 +34,7 @@ from reid.evaluation.places import (
     read_old,
 )
 from reid.evaluation.protocol import ANY_CAMERA, CROSS_CAMERA, count_matched, ids_hash, no_match
+from reid.jobs.tested_data import data_name, image_digests, people_hash
 from reid.utils import distributed
 from reid.utils.code_state import code_state
 from reid.utils.environment import describe
@@ -125,7 +125,8 @@ def test_features(cfg: CfgNode, path: Path) -> TestResult:
     result = rank_features(query, gallery, retrieval)
     subject = Subject("features", "", protocol, ids_hash(*ids))
     facts: dict[str, object] = {"features": str(path), "dataset": None}
-    _report(cfg, result, len(gallery.pids), subject, _place(cfg, subject), facts)
+    sides = (query.pids, len(gallery.pids))
+    _report(cfg, result, sides, subject, _place(cfg, subject), facts)
     return result
 
 
@@ -139,8 +140,8 @@ class _Test:
         self.retrieval = builders.build_retrieval(cfg, len(query), len(gallery))
         self.pictures = builders.same_pictures(cfg, query, gallery, cfg.TEST.SAVE_FEATURES)
         builders.check_matched(cfg, query, gallery, self.pictures)
-        ids = ids_hash(*builders.ids_of(query), *builders.ids_of(gallery))
-        self.subject = Subject(source, _data_name(cfg), cfg.TEST.PROTOCOL, ids)
+        people = people_hash(query, gallery)
+        self.subject = Subject(source, data_name(cfg), cfg.TEST.PROTOCOL, people)
         self.folder = _place(cfg, self.subject)
 
     def evaluate(self, embed: nn.Module, facts: dict[str, object]) -> TestResult:
@@ -153,22 +154,13 @@ class _Test:
             return result
         if save is not None:
             get_logger(Path(self.cfg.OUTPUT_DIR), "test").info(f"features written: {save}")
-        more = {**facts, "dataset": self.subject.dataset}
+        query, gallery = self.splits.query, self.splits.gallery
+        more = {**facts, "dataset": self.subject.dataset, "data": image_digests(query, gallery)}
         if self.splits.unreadable:
             more["unreadable"] = dict(self.splits.unreadable)
-        _report(self.cfg, result, len(self.splits.gallery), self.subject, self.folder, more)
+        sides = (builders.ids_of(query)[0], len(gallery))
+        _report(self.cfg, result, sides, self.subject, self.folder, more)
         return result
-
-
-def _data_name(cfg: CfgNode) -> str:
-    """Returns the name of the data set, with those of its settings that are not at their defaults.
-
-    It is part of the name of a folder: ``synthetic_preset-tiny``.
-    """
-    name = cfg.DATASETS.NAMES[0]
-    section, usual = (one.DATASETS.get(name.upper(), {}) for one in (cfg, default_cfg()))
-    own = [f"{key.lower()}-{value}" for key, value in section.items() if value != usual.get(key)]
-    return "_".join([name, *(re.sub(r"[^\w-]+", "-", text) for text in own)])
 
 
 def _place(cfg: CfgNode, subject: Subject) -> Path:
@@ -194,12 +186,22 @@ def _same_test(cfg: CfgNode, run: CfgNode) -> bool:
 def _report(
     cfg: CfgNode,
     result: TestResult,
-    num_gallery: int,
+    sides: tuple[np.ndarray, int],
     subject: Subject,
     folder: Path,
     facts: dict[str, object],
 ) -> None:
-    """Writes what a test found, and prints it."""
+    """Writes what a test found, and prints it.
+
+    Args:
+        cfg: The config.
+        result: What was found.
+        sides: (Q,) identities of the queries, and the number of gallery images.
+        subject: What the result is about.
+        folder: Folder of its files.
+        facts: Further entries of metrics.json.
+    """
+    query_pids, num_gallery = sides
     logger = get_logger(Path(cfg.OUTPUT_DIR), "test")
     plain = result.rankings["plain"]
     if plain.num_skipped:
@@ -218,7 +220,7 @@ def _report(
         "code": code,
     }
     _tell_what_is_replaced(folder, found, logger)
-    write_results(result, folder, {"num_gallery": num_gallery, **found})
+    write_results(result, folder, {"num_gallery": num_gallery, **found}, query_pids)
     table = tabulate(result.rows(), HEADERS, floatfmt=".1f")
     logger.info(
         f"{plain.num_queries} queries, {num_gallery} gallery images, protocol {subject.protocol}\n"
