@@ -1,7 +1,7 @@
 """Shows by simulation what the intervals and tests of ``reid compare`` hold.
 
-    python scripts/simulate_compare.py                        # all cases, 4000 studies each: 20 minutes
-    python scripts/simulate_compare.py --studies 400          # a first look: 2 minutes
+    python scripts/simulate_compare.py                    # all cases, 4000 studies each: 30 minutes
+    python scripts/simulate_compare.py --studies 400      # a first look: 3 minutes
     python scripts/simulate_compare.py --only "5 seeds" --json coverage.json
 
 Each study draws two recipes, training seeds and identities anew. The AP of a query is
@@ -9,10 +9,10 @@ Each study draws two recipes, training seeds and identities anew. The AP of a qu
     AP = 1 / (1 + exp(-(1.5 x + level))),
     x = shift + identity + recipe x identity + seed + seed x identity + query + rest,
 
-all parts normal. It is skewed, queries of an identity are alike, and identities have 1 to 7 queries.
-Printed is how often an interval of 95 % holds the true difference, once where there is none and once
-where there is one, and how often the test calls a difference where there is none (it should: 5 %).
-"naive" is the coverage of a percentile bootstrap that draws seeds, too, with replacement.
+all parts normal. It is skewed, queries of an identity are alike, and each has 1 to 7 queries.
+Printed is how often an interval of 95 % holds the true difference, once where there is none and
+once where there is one, and how often the test calls a difference where there is none (5 % of the
+cases are right). "naive" is the coverage of a percentile bootstrap that draws seeds, too, with replacement.
 """
 
 import argparse

@@ -1,1 +1,1 @@
-"""Which difference two groups of runs show, and how sure one can be: plain arrays in, numbers out."""
+"""What two groups of runs say, and how sure one can be of it: plain arrays in, numbers out."""
