@@ -12,7 +12,8 @@ Each study draws two recipes, training seeds and identities anew. The AP of a qu
 all parts normal. It is skewed, queries of an identity are alike, and each has 1 to 7 queries.
 Printed is how often an interval of 95 % holds the true difference, once where there is none and
 once where there is one, and how often the test calls a difference where there is none (5 % of the
-cases are right). "naive" is the coverage of a percentile bootstrap that draws seeds, too, with replacement.
+cases are right). "naive" is the coverage of a percentile bootstrap that draws seeds, too, with
+replacement.
 """
 
 import argparse

@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seeds",
         choices=PAIRINGS,
         default="auto",
-        help="whether runs of one training seed are pairs; auto: if both groups have the same seeds",
+        help="whether runs of one seed are pairs; auto: if both groups have the same seeds",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the resampling")
     parser.add_argument("--resamples", type=int, default=10_000)

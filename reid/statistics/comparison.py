@@ -10,7 +10,13 @@ from reid.statistics.detectable import detectable
 from reid.statistics.effect import hedges_g, share_better, standardized
 from reid.statistics.groups import Block, Group
 from reid.statistics.permutation import exchange_of_runs, null_differences, p_value
-from reid.statistics.resampling import Draws, bootstrap_errors, interval, seed_errors
+from reid.statistics.resampling import (
+    Draws,
+    bootstrap_errors,
+    interval,
+    narrowing,
+    seed_errors,
+)
 from reid.utils.errors import ArgumentError
 
 LEVEL = 0.95
@@ -98,17 +104,22 @@ def compare(blocks: Sequence[Block], draws: Draws | None = None) -> Comparison:
     splits = len(blocks) > 1 and blocks[0].alone
     if splits:
         parts = [between_splits([block.difference for block in blocks])]
-        errors = [seed_errors(parts[0], draws)]
-        nulls = errors
+        errors = nulls = seed_errors(parts[0], draws)
     else:
         parts = [components(block) for block in blocks]
         numbered = list(enumerate(zip(blocks, parts, strict=True)))
-        errors = [bootstrap_errors(block, part, draws, k) for k, (block, part) in numbered]
-        nulls = [null_differences(block, part, draws, k) for k, (block, part) in numbered]
+        errors, nulls = (
+            np.mean([law(block, part, draws, k) for k, (block, part) in numbered], axis=0)
+            for law in (bootstrap_errors, null_differences)
+        )
+    error = _error([part.variance for part in parts])
+    df = _df(parts)
+    if not blocks[0].alone:
+        factor = narrowing(errors, error, df, LEVEL)
+        errors, nulls = factor * errors, factor * nulls
     low, high = interval(difference, errors, LEVEL)
     runs = _runs_test(blocks, splits)
     means, sds, counts = _groups(blocks, splits)
-    df = _df(parts)
     return Comparison(
         first_mean=means[0],
         first_sd=sds[0],
@@ -122,7 +133,7 @@ def compare(blocks: Sequence[Block], draws: Draws | None = None) -> Comparison:
         p=p_value(difference, nulls),
         effect=_effect(blocks, difference, splits),
         better=share_better(blocks),
-        detectable=detectable((high - low) / 2, _error([part.variance for part in parts]), df),
+        detectable=detectable((high - low) / 2, error, df),
         p_runs=runs[0] if runs else None,
         least_p_runs=runs[1] if runs else None,
         seed_sd=_error([part.seeds for part in parts]),

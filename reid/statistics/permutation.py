@@ -11,7 +11,6 @@ Comparison of Statistical Significance Tests for Information Retrieval Evaluatio
 """
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -39,19 +38,18 @@ def null_differences(block: Block, parts: Components, draws: Draws, number: int 
     return np.sqrt(share) * exchanged + seed_errors(parts, draws, number)
 
 
-def p_value(difference: float, nulls: Sequence[np.ndarray]) -> float:
+def p_value(difference: float, nulls: np.ndarray) -> float:
     """Returns how often chance makes a mean difference at least as large, in either direction.
 
     The difference found is one of the exchanges, so that no p-value is 0.
     Source: Phipson and Smyth, "Permutation P-values should never be zero", 2010.
 
     Args:
-        difference: The mean difference of the blocks.
-        nulls: (R,) of each block, from :func:`null_differences`.
+        difference: The difference that was found.
+        nulls: (R,) differences where there is none.
     """
-    mean = np.abs(np.mean(nulls, axis=0))
     least = abs(difference) * (1 - _ROUNDING)
-    return float((1 + np.count_nonzero(mean >= least)) / (1 + len(mean)))
+    return float((1 + np.count_nonzero(np.abs(nulls) >= least)) / (1 + len(nulls)))
 
 
 def exchange_of_runs(

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +21,10 @@ PREFIXES = {
     "aqe_": "AQE",
     "aqe_re_ranked_": "AQE, re-ranked",
 }
+TEXTS = (
+    *("dataset", "protocol", "ids", "recipe_hash", "commit"),
+    *("weight", "reference", "features"),
+)
 NAMES = {"dataset": "the data set", "protocol": "the protocol", "ids": "the people and cameras"}
 NAMES |= {"num_gallery": "the number of gallery images", "surrogate": "the attacked model"}
 NAMES |= {"query": "the query images", "gallery": "the gallery images"}
@@ -84,14 +88,12 @@ def read_test(folder: Path) -> Run:
     Raises:
         InputError: A file is missing, wrong, or was written before queries were kept.
     """
-    file = folder / METRICS_FILE
-    numbers: dict[str, type] = dict.fromkeys(("mAP", "num_gallery"), float)
-    texts = ("dataset", "protocol", "ids", "recipe_hash", "weight", "reference", "features")
-    kinds = {**dict.fromkeys((*texts, "commit"), str), "seed": int, "data": dict}
-    entry = fields(read_json(file, "the result of a test"), str(file), numbers, kinds)
+    file, ranking_file = folder / METRICS_FILE, folder / RANKING_FILE
+    content = read_json(file, "the result of a test")
+    entry = _entries(content, file, {"mAP": float, "num_gallery": int})
     again = "test the run again (reid test)"
-    wanted = [f"{prefix}{key}" for prefix in PREFIXES for key in PER_QUERY]
-    arrays = _arrays(folder / RANKING_FILE, ["pids", "query_index", *PER_QUERY], wanted, again)
+    optional = [f"{prefix}{key}" for prefix in PREFIXES for key in PER_QUERY]
+    arrays = _arrays(ranking_file, ["pids", "query_index", *PER_QUERY], optional, again)
     if abs(float(arrays["ap"].mean()) - entry["mAP"]) > _ROUNDING:
         raise InputError(f"{file} and {RANKING_FILE} are of two tests; {again}")
     values = {
@@ -99,18 +101,7 @@ def read_test(folder: Path) -> Run:
         for prefix, ranking in PREFIXES.items()
         if prefix + "ap" in arrays
     }
-    facts = {key: entry[key] for key in ("seed", "recipe_hash", "commit") if key in entry}
-    sources = [entry[key] for key in ("weight", "reference", "features") if key in entry]
-    about = {key: entry.get(key) for key in ("dataset", "protocol", "ids", "num_gallery")}
-    return Run(
-        folder=folder,
-        files=_digests(file, folder / RANKING_FILE),
-        facts={**facts, "weight": (sources or [""])[0]},
-        about={**about, **_sides(entry, str(file))},
-        query_index=arrays["query_index"],
-        pids=arrays["pids"],
-        values=values,
-    )
+    return _run(folder, (file, ranking_file), entry, arrays, values)
 
 
 def read_attack(folder: Path) -> Run:
@@ -123,35 +114,51 @@ def read_attack(folder: Path) -> Run:
         InputError: As :func:`read_test`.
     """
     report, file = read_report(folder), find_report(folder)
+    queries_file = file.with_name("per_query.npz")
     again = "attack the run again (reid attack)"
-    numbers = enumerate(report["rows"])
-    kept = [(n, row) for n, row in numbers if row["kind"] != "steps"]
-    wanted = [f"{n}/{key}" for n, _ in kept for key in PER_QUERY]
-    arrays = _arrays(file.with_name("per_query.npz"), ["pids", "query_index"], wanted, again)
+    kept = [(n, row) for n, row in enumerate(report["rows"]) if row["kind"] != "steps"]
+    per_row = [f"{n}/{key}" for n, _ in kept for key in PER_QUERY]
+    arrays = _arrays(queries_file, ["pids", "query_index", *per_row], [], again)
     values: dict[Condition, dict[str, np.ndarray]] = {}
     for n, row in kept:
-        if f"{n}/ap" not in arrays:
-            raise InputError(f"{file.with_name('per_query.npz')} has no row {n}; {again}")
         key = Condition(row["kind"], row["name"], float(row["level"]), row["ranking"])
         values.setdefault(key, {name: arrays[f"{n}/{name}"] for name in PER_QUERY})
-    texts = ("dataset", "protocol", "ids", "recipe_hash", "commit")
-    optional: dict[str, type] = {**dict.fromkeys(texts, str), "seed": int, "num_gallery": int}
-    entry = fields(report, str(file), {}, {**optional, "data": dict})
-    about = {key: entry.get(key) for key in ("dataset", "protocol", "ids", "num_gallery")}
+    entry = _entries(report, file, {})
+    run = _run(folder, (file, queries_file), entry, arrays, values)
     seen = "a white box" if report["surrogate"] is None else "seen through a surrogate"
     failed = any(check["passed"] is False for check in report["sanity"]["checks"])
+    return replace(
+        run,
+        about={**run.about, "surrogate": seen, **report["attack"]},
+        warning=str(report["sanity"]["verdict"]) if failed else "",
+    )
+
+
+def _entries(content: Any, file: Path, required: Mapping[str, type]) -> dict[str, Any]:
+    """Returns the checked entries that the files of tests and of attacks share."""
+    optional: dict[str, type] = {**dict.fromkeys(TEXTS, str), "seed": int, "num_gallery": int}
+    kept = {key: kind for key, kind in optional.items() if key not in required}
+    return fields(content, str(file), required, {**kept, "data": dict})
+
+
+def _run(
+    folder: Path,
+    files: tuple[Path, Path],
+    entry: Mapping[str, Any],
+    arrays: Mapping[str, np.ndarray],
+    values: Mapping[Condition, Mapping[str, np.ndarray]],
+) -> Run:
+    sources = [entry[key] for key in ("weight", "reference", "features") if key in entry]
+    facts = {key: entry[key] for key in ("seed", "recipe_hash", "commit") if key in entry}
+    about = {key: entry.get(key) for key in ("dataset", "protocol", "ids", "num_gallery")}
     return Run(
         folder=folder,
-        files=_digests(file, file.with_name("per_query.npz")),
-        facts={
-            **{key: entry[key] for key in ("seed", "recipe_hash", "commit") if key in entry},
-            "weight": report["weight"],
-        },
-        about={**about, **_sides(entry, str(file)), "surrogate": seen, **report["attack"]},
+        files=_digests(*files),
+        facts={**facts, "weight": (sources or [""])[0]},
+        about={**about, **_sides(entry, str(files[0]))},
         query_index=arrays["query_index"],
         pids=arrays["pids"],
         values=values,
-        warning=str(report["sanity"]["verdict"]) if failed else "",
     )
 
 
