@@ -76,7 +76,9 @@ def compare_runs(chosen: Selection, question: Question) -> Answer:
     groups_of |= {"attack": attacked, "corruption": attacked}
     for kind in question.kinds or KINDS:
         groups = groups_of[kind]
-        rows = _rows(kind, groups, chosen.baseline, question, draws) if groups else []
+        # Clean images stand in the table of the tests; and no attack succeeds on them.
+        clean = question.metric != SUCCESS and (kind == "test" or not tables)
+        rows = _rows(kind, groups, chosen.baseline, question, draws, clean) if groups else []
         if rows:
             tables.append(Table(_title(kind, groups), METRICS[question.metric], rows))
             read += [(name, run) for name, runs in groups.items() for run in runs]
@@ -111,7 +113,10 @@ def _read(
     return {name: [read(folder) for folder in group] for name, group in chosen.groups.items()}
 
 
-def _rows(kind: str, groups: Groups, baseline: str, question: Question, draws: Draws) -> list[Row]:
+def _rows(
+    kind: str, groups: Groups, baseline: str, question: Question, draws: Draws, clean: bool
+) -> list[Row]:
+    """Compares each group with the baseline; ``clean`` says whether clean images get a line."""
     rows = []
     for name, runs in groups.items():
         if name == baseline:
@@ -119,11 +124,8 @@ def _rows(kind: str, groups: Groups, baseline: str, question: Question, draws: D
         matches = matched(runs, groups[baseline], question.pairing)
         _check_sizes(name, baseline, matches)
         for line in lines_of(kind, [*runs, *groups[baseline]], question.rankings):
-            if question.metric == SUCCESS and (
-                kind == "test" or line.conditions[0].kind == "clean"
-            ):
-                continue
-            rows.append(_row(line, name, baseline, matches, question, draws))
+            if clean or line.conditions[0].kind not in ("test", "clean"):
+                rows.append(_row(line, name, baseline, matches, question, draws))
     return rows
 
 

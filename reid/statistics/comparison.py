@@ -83,7 +83,9 @@ class Comparison:
         return {k: None if v == float("inf") else v for k, v in found.items()}
 
 
-def compare(blocks: Sequence[Block], draws: Draws | None = None) -> Comparison:
+def compare(
+    blocks: Sequence[Block], draws: Draws | None = None, exchange: bool = True
+) -> Comparison:
     """Compares two recipes on one set of queries, or on several, each within itself.
 
     Several sets are splits or data seeds. Where each group has two runs or more on each of them,
@@ -93,6 +95,7 @@ def compare(blocks: Sequence[Block], draws: Draws | None = None) -> Comparison:
     Args:
         blocks: The two groups on each set of queries.
         draws: The random numbers; None: 10 000 resamples of seed 0.
+        exchange: Compute ``p_runs``, too, which tries all exchanges.
 
     Raises:
         ArgumentError: There is no block, a group has one run and the other has more, or blocks of
@@ -118,7 +121,7 @@ def compare(blocks: Sequence[Block], draws: Draws | None = None) -> Comparison:
         factor = narrowing(errors, error, df, LEVEL)
         errors, nulls = factor * errors, factor * nulls
     low, high = interval(difference, errors, LEVEL)
-    runs = _runs_test(blocks, splits)
+    runs = _runs_test(blocks, splits) if exchange else None
     means, sds, counts = _groups(blocks, splits)
     return Comparison(
         first_mean=means[0],

@@ -1,5 +1,7 @@
 """How large a difference would have been found: what "no evidence" is worth."""
 
+from reid.statistics.resampling import student_quantile
+
 POWER = 0.8
 
 
@@ -16,6 +18,4 @@ def detectable(half_width: float, error: float, df: float, power: float = POWER)
         df: Degrees of freedom of ``error``.
         power: The probability, in (0, 1).
     """
-    from scipy.stats import t
-
-    return float(half_width + t.ppf(power, df) * error)
+    return half_width + student_quantile(power, df) * error

@@ -135,11 +135,21 @@ def narrowing(errors: np.ndarray, standard_error: float, df: float, level: float
         df: Degrees of freedom of the standard error. Source: Satterthwaite, 1946.
         level: Level of the interval, in (0, 1).
     """
-    from scipy.stats import t
-
     wide = float(np.quantile(np.abs(errors), level))
-    narrow = standard_error * float(t.ppf((1 + level) / 2, df))
+    narrow = standard_error * student_quantile((1 + level) / 2, df)
     return min(1.0, (narrow / wide) ** 0.5) if wide > 0 else 1.0
+
+
+def student_quantile(share: float, df: float) -> float:
+    """Returns the value below which Student's t lies with a given probability.
+
+    Args:
+        share: The probability, in (0, 1).
+        df: Degrees of freedom; infinity is the normal law.
+    """
+    from scipy.special import ndtri, stdtrit
+
+    return float(ndtri(share) if np.isinf(df) else stdtrit(df, share))
 
 
 def _means(group: Group, times: np.ndarray) -> np.ndarray:
