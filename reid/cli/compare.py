@@ -10,7 +10,6 @@ docs/statistics.md.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 from reid.cli._arguments import path
@@ -58,6 +57,7 @@ def run(args: argparse.Namespace) -> None:
     from reid.jobs.comparing.record import FORMATS, write_table
     from reid.jobs.comparing.selection import select
     from reid.statistics.tables import as_text
+    from reid.utils.console import tell
     from reid.utils.errors import InputError
 
     if args.seed < 0:
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> None:
     )
     answer = compare_runs(chosen, question)
     for line in answer.cautions:
-        print(f"warning: {line}", file=sys.stderr)
+        tell(f"warning: {line}")
     print("\n\n".join(as_text(table) for table in answer.tables))
     files: dict[str, Path | None] = {style: getattr(args, style) for style in FORMATS}
     for style, file in files.items():

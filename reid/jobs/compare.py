@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from reid.jobs.comparing.alike import Match, cautions, matched
+from reid.evaluation.protocol import CROSS_CAMERA
+from reid.jobs.comparing.alike import Match, cautions, matched, shown
 from reid.jobs.comparing.measures import METRICS, SUCCESS, Line, group_of, lines_of
 from reid.jobs.comparing.runs import Run, read_attack, read_test
 from reid.jobs.comparing.selection import Selection, has_attack, has_test
@@ -179,8 +180,8 @@ def _title(kind: str, groups: Groups) -> str:
     """Returns what a table is about."""
     runs = [run for group in groups.values() for run in group]
     sets = list({run.query_set: run for run in runs}.values())
-    data = ", ".join(str(run.about.get("dataset") or "saved features") for run in sets)
-    protocol = runs[0].about.get("protocol") or "cross_camera"
+    data = ", ".join(shown(run.about.get("dataset") or "saved features") for run in sets)
+    protocol = shown(runs[0].about.get("protocol") or CROSS_CAMERA)
     counts = " and ".join(str(len(run.pids)) for run in sets)
     return f"{KINDS[kind]}: {data}, {protocol}, {counts} queries"
 

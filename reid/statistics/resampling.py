@@ -154,8 +154,12 @@ def student_quantile(share: float, df: float) -> float:
 
 def _means(group: Group, times: np.ndarray) -> np.ndarray:
     """Returns the mean metric of the runs in each resample, (R,): two matrix products."""
-    sums, counts = (one.T.astype(np.float32) for one in (group.sums, group.counts))
-    ratios = (times @ sums).astype(np.float64) / (times @ counts)
+    sums, counts = (
+        (times @ one.T.astype(np.float32)).astype(np.float64) for one in (group.sums, group.counts)
+    )
+    # A rate is not defined where a resample has no query that counts; it says nothing new then.
+    ratios = np.broadcast_to(group.metric, sums.shape).copy()
+    np.divide(sums, counts, out=ratios, where=counts > 0)
     means: np.ndarray = ratios.mean(1)
     return means
 

@@ -106,7 +106,7 @@ def _differ(first: Run, other: Run, key: str) -> bool:
 def _cannot(first: Run, other: Run, keys: Sequence[str]) -> InputError:
     words = []
     for key in keys:
-        values = [_shown(run.about.get(key)) for run in (first, other)]
+        values = [shown(run.about.get(key)) for run in (first, other)]
         same = "the valid queries" if key == "query_index" else NAMES.get(key, key)
         words.append(same if key == "query_index" else f"{same} is {' and '.join(values)}")
     how = "attack both" if "surrogate" in first.about else "test both"
@@ -116,7 +116,8 @@ def _cannot(first: Run, other: Run, keys: Sequence[str]) -> InputError:
     )
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """Returns what a file says as a short text that can be printed."""
     text = "not recorded" if value in (None, "") else str(value)
     printable = "".join(letter if letter.isprintable() else "?" for letter in text)
     return printable if len(printable) <= 40 else f"{printable[:40]}..."

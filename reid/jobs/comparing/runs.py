@@ -122,6 +122,8 @@ def read_attack(folder: Path) -> Run:
     values: dict[Condition, dict[str, np.ndarray]] = {}
     for n, row in kept:
         key = Condition(row["kind"], row["name"], float(row["level"]), row["ranking"])
+        if abs(float(arrays[f"{n}/ap"].mean()) - (row["mAP"] or 0.0)) > _ROUNDING:
+            raise InputError(f"{file} and {queries_file.name} are of two runs, row {n}; {again}")
         values.setdefault(key, {name: arrays[f"{n}/{name}"] for name in PER_QUERY})
     entry = _entries(report, file, {})
     run = _run(folder, (file, queries_file), entry, arrays, values)

@@ -46,6 +46,8 @@ def select(words: Sequence[str], baseline: str | None = None) -> Selection:
         name, equals, folders = text.partition("=")
         if not equals or not name or name in groups:
             raise InputError(f"'{text}': name each group once, as NAME=DIR,DIR")
+        if not name.isprintable():
+            raise InputError(f"{name!r}: a name of a group consists of letters that can be printed")
         if not all(folders.split(",")):
             raise InputError(f"'{text}' names an empty folder; write NAME=DIR,DIR")
         groups[name] = [Path(os.path.expanduser(folder)) for folder in folders.split(",")]
