@@ -1,5 +1,7 @@
 """How large a difference would have been found: what "no evidence" is worth."""
 
+import numpy as np
+
 from reid.statistics.resampling import student_quantile
 
 POWER = 0.8
@@ -18,4 +20,4 @@ def detectable(half_width: float, error: float, df: float, power: float = POWER)
         df: Degrees of freedom of ``error``.
         power: The probability, in (0, 1).
     """
-    return half_width + student_quantile(power, df) * error
+    return half_width + float(student_quantile(np.array(power), df)) * error

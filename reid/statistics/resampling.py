@@ -65,15 +65,17 @@ class Draws:
         return self._kept[key]
 
     def student(self, df: float, block: int) -> np.ndarray:
-        """Returns values of Student's t, (R,) float64.
+        """Returns values of Student's t, (R,) float64: R quantiles in random order.
+
+        With few degrees of freedom the tails are long, and random values would show another
+        interval for each seed.
 
         Args:
             df: Degrees of freedom; infinity gives normal values.
             block: Number of the set of queries.
         """
-        rng = self._rng(2, 0, block)
-        normal = rng.standard_normal(self.resamples)
-        return normal / self._scale(rng, df)
+        order = self._rng(2, 0, block).permutation(self.resamples)
+        return student_quantile((order + 0.5) / self.resamples, df)
 
     def unsure(self, df: float, block: int) -> np.ndarray:
         """Returns factors of a spread that is known from few values, (R,) float64.
@@ -82,14 +84,11 @@ class Draws:
             df: Degrees of freedom of the spread.
             block: Number of the set of queries.
         """
-        factors: np.ndarray = 1 / self._scale(self._rng(3, 0, block), df)
-        return factors
-
-    def _scale(self, rng: np.random.Generator, df: float) -> np.ndarray:
         if np.isinf(df):
             return np.ones(self.resamples)
-        scale: np.ndarray = np.sqrt(rng.chisquare(df, self.resamples) / df)
-        return scale
+        squares = self._rng(3, 0, block).chisquare(df, self.resamples)
+        factors: np.ndarray = np.sqrt(df / squares)
+        return factors
 
     def _rng(self, *what: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, *what])
@@ -136,20 +135,21 @@ def narrowing(errors: np.ndarray, standard_error: float, df: float, level: float
         level: Level of the interval, in (0, 1).
     """
     wide = float(np.quantile(np.abs(errors), level))
-    narrow = standard_error * student_quantile((1 + level) / 2, df)
+    narrow = standard_error * float(student_quantile(np.array((1 + level) / 2), df))
     return min(1.0, (narrow / wide) ** 0.5) if wide > 0 else 1.0
 
 
-def student_quantile(share: float, df: float) -> float:
-    """Returns the value below which Student's t lies with a given probability.
+def student_quantile(share: np.ndarray, df: float) -> np.ndarray:
+    """Returns the values below which Student's t lies with given probabilities, (...).
 
     Args:
-        share: The probability, in (0, 1).
+        share: (...) probabilities, in (0, 1).
         df: Degrees of freedom; infinity is the normal law.
     """
     from scipy.special import ndtri, stdtrit
 
-    return float(ndtri(share) if np.isinf(df) else stdtrit(df, share))
+    found: np.ndarray = ndtri(share) if np.isinf(df) else stdtrit(df, share)
+    return found
 
 
 def _means(group: Group, times: np.ndarray) -> np.ndarray:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from reid.jobs.comparing.runs import NAMES, OF_A_SET, Run
 from reid.utils.errors import InputError
 
+_LISTED = 4  # differences in a message
+
 
 @dataclass(frozen=True)
 class Match:
@@ -105,10 +107,12 @@ def _differ(first: Run, other: Run, key: str) -> bool:
 
 def _cannot(first: Run, other: Run, keys: Sequence[str]) -> InputError:
     words = []
-    for key in keys:
+    for key in keys[:_LISTED]:
         values = [shown(run.about.get(key)) for run in (first, other)]
-        same = "the valid queries" if key == "query_index" else NAMES.get(key, key)
+        same = "the valid queries" if key == "query_index" else NAMES.get(key, shown(key))
         words.append(same if key == "query_index" else f"{same} is {' and '.join(values)}")
+    if len(keys) > _LISTED:
+        words.append(f"and {len(keys) - _LISTED} more")
     how = "attack both" if "surrogate" in first.about else "test both"
     return InputError(
         f"{first.folder} and {other.folder} cannot be compared: {'; '.join(words)}; {how} in the"

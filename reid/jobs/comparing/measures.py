@@ -7,6 +7,7 @@ import numpy as np
 
 from reid.jobs.comparing.runs import Condition, Run
 from reid.statistics.groups import Group
+from reid.utils.errors import InputError
 
 METRICS = {
     "mAP": "mAP",
@@ -106,6 +107,10 @@ def _score(arrays: Mapping[str, np.ndarray], metric: str) -> np.ndarray:
 
 def _clean_hit(run: Run, ranking: str) -> np.ndarray:
     """Returns which queries find their identity at once on clean images, (V,) bool."""
-    clean = run.values[Condition("clean", "clean", 0.0, ranking)]
-    hits: np.ndarray = clean["first_hit"] == 0
+    clean = Condition("clean", "clean", 0.0, ranking)
+    if clean not in run.values:
+        raise InputError(
+            f"{run.folder} has no row clean, {ranking}; attack the run again (reid attack)"
+        )
+    hits: np.ndarray = run.values[clean]["first_hit"] == 0
     return hits
