@@ -107,9 +107,10 @@ def _read(
     if without and len(without) < len(folders) and not asked:
         one = next(folder for folder in folders if folder not in without)
         what = ("result of a test", "test") if kind == "test" else ("report of an attack", "attack")
+        other = "attack" if kind == "test" else "test"
         raise InputError(
             f"{one} has a {what[0]} and {without[0]} has none; {what[1]} it, too (reid {what[1]}),"
-            f" or leave that out (--only)"
+            f" or use --only {other}"
         )
     return {name: [read(folder) for folder in group] for name, group in chosen.groups.items()}
 
