@@ -110,7 +110,7 @@ def defences(tmp_path: Path) -> list[str]:
         for seed in range(3):
             own = seed + hash_of(name)
             aps = {CLEAN: scores(0.5, own), ("attack", "pgd-fna", 4.0): scores(0.1 + gain, own)}
-            aps |= {("attack", "fgsm-fna", 4.0): scores(0.3 + gain, own + 50)}
+            aps |= {("attack", "fgsm-fna", 4.0): scores(0.3 + 2 * gain, own + 50)}
             aps |= {
                 ("corruption", "jpeg", level): scores(0.4 - level / 20, own) for level in (1.0, 5.0)
             }
@@ -144,8 +144,9 @@ def test_the_success_of_the_attacker(defences: list[str]) -> None:
         hit, still = scores(0.5, seed) >= 0.5, scores(0.1, seed) >= 0.5
         rates.append((hit & ~still).sum() / hit.sum())
     assert found["pgd-fna 4: a − b"][0].startswith(f"{100 * np.mean(rates):.1f}")
-    # More success of the attacker is worse for the defence.
-    assert "b is better" not in found["pgd-fna 4: a − b"][-1] or np.mean(rates) > 0.5
+    # The attacker succeeds more often against a, so that b is the better defence.
+    attack = found["fgsm-fna 4: a − b"]
+    assert float(attack[2]) > 0 and attack[-1].startswith("b is better than a by ")
     assert "clean: a − b" not in found
 
 
@@ -312,10 +313,8 @@ def test_the_same_numbers_in_every_format(study: Path, tmp_path: Path) -> None:
     options = [word for style, file in files.items() for word in (f"--{style}", file)]
     printed = lines(run("compare", study, "--baseline", "a", *options).stdout)
     cells = printed["clean: b − a"]
-    markdown = files["markdown"].read_text()
-    assert "| " + " | ".join(cells[:2]) in " ".join(markdown.replace("|", " | ").split()).replace(
-        "|  |", "|"
-    ) or all(cell in markdown for cell in cells)
+    row = next(line for line in files["markdown"].read_text().splitlines() if "b − a" in line)
+    assert [cell.strip() for cell in row.strip("|").split("|")] == ["clean", "b − a", *cells]
     with files["csv"].open() as file:
         rows = list(csv.DictReader(file))
     assert [(row["first"], row["second"]) for row in rows] == [("b", "a"), ("c", "a")]

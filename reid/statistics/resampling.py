@@ -24,6 +24,7 @@ from reid.statistics.components import Components
 from reid.statistics.groups import Block, Group
 
 RESAMPLES = 10_000
+_AT_ONCE = 1000
 
 
 class Draws:
@@ -48,15 +49,23 @@ class Draws:
         """
         key = ("times", identities, block)
         if key not in self._kept:
-            shape = (self.resamples, identities)
-            drawn = self._rng(0, identities, block).integers(identities, size=shape)
-            drawn += np.arange(self.resamples)[:, None] * identities
-            counted = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(shape)
-            self._kept[key] = counted.astype(np.float32)
+            rng = self._rng(0, identities, block)
+            counted = np.empty((self.resamples, identities), np.float32)
+            for start in range(0, self.resamples, _AT_ONCE):  # less memory than all at once
+                part = counted[start : start + _AT_ONCE]
+                drawn = rng.integers(identities, size=part.shape)
+                drawn += np.arange(len(part))[:, None] * identities
+                part[:] = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(part.shape)
+            self._kept[key] = counted
         return self._kept[key]
 
     def signs(self, identities: int, block: int) -> np.ndarray:
-        """Returns +1 or -1 for each identity, (R, I) float32; arguments as :meth:`times`."""
+        """Returns +1 or -1 for each identity, (R, I) float32.
+
+        Args:
+            identities: I.
+            block: Number of the set of queries.
+        """
         key = ("signs", identities, block)
         if key not in self._kept:
             rng = self._rng(1, identities, block)

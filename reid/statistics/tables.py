@@ -69,9 +69,8 @@ class Table:
     def verdicts(self) -> list[str]:
         """A sentence for each row."""
         return [
-            verdict(row.found, p, *names, len(self.rows))
+            verdict(row.found, p, (row.first, row.second), len(self.rows), row.more_is_better)
             for row, p in zip(self.rows, self.p_of_all, strict=True)
-            for names in [(row.first, row.second)]
         ]
 
 
@@ -103,8 +102,11 @@ def notes(table: Table) -> list[str]:
     about = sorted({one.speaks_of for one in found})
     runs = sorted({(one.first_runs, one.second_runs) for one in found})
     sizes = ", ".join(f"{a} and {b}" for a, b in runs)
-    paired = ["not paired", "paired by seed"][found[0].paired]
-    blocks = found[0].blocks
+    pairs = {one.paired for one in found}
+    paired = "paired by seed" if True in pairs else "not paired"
+    if len(pairs) == 2:
+        paired += " where both groups have the same seeds"
+    blocks = max(one.blocks for one in found)
     sets = "" if blocks == 1 else f" on {blocks} query sets, each compared within itself"
     many = len(table.rows)
     lines = [

@@ -1,6 +1,7 @@
 """One comparison as a whole; effect, Holm, what could have been shown, and the words."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -129,19 +130,25 @@ def test_what_is_detectable_is_found_in_80_percent() -> None:
     assert found == pytest.approx(0.8, abs=0.03)
 
 
-def found(**changes: float) -> Comparison:
+def found(**changes: Any) -> Comparison:
     values = {**compare([block((3, 3), 0.1)], DRAWS).numbers(), **changes}
     return Comparison(**values)
 
 
 def test_the_verdict_says_what_follows() -> None:
     clear = found(p=0.001, difference=-0.031, detectable=0.02)
-    assert verdict(clear, 0.002, "lfm", "plain", 2) == "plain is better than lfm by 3.1"
-    assert verdict(clear, 0.06, "lfm", "plain", 60) == (
+    assert verdict(clear, 0.002, ("lfm", "plain"), 2) == "plain is better than lfm by 3.1"
+    assert verdict(clear, 0.06, ("lfm", "plain"), 60) == (
         "no evidence of a difference among 60 comparisons;"
         " a difference of 2.0 could have been shown"
     )
+    assert verdict(clear, 0.002, ("lfm", "plain"), 2, more_is_better=False) == (
+        "lfm is better than plain by 3.1"
+    )
+    assert verdict(found(p=0.001, difference=0.031, speaks_of=ONE_RUN), 0.002, ("a", "b"), 2) == (
+        "a is better than b by 3.1, of these two models"
+    )
     unclear = found(p=0.3, difference=0.005, detectable=0.04)
-    assert verdict(unclear, 0.3, "lfm", "plain", 1) == (
+    assert verdict(unclear, 0.3, ("lfm", "plain"), 1) == (
         "no evidence of a difference; a difference of 4.0 could have been shown"
     )
