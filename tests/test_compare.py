@@ -128,7 +128,7 @@ def test_attacks_and_corruptions(defences: list[str]) -> None:
     assert found["worst case 4: a − b"][-1].startswith("b is better than a by ")
     assert found["jpeg: a − b"][-1].startswith("no evidence")
     assert text.index("Attacked: ") < text.index("Corrupted images: ")
-    assert "for all 4 comparisons" in text and "for all 3 comparisons" in text
+    assert "at once (4)" in text and "at once (3)" in text
     own = [hash_of("a") + s for s in range(3)]
     worst = [np.minimum(scores(0.1, s), scores(0.3, s + 50)).mean() for s in own]
     assert found["worst case 4: a − b"][0].startswith(f"{100 * np.mean(worst):.1f} ± ")
@@ -213,6 +213,16 @@ def test_data_seeds_are_compared_each_within_itself(tmp_path: Path) -> None:
     one_less = words[1].rpartition(",")[0].rpartition(",")[0].rpartition(",")[0]
     error = run("compare", words[0], one_less, code=2).stderr
     assert "the data set is synthetic_seed-1 and synthetic_seed-0" in error
+
+
+def test_saved_features_are_compared_with_what_shows_the_same_people(tmp_path: Path) -> None:
+    one = group(tmp_path, "a", 0.3, 1)
+    unknown = {"weight": None, "seed": None, "dataset": None, "data": None, "features": "x.npz"}
+    other = group(tmp_path, "b", 0.3, 1, **unknown)
+    text = run("compare", other, one).stdout
+    assert text.startswith("Tested: market1501, ") and "over one run each, not paired" in text
+    third = group(tmp_path, "c", 0.3, 1, **{**unknown, "ids": "bbb"})
+    assert "the people and cameras is bbb and aaa" in run("compare", third, one, code=2).stderr
 
 
 def test_seeds_are_paired_if_they_are_the_same(tmp_path: Path) -> None:

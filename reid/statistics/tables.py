@@ -101,7 +101,7 @@ def notes(table: Table) -> list[str]:
     found = [row.found for row in table.rows]
     about = sorted({one.speaks_of for one in found})
     runs = sorted({(one.first_runs, one.second_runs) for one in found})
-    sizes = ", ".join(f"{a} and {b}" for a, b in runs)
+    sizes = " or ".join("one run each" if n == (1, 1) else f"{n[0]} and {n[1]} runs" for n in runs)
     pairs = {one.paired for one in found}
     paired = "paired by seed" if True in pairs else "not paired"
     if len(pairs) == 2:
@@ -110,11 +110,10 @@ def notes(table: Table) -> list[str]:
     sets = "" if blocks == 1 else f" on {blocks} query sets, each compared within itself"
     many = len(table.rows)
     lines = [
-        f"{table.metric} in %, mean ± standard deviation over {sizes} runs{sets}, {paired};"
+        f"{table.metric} in %, mean ± standard deviation over {sizes}{sets}, {paired};"
         f" {max(one.identities for one in found)} identities.",
-        f"The interval and p speak of {' / '.join(about)}."
-        f" p, Holm holds for {'all ' if many > 1 else 'the '}{many} comparison{'s' * (many > 1)}"
-        " of this table; g is the difference in standard deviations over runs.",
+        f"The interval and p speak of {' / '.join(about)}. p, Holm holds for all rows of this table"
+        f" at once ({many}); g is the difference in standard deviations over runs.",
         "What could have been shown: the true difference that such a study finds, without Holm's"
         f" correction, in {100 * POWER:.0f} % of the cases.",
     ]

@@ -1,7 +1,8 @@
 """Which runs can be compared, and how they belong together: query sets, seeds, pairs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from reid.jobs.comparing.runs import NAMES, OF_A_SET, Run
 from reid.utils.errors import InputError
@@ -36,6 +37,8 @@ def matched(first: Sequence[Run], second: Sequence[Run], pairing: str = "auto") 
     Raises:
         InputError: Two runs cannot be compared, a run is there twice, or seeds do not pair.
     """
+    known = {run.about["ids"]: run.about for run in (*first, *second) if run.about.get("dataset")}
+    first, second = ([_named(run, known) for run in runs] for runs in (first, second))
     _check_alike([*first, *second])
     sets = [_by_set(runs) for runs in (first, second)]
     for here, there in (sets, sets[::-1]):
@@ -80,6 +83,15 @@ def cautions(groups: Mapping[str, Sequence[Run]]) -> list[str]:
     if len(kinds) > 1 and "best.pth" in kinds:
         lines.append(f"weights of several kinds are compared: {', '.join(kinds)}")
     return list(dict.fromkeys(lines))
+
+
+def _named(run: Run, known: Mapping[Any, Mapping[str, Any]]) -> Run:
+    """Gives saved features, which name no images, those of a run on the same people and cameras."""
+    if run.about.get("dataset") or not run.about.get("ids"):
+        return run
+    same = known.get(run.about["ids"], {})
+    images = {key: same.get(key) for key in ("dataset", "query", "gallery")}
+    return replace(run, about={**run.about, **images})
 
 
 def _check_alike(runs: Sequence[Run]) -> None:
