@@ -31,7 +31,11 @@ def ranking(ap: np.ndarray) -> Ranking:
 
 
 def write_tested(
-    folder: Path, ap: np.ndarray, seed: int, re_ranked: np.ndarray | None = None, **facts: Any
+    folder: Path,
+    ap: np.ndarray,
+    seed: int | None,
+    re_ranked: np.ndarray | None = None,
+    **facts: Any,
 ) -> Path:
     """Writes metrics.json and ranking.npz as ``reid test`` does."""
     result = TestResult({"plain": ranking(ap)})

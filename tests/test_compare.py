@@ -217,12 +217,13 @@ def test_data_seeds_are_compared_each_within_itself(tmp_path: Path) -> None:
 
 def test_saved_features_are_compared_with_what_shows_the_same_people(tmp_path: Path) -> None:
     one = group(tmp_path, "a", 0.3, 1)
-    unknown = {"weight": None, "seed": None, "dataset": None, "data": None, "features": "x.npz"}
-    other = group(tmp_path, "b", 0.3, 1, **unknown)
-    text = run("compare", other, one).stdout
+    facts = {"weight": None, "dataset": None, "data": None, "features": "x.npz"}
+    same = write_tested(tmp_path / "b" / "x", scores(0.3, 1), None, **facts)
+    text = run("compare", f"b={same}", one).stdout
     assert text.startswith("Tested: market1501, ") and "over one run each, not paired" in text
-    third = group(tmp_path, "c", 0.3, 1, **{**unknown, "ids": "bbb"})
-    assert "the people and cameras is bbb and aaa" in run("compare", third, one, code=2).stderr
+    other = write_tested(tmp_path / "c" / "x", scores(0.3, 1), None, **{**facts, "ids": "bbb"})
+    error = run("compare", f"c={other}", one, code=2).stderr
+    assert "the people and cameras is bbb and aaa" in error
 
 
 def test_seeds_are_paired_if_they_are_the_same(tmp_path: Path) -> None:
