@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from reid.evaluation.protocol import CROSS_CAMERA
-from reid.jobs.comparing.alike import Match, cautions, matched, shown
+from reid.jobs.comparing.alike import Match, cautions, matched, named, shown
 from reid.jobs.comparing.measures import METRICS, SUCCESS, Line, group_of, lines_of
 from reid.jobs.comparing.runs import Run, read_attack, read_test
 from reid.jobs.comparing.selection import Selection, has_attack, has_test
@@ -112,7 +112,9 @@ def _read(
             f"{one} has a {what[0]} and {without[0]} has none; {what[1]} it, too (reid {what[1]}),"
             f" or use --only {other}"
         )
-    return {name: [read(folder) for folder in group] for name, group in chosen.groups.items()}
+    return named(
+        {name: [read(folder) for folder in group] for name, group in chosen.groups.items()}
+    )
 
 
 def _rows(

@@ -25,6 +25,17 @@ class Match:
     paired: bool
 
 
+def named(groups: Mapping[str, Sequence[Run]]) -> dict[str, list[Run]]:
+    """Gives saved features, which name no images, those of a run on the same people and cameras.
+
+    Args:
+        groups: Runs by the name of their group.
+    """
+    runs = [run for group in groups.values() for run in group]
+    known = {run.about["ids"]: run.about for run in runs if run.about.get("dataset")}
+    return {name: [_named(run, known) for run in group] for name, group in groups.items()}
+
+
 def matched(first: Sequence[Run], second: Sequence[Run], pairing: str = "auto") -> list[Match]:
     """Sorts the runs of two groups by their query sets.
 
@@ -37,8 +48,6 @@ def matched(first: Sequence[Run], second: Sequence[Run], pairing: str = "auto") 
     Raises:
         InputError: Two runs cannot be compared, a run is there twice, or seeds do not pair.
     """
-    known = {run.about["ids"]: run.about for run in (*first, *second) if run.about.get("dataset")}
-    first, second = ([_named(run, known) for run in runs] for runs in (first, second))
     _check_alike([*first, *second])
     sets = [_by_set(runs) for runs in (first, second)]
     for here, there in (sets, sets[::-1]):
@@ -86,7 +95,6 @@ def cautions(groups: Mapping[str, Sequence[Run]]) -> list[str]:
 
 
 def _named(run: Run, known: Mapping[Any, Mapping[str, Any]]) -> Run:
-    """Gives saved features, which name no images, those of a run on the same people and cameras."""
     if run.about.get("dataset") or not run.about.get("ids"):
         return run
     same = known.get(run.about["ids"], {})
