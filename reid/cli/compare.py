@@ -43,12 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the resampling")
     parser.add_argument("--resamples", type=int, default=10_000)
     for style in ("markdown", "csv", "latex"):
-        parser.add_argument(
-            f"--{style}",
-            type=path,
-            metavar="FILE",
-            help=f"write it, and FILE.json about it ({style})",
-        )
+        note = "write this file, and FILE.json, which says what it is made of"
+        parser.add_argument(f"--{style}", type=path, metavar="FILE", help=note)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -102,21 +102,11 @@ def compare(
             single runs are mixed with others.
     """
     _check(blocks)
-    draws = draws or Draws()
-    difference = float(np.mean([block.difference for block in blocks]))
     splits = len(blocks) > 1 and blocks[0].alone
-    if splits:
-        parts = [between_splits([block.difference for block in blocks])]
-        errors = nulls = seed_errors(parts[0], draws)
-    else:
-        parts = [components(block) for block in blocks]
-        numbered = list(enumerate(zip(blocks, parts, strict=True)))
-        errors, nulls = (
-            np.mean([law(block, part, draws, k) for k, (block, part) in numbered], axis=0)
-            for law in (bootstrap_errors, null_differences)
-        )
-    error = _error([part.variance for part in parts])
-    df = _df(parts)
+    difference = float(np.mean([block.difference for block in blocks]))
+    parts = _parts(blocks, splits)
+    error, df = _error([part.variance for part in parts]), _df(parts)
+    errors, nulls = _laws(blocks, parts, draws or Draws(), splits)
     if not blocks[0].alone:
         factor = narrowing(errors, error, df, LEVEL)
         errors, nulls = factor * errors, factor * nulls
@@ -147,6 +137,28 @@ def compare(
         paired=blocks[0].paired,
         speaks_of=SPLITS if splits else ONE_RUN if blocks[0].alone else SEEDS,
     )
+
+
+def _parts(blocks: Sequence[Block], splits: bool) -> list[Components]:
+    """Returns the variances of each block, or of all splits at once."""
+    if splits:
+        return [between_splits([block.difference for block in blocks])]
+    return [components(block) for block in blocks]
+
+
+def _laws(
+    blocks: Sequence[Block], parts: Sequence[Components], draws: Draws, splits: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns errors of the difference, and differences where there is none, (R,) each."""
+    if splits:
+        errors = seed_errors(parts[0], draws)
+        return errors, errors
+    numbered = list(enumerate(zip(blocks, parts, strict=True)))
+    errors, nulls = (
+        np.mean([law(block, part, draws, k) for k, (block, part) in numbered], axis=0)
+        for law in (bootstrap_errors, null_differences)
+    )
+    return errors, nulls
 
 
 def _check(blocks: Sequence[Block]) -> None:
