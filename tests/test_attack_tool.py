@@ -238,7 +238,7 @@ def test_defences_are_compared(setup, attacked: Path, tmp_path) -> None:
     clean = next(r["mAP"] for r in rows(attacked) if r["name"] == "clean")
     line = next(line for line in done.stdout.splitlines() if line.startswith("clean "))
     assert line.split()[1:7] == ["a", "−", "b", *[f"{100 * clean:.1f}"] * 2, "+0.0"]
-    assert "pgd-fna 16, re-ranked" in done.stdout and "jpeg" not in done.stdout
+    assert "pgd-fna 16, re-ranked" in done.stdout and "jpeg, re-ranked" in done.stdout
     assert "a and b are of one recipe" in done.stderr
 
 

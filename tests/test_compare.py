@@ -152,7 +152,7 @@ def test_the_success_of_the_attacker(defences: list[str]) -> None:
 
 def test_the_older_name_shows_the_attacks(defences: list[str]) -> None:
     text = run("compare_attacks", *defences).stdout
-    assert text == run("compare", *defences, "--only", "attack").stdout
+    assert text == run("compare", *defences, "--only", "attack", "--only", "corruption").stdout
 
 
 def test_a_report_that_failed_its_checks_is_named(defences: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""The older name of `reid compare --only attack`, which it calls.
+"""The older name of `reid compare --only attack --only corruption`, which it calls.
 
 reid compare-attacks lfm=outputs/a,outputs/b plain=outputs/c,outputs/d
 """
@@ -7,7 +7,7 @@ import argparse
 
 from reid.cli import compare
 
-HELP = "the older name of `reid compare --only attack`"
+HELP = "the older name of `reid compare` for attacks and corruptions"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,5 +17,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Compares the attack reports."""
-    args.only = args.only or ["attack"]
+    args.only = args.only or ["attack", "corruption"]
     compare.run(args)
