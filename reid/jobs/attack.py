@@ -90,6 +90,8 @@ def _attack(
     splits = builders.load_splits(cfg, False, logger)
     code = code_state(imported_files(cfg.IMPORTS))
     run_of = run_facts(cfg, weight, surrogate, splits, code, device)
+    asked = build_attack.spaced(splits.query, cfg.ATTACK.NUM_QUERIES)
+    data = measured_on(cfg, asked, splits.gallery)
     pieces = begin(folder, run_of, restart, logger.info)
     with deterministic(device), _advice(pieces, logger.info):
         evaluator = build_attack.build_robust_evaluator(cfg, embed, splits, cfg.ATTACK.NUM_QUERIES)
@@ -97,9 +99,7 @@ def _attack(
         run = _Run(cfg, evaluator, seen or embed, splits, folder, pieces, logger.info)
         run.all(attacks)
         facts = _report_facts(cfg, weight, surrogate, code)
-        facts |= {"seed": trained.get("SEED"), "recipe_hash": recipe_hash(cfg, trained)}
-        asked = build_attack.spaced(splits.query, cfg.ATTACK.NUM_QUERIES)
-        facts |= measured_on(cfg, asked, splits.gallery)
+        facts |= {"seed": trained.get("SEED"), "recipe_hash": recipe_hash(cfg, trained), **data}
         facts |= {"run": run_hash(run_of), "num_queries": len(run.results[0].ap)}
         results = with_worst_cases(run.results)
         rows = records(results, cfg.SEED)

@@ -142,6 +142,8 @@ class _Test:
         builders.check_matched(cfg, query, gallery, self.pictures)
         people = people_hash(query, gallery)
         self.subject = Subject(source, data_name(cfg), cfg.TEST.PROTOCOL, people)
+        self.sides = (builders.ids_of(query)[0], len(gallery))
+        self.digests = image_digests(query, gallery)
         self.folder = _place(cfg, self.subject)
 
     def evaluate(self, embed: nn.Module, facts: dict[str, object]) -> TestResult:
@@ -154,12 +156,10 @@ class _Test:
             return result
         if save is not None:
             get_logger(Path(self.cfg.OUTPUT_DIR), "test").info(f"features written: {save}")
-        query, gallery = self.splits.query, self.splits.gallery
-        more = {**facts, "dataset": self.subject.dataset, "data": image_digests(query, gallery)}
+        more = {**facts, "dataset": self.subject.dataset, "data": self.digests}
         if self.splits.unreadable:
             more["unreadable"] = dict(self.splits.unreadable)
-        sides = (builders.ids_of(query)[0], len(gallery))
-        _report(self.cfg, result, sides, self.subject, self.folder, more)
+        _report(self.cfg, result, self.sides, self.subject, self.folder, more)
         return result
 
 
