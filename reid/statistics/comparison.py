@@ -41,7 +41,8 @@ class Comparison:
         high: Upper end.
         p: Of the permutation test, two-sided.
         effect: Hedges' g over runs; None where too few runs tell it.
-        better: Share of the identities on which the first group does better; ties count half.
+        better: Share of the identities on which the first group has the larger value; ties count
+            half.
         detectable: True difference that such a study finds with a probability of 0.8.
         p_runs: Exact p-value of the exchange of whole runs; None where there is none.
         least_p_runs: The least that ``p_runs`` can be.

@@ -44,7 +44,9 @@ def standardized(difference: float, spread: float, df: int) -> float | None:
 
 
 def share_better(blocks: Sequence[Block]) -> float:
-    """Returns the share of the identities on which the first group does better; ties count half.
+    """Returns the share of the identities on which the first group has the larger value.
+
+    Ties count half.
 
     Args:
         blocks: The two groups on each set of queries.
