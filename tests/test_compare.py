@@ -382,10 +382,10 @@ def test_the_choices_of_the_command_are_those_of_the_job() -> None:
 
 @pytest.mark.usefixtures("narrow_resnet18")
 def test_the_readme_from_training_to_a_table(data: Path, tmp_path: Path) -> None:
-    """The commands of the README's section, on tiny people and with one epoch."""
+    """The commands of the README's section, on tiny people, with one epoch and two seeds."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert (
-        "reid compare lfm=outputs/lfm_0,outputs/lfm_1 plain=outputs/plain_0,outputs/plain_1" in text
+        "reid compare lfm=outputs/lfm_0,outputs/lfm_1,outputs/lfm_2 plain=outputs/plain_0," in text
     )
     short = ["SOLVER.MAX_EPOCHS", 1, "SOLVER.EVAL_PERIOD", 0]
     for seed in range(2):
