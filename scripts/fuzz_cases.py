@@ -407,8 +407,8 @@ def reports(draw: Draw, home: Path) -> Case:
     data = spoiled(draw, data) if how == "bytes" else data
     file = home / "run" / ("robustness.json" if attack else "metrics.json")
     file.write_bytes(data)
-    group = f"a={home / 'run'}"
-    arguments = ["compare-attacks", group] if attack else ["results", str(home / "run")]
+    groups = [f"{name}={home / 'run'}" for name in "ab"]
+    arguments = ["compare-attacks", *groups] if attack else ["results", str(home / "run")]
     return Case(repr(data[:300]), lambda: _command(arguments), (home / "run",))
 
 

@@ -17,6 +17,7 @@ LEVELS = {
     "utils": 0,
     "synthetic": 1,
     "visualization": 1,
+    "statistics": 1,
     "data": 2,
     "modeling": 2,
     "losses": 2,

@@ -234,9 +234,12 @@ def test_arrays_and_another_pixel_size(setup, tmp_path) -> None:
 
 
 def test_defences_are_compared(setup, attacked: Path, tmp_path) -> None:
-    text = run("compare_attacks", f"a={attacked},{attacked}", f"b={attacked.parent}").stdout
+    done = run("compare_attacks", f"a={attacked}", f"b={attacked.parent}")
     clean = next(r["mAP"] for r in rows(attacked) if r["name"] == "clean")
-    assert f"{100 * clean:.1f} ± 0.0" in text and "pgd-fna 16" in text
+    line = next(line for line in done.stdout.splitlines() if line.startswith("clean "))
+    assert line.split()[1:7] == ["a", "−", "b", *[f"{100 * clean:.1f}"] * 2, "+0.0"]
+    assert "pgd-fna 16, re-ranked" in done.stdout and "jpeg, re-ranked" in done.stdout
+    assert "a and b are of one recipe" in done.stderr
 
 
 @pytest.mark.parametrize(

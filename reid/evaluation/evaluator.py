@@ -108,19 +108,23 @@ def _seconds_since(start: float) -> float:
     return round(time.perf_counter() - start, 3)
 
 
-def write_results(result: TestResult, folder: Path, facts: dict[str, Any]) -> None:
+def write_results(
+    result: TestResult, folder: Path, facts: dict[str, Any], query_pids: np.ndarray
+) -> None:
     """Writes metrics.json and ranking.npz.
 
     metrics.json: the plain ranking's mAP, mINP, rank1, rank5, rank10 (fractions) and counts at the
     top; "re_ranked", "aqe" and "aqe_re_ranked" with the same keys, if they were computed;
     "seconds" by phase; "warning", if the features hardly differ; and ``facts``.
     ranking.npz: per valid query ``query_index``, ``ap``, ``inp``, ``first_hit`` (0-based), and the
-    same with the prefixes ``re_ranked_`` and so on; it contains no pickle.
+    same with the prefixes ``re_ranked_`` and so on; ``pids``, the identities of these queries. It
+    contains no pickle.
 
     Args:
         result: Rankings and seconds of the evaluation.
         folder: Folder of the two files.
         facts: Further entries of metrics.json.
+        query_pids: (Q,) integer identities of all queries, valid or not.
     """
     metrics: dict[str, Any] = dict(result.rankings["plain"].summary())
     arrays: dict[str, np.ndarray] = {}
@@ -130,6 +134,7 @@ def write_results(result: TestResult, folder: Path, facts: dict[str, Any]) -> No
             metrics[prefix.rstrip("_")] = ranking.summary()
         for key in ("query_index", "ap", "inp", "first_hit"):
             arrays[prefix + key] = np.asarray(getattr(ranking, key))
+    arrays["pids"] = np.asarray(query_pids)[result.rankings["plain"].query_index]
     if result.warning:
         metrics["warning"] = result.warning
     metrics |= {"seconds": result.seconds, **facts}

@@ -14,11 +14,12 @@ from yacs.config import CfgNode
 from reid import builders
 from reid.builders import attack as build_attack
 from reid.builders.common import build_device, output_dir
-from reid.config import dump, imported_files, unused_settings
+from reid.config import dump, imported_files, recipe_hash, unused_settings
 from reid.data.records import Splits
 from reid.evaluation.features import Embedding
 from reid.evaluation.retrieval import Retrieval
 from reid.jobs.attack_facts import run_facts, shared_settings
+from reid.jobs.tested_data import measured_on
 from reid.robustness.attack import RetrievalAttack
 from reid.robustness.corruptions import CORRUPTIONS
 from reid.robustness.evaluator import RobustEvaluator
@@ -85,7 +86,8 @@ def _attack(
     logger.info(describe(device))
     for line in unused_settings(cfg, "attack"):
         logger.warning(f"warning: {line}")
-    embed = build_attack.build_attack_embedding(cfg, builders.load_trained(cfg, weight, logger))
+    model, trained = builders.load_with_config(cfg, weight, logger)
+    embed = build_attack.build_attack_embedding(cfg, model)
     seen = None
     if surrogate is not None:
         seen = build_attack.build_attack_embedding(
@@ -94,6 +96,8 @@ def _attack(
     splits = builders.load_splits(cfg, False, logger)
     code = code_state(imported_files(cfg.IMPORTS))
     run_of = run_facts(cfg, weight, surrogate, splits, code, device)
+    asked = build_attack.spaced(splits.query, cfg.ATTACK.NUM_QUERIES)
+    data = measured_on(cfg, asked, splits.gallery)
     pieces = begin(folder, run_of, restart, logger.info)
     with deterministic(device), _advice(pieces, logger.info):
         evaluator = build_attack.build_robust_evaluator(cfg, embed, splits, cfg.ATTACK.NUM_QUERIES)
@@ -101,6 +105,7 @@ def _attack(
         run = _Run(cfg, evaluator, seen or embed, splits, folder, pieces, logger.info)
         run.all(attacks)
         facts = _report_facts(cfg, weight, surrogate, code)
+        facts |= {"seed": trained.get("SEED"), "recipe_hash": recipe_hash(cfg, trained), **data}
         facts |= {"run": run_hash(run_of), "num_queries": len(run.results[0].ap)}
         results = with_worst_cases(run.results)
         rows = records(results, cfg.SEED)

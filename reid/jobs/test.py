@@ -2,9 +2,9 @@
 
 import hashlib
 import logging
-import re
 from pathlib import Path
 
+import numpy as np
 from tabulate import tabulate
 from torch import nn
 from yacs.config import CfgNode
@@ -13,17 +13,14 @@ from reid import builders
 from reid.builders.common import build_device, output_dir
 from reid.builders.evaluation import protocol_errors
 from reid.config import (
-    default_cfg,
     dump,
     imported_files,
-    leaves,
     parse_dump,
     portable,
     read_chain,
     recipe_hash,
     unused_settings,
 )
-from reid.data.datasets import takes_split
 from reid.data.records import Splits
 from reid.evaluation.evaluator import HEADERS, TestResult, rank_features, write_results
 from reid.evaluation.features import pictures_of
@@ -37,6 +34,7 @@ from reid.evaluation.places import (
     read_old,
 )
 from reid.evaluation.protocol import ANY_CAMERA, CROSS_CAMERA, count_matched, ids_hash, no_match
+from reid.jobs.tested_data import data_name, image_digests, people_hash
 from reid.utils import distributed
 from reid.utils.code_state import code_state
 from reid.utils.environment import describe
@@ -127,7 +125,8 @@ def test_features(cfg: CfgNode, path: Path) -> TestResult:
     result = rank_features(query, gallery, retrieval)
     subject = Subject("features", "", protocol, ids_hash(*ids))
     facts: dict[str, object] = {"features": str(path), "dataset": None}
-    _report(cfg, result, len(gallery.pids), subject, _place(cfg, subject), facts)
+    sides = (query.pids, len(gallery.pids))
+    _report(cfg, result, sides, subject, _place(cfg, subject), facts)
     return result
 
 
@@ -141,8 +140,10 @@ class _Test:
         self.retrieval = builders.build_retrieval(cfg, len(query), len(gallery))
         self.pictures = builders.same_pictures(cfg, query, gallery, cfg.TEST.SAVE_FEATURES)
         builders.check_matched(cfg, query, gallery, self.pictures)
-        ids = ids_hash(*builders.ids_of(query), *builders.ids_of(gallery))
-        self.subject = Subject(source, _data_name(cfg), cfg.TEST.PROTOCOL, ids)
+        people = people_hash(query, gallery)
+        self.subject = Subject(source, data_name(cfg), cfg.TEST.PROTOCOL, people)
+        self.sides = (builders.ids_of(query)[0], len(gallery))
+        self.digests = image_digests(query, gallery)
         self.folder = _place(cfg, self.subject)
 
     def evaluate(self, embed: nn.Module, facts: dict[str, object]) -> TestResult:
@@ -155,27 +156,11 @@ class _Test:
             return result
         if save is not None:
             get_logger(Path(self.cfg.OUTPUT_DIR), "test").info(f"features written: {save}")
-        more = {**facts, "dataset": self.subject.dataset}
+        more = {**facts, "dataset": self.subject.dataset, "data": self.digests}
         if self.splits.unreadable:
             more["unreadable"] = dict(self.splits.unreadable)
-        _report(self.cfg, result, len(self.splits.gallery), self.subject, self.folder, more)
+        _report(self.cfg, result, self.sides, self.subject, self.folder, more)
         return result
-
-
-def _data_name(cfg: CfgNode) -> str:
-    """Returns the name of the data set, with those of its settings that are not at their defaults.
-
-    It is part of the name of a folder: ``synthetic_preset-tiny``.
-    """
-    name = builders.tested_names(cfg)[0]
-    usual = dict(leaves(default_cfg()))
-    prefixes = (f"DATASETS.{name.upper()}.", "DATASETS.SPLIT" if takes_split(name) else "-")
-    own = [
-        f"{key.rpartition('.')[2].lower()}-{value}"
-        for key, value in portable(cfg).items()
-        if key.startswith(prefixes) and value != usual.get(key) and key != "DATASETS.CSV.FOLDER"
-    ]
-    return "_".join([name, *(re.sub(r"[^\w-]+", "-", text) for text in own)])
 
 
 def _place(cfg: CfgNode, subject: Subject) -> Path:
@@ -202,12 +187,22 @@ def _same_test(cfg: CfgNode, run: CfgNode) -> bool:
 def _report(
     cfg: CfgNode,
     result: TestResult,
-    num_gallery: int,
+    sides: tuple[np.ndarray, int],
     subject: Subject,
     folder: Path,
     facts: dict[str, object],
 ) -> None:
-    """Writes what a test found, and prints it."""
+    """Writes what a test found, and prints it.
+
+    Args:
+        cfg: The config.
+        result: What was found.
+        sides: (Q,) identities of the queries, and the number of gallery images.
+        subject: What the result is about.
+        folder: Folder of its files.
+        facts: Further entries of metrics.json.
+    """
+    query_pids, num_gallery = sides
     logger = get_logger(Path(cfg.OUTPUT_DIR), "test")
     plain = result.rankings["plain"]
     if plain.num_skipped:
@@ -226,7 +221,7 @@ def _report(
         "code": code,
     }
     _tell_what_is_replaced(folder, found, logger)
-    write_results(result, folder, {"num_gallery": num_gallery, **found})
+    write_results(result, folder, {"num_gallery": num_gallery, **found}, query_pids)
     table = tabulate(result.rows(), HEADERS, floatfmt=".1f")
     logger.info(
         f"{plain.num_queries} queries, {num_gallery} gallery images, protocol {subject.protocol}\n"

@@ -95,7 +95,7 @@ def write_report(
     """Writes robustness.json, robustness.csv and per_query.npz, which contains no pickle.
 
     per_query.npz holds, for row i of the JSON, the arrays ``i/ap``, ``i/inp`` and
-    ``i/first_hit`` of the queries ``query_index``.
+    ``i/first_hit`` of the queries ``query_index``, whose identities are ``pids``.
 
     Args:
         folder: Folder of the three files.
@@ -109,7 +109,7 @@ def write_report(
         for i, o in enumerate(results)
         for key in ("ap", "inp", "first_hit")
     }
-    arrays["query_index"] = results[0].query_index
+    arrays |= {"query_index": results[0].query_index, "pids": results[0].pids}
     write_whole(folder / "per_query.npz", lambda file: np.savez_compressed(file, **arrays))  # type: ignore[arg-type]
     out = io.StringIO()
     writer = csv.DictWriter(out, COLUMNS, restval="", extrasaction="ignore", lineterminator="\n")

@@ -4,10 +4,14 @@ import math
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 from commands import run
 
-from reid.robustness.compare import comparison, distrusted, read_report
+from reid.jobs.compare import Question, compare_runs
+from reid.jobs.comparing.selection import select
+from reid.robustness.reading import read_report
+from reid.statistics.tables import as_csv
 from reid.utils.errors import InputError
 
 
@@ -21,31 +25,6 @@ def report(clean: float, attacked: float, **changes) -> dict:
     return {**facts, "surrogate": None, "sanity": {"verdict": "", "checks": []}, **changes}
 
 
-def test_mean_and_spread_over_seeds() -> None:
-    groups = {"lfm": [report(0.7, 0.1), report(0.8, 0.3)], "plain": [report(0.9, 0.0)]}
-    headers, rows = comparison(groups)
-    assert headers == ["perturbation", "lfm", "plain"]
-    sd = math.sqrt(((70 - 75) ** 2 + (80 - 75) ** 2) / 1)
-    assert rows[0] == ["clean", f"75.0 ± {sd:.1f}", "90.0"]
-    assert rows[1] == ["pgd-fna 8", "20.0 ± 14.1", "0.0"]
-    assert comparison(groups, "rank1")[1][0][2] == "45.0"
-
-
-def test_runs_attacked_in_different_ways_are_not_compared() -> None:
-    base = report(0.7, 0.1)
-    with pytest.raises(InputError, match="queries"):
-        comparison({"a": [base], "b": [report(0.7, 0.1, num_queries=6)]})
-    other = report(0.7, 0.1, attack={"ATTACK.SIDE": "gallery"})
-    with pytest.raises(InputError, match=r"ATTACK\.SIDE"):
-        comparison({"a": [base, other]})
-    with pytest.raises(InputError, match="surrogate"):
-        comparison({"a": [base, report(0.7, 0.1, surrogate="x.pth")]})
-    with pytest.raises(InputError, match="no row pgd-fna 8"):
-        comparison({"a": [base], "b": [report(0.7, 0.1, rows=base["rows"][:1])]})
-    with pytest.raises(InputError, match="hold plain"):
-        comparison({"a": [base]}, ranking="re-ranked")
-
-
 def test_reports_are_found_in_the_run_or_in_its_attack_folder(tmp_path) -> None:
     (tmp_path / "a" / "attack").mkdir(parents=True)
     for folder in (tmp_path, tmp_path / "a" / "attack"):
@@ -57,18 +36,6 @@ def test_reports_are_found_in_the_run_or_in_its_attack_folder(tmp_path) -> None:
         (tmp_path / "robustness.json").write_text(text)
         with pytest.raises(InputError, match="not a report"):
             read_report(tmp_path)
-
-
-def test_a_report_that_failed_its_checks_is_named() -> None:
-    failed = {"verdict": "DO NOT TRUST", "checks": [{"passed": True}, {"passed": False}]}
-    groups = {"a": [report(0.7, 0.1)], "b": [report(0.7, 0.1, sanity=failed)]}
-    assert distrusted(groups) == ["b, w: DO NOT TRUST"]
-
-
-def test_other_numbers_of_steps_are_no_rows_of_the_table() -> None:
-    base = report(0.7, 0.1)
-    base["rows"] = [*base["rows"], {**base["rows"][1], "kind": "steps", "mAP": 0.5}]
-    assert [row[0] for row in comparison({"a": [base]})[1]] == ["clean", "pgd-fna 8"]
 
 
 def write(folder: Path, content: object) -> Path:
@@ -122,7 +89,7 @@ def changed(place: str, value: object) -> dict:
 )
 def test_what_is_no_report_is_one_line(tmp_path, content, says: str) -> None:
     folder = write(tmp_path / "a", content)
-    text = run("compare_attacks", f"x={folder}", code=2).stderr
+    text = run("compare_attacks", f"x={folder}", f"y={folder}", code=2).stderr
     assert f"{folder}/robustness.json" in text
     assert text.startswith("error: ") and " is not a report of tools/attack.py: " in text
     assert says in text and text.rstrip().endswith("attack the run again (reid attack)")
@@ -132,22 +99,16 @@ def test_what_is_no_report_is_one_line(tmp_path, content, says: str) -> None:
 def test_what_cannot_be_read_is_one_line(tmp_path, monkeypatch) -> None:
     folder = write(tmp_path / "a", report(0.7, 0.1))
     (folder / "robustness.json").write_bytes(b"\xff\xfe")
-    assert "is no UTF-8" in run("compare_attacks", f"x={folder}", code=2).stderr
+    assert "is no UTF-8" in run("compare_attacks", f"x={folder}", f"y={folder}", code=2).stderr
     write(folder, report(0.7, 0.1))
-    monkeypatch.setattr("reid.robustness.compare._MAX_BYTES", 100)
+    monkeypatch.setattr("reid.robustness.reading._MAX_BYTES", 100)
     assert (
         "a report of tools/attack.py has at most 100 bytes"
-        in run("compare_attacks", f"x={folder}", code=2).stderr
+        in run("compare_attacks", f"x={folder}", f"y={folder}", code=2).stderr
     )
     for groups, says in (("x=", "names an empty folder"), ("x=" + 300 * "y", "too long")):
-        text = run("compare_attacks", groups, code=2).stderr
+        text = run("compare_attacks", groups, "z=z", code=2).stderr
         assert says in text and text.count("\n") == 1
-
-
-def test_a_success_rate_that_is_undefined_in_one_run_is_in_all(tmp_path) -> None:
-    some = changed("rows.1.success", 0.25)
-    assert comparison({"a": [some, report(0.7, 0.1)]}, "success")[1] == [["pgd-fna 8", "nan"]]
-    assert comparison({"a": [some, some]}, "success")[1] == [["pgd-fna 8", "25.0 ± 0.0"]]
 
 
 def test_a_changed_report_is_compared_or_refused_in_one_line(tmp_path) -> None:
@@ -155,23 +116,28 @@ def test_a_changed_report_is_compared_or_refused_in_one_line(tmp_path) -> None:
     rng = random.Random(0)
     good = write(tmp_path / "good", report(0.7, 0.1))
     worked, lines = 0, []
+    for folder in (good, tmp_path / "spoiled"):
+        folder.mkdir(exist_ok=True)
+        shown = {f"{row}/{key}": [0.7, 0.1][row] for row in (0, 1) for key in ("ap", "inp")}
+        arrays = {key: np.full(5, value) for key, value in shown.items()}
+        hits = {f"{row}/first_hit": np.arange(5) for row in (0, 1)}
+        np.savez(
+            folder / "per_query.npz", pids=np.arange(5), query_index=np.arange(5), **hits, **arrays
+        )
     for _ in range(500):
         spoiled = copy.deepcopy(report(0.7, 0.1))
         for _ in range(rng.choice((1, 1, 2, 4))):
             _spoil(spoiled, rng)
         folder = write(tmp_path / "spoiled", spoiled)
-        metric = rng.choice(("mAP", "success"))
+        question = Question(("attack",), rng.choice(("mAP", "success")), resamples=100)
         try:
-            groups = {"a": [read_report(good)], "b": [read_report(folder), read_report(good)]}
-            distrusted(groups)
-            headers, rows = comparison(groups, metric)
+            answer = compare_runs(select([f"a={good}", f"b={folder}"]), question)
         except InputError as error:
             lines.append(str(error))
             continue
         worked += 1
-        assert headers == ["perturbation", "a", "b"] and all(
-            cell.isprintable() for row in rows for cell in row
-        )
+        text = as_csv(answer.tables) + "".join(answer.cautions)
+        assert text.replace("\n", "").isprintable()
     assert worked > 20 and len(lines) > 300
     assert all(line.isprintable() and len(line) < 500 for line in lines)
 

@@ -1,0 +1,1 @@
+"""From run folders to groups that can be compared: reading, refusing, pairing, recording."""

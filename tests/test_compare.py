@@ -1,0 +1,415 @@
+"""reid compare on fabricated runs: what it finds, what it refuses, what it writes."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commands import ROOT, lfm, run
+from fabricated import PIDS, scores, write_attacked, write_tested
+
+from reid.cli import compare as command
+from reid.jobs.compare import KINDS, PAIRINGS
+from reid.jobs.comparing.measures import METRICS
+from reid.jobs.comparing.record import check_record
+from reid.utils.errors import InputError
+
+CLEAN = ("clean", "clean", 0.0)
+
+
+def group(root: Path, name: str, level: float, seeds: int = 3, **facts: object) -> str:
+    """Writes tested runs; returns the word that names them. Recipes differ by their folder."""
+    folders = [
+        write_tested(
+            root / name / f"seed{seed}", scores(level, hash_of(name) + seed), seed, **facts
+        )
+        for seed in range(seeds)
+    ]
+    return f"{name}={','.join(map(str, folders))}"
+
+
+def hash_of(name: str) -> int:
+    return sum(map(ord, name)) * 100
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    """Three variants with three seeds each; b is better by 10 points, c by none."""
+    for name, level in (("a", 0.3), ("b", 0.4), ("c", 0.3)):
+        group(tmp_path / "study", name, level)
+    return tmp_path / "study"
+
+
+def lines(text: str) -> dict[str, list[str]]:
+    """Cells of a printed table, by what is compared."""
+    rows = [line.split("  ") for line in text.splitlines() if " − " in line]
+    cells = [[cell.strip() for cell in row if cell.strip()] for row in rows]
+    return {f"{row[0]}: {row[1]}": row[2:] for row in cells}
+
+
+def test_the_variants_of_a_study_against_a_baseline(study: Path) -> None:
+    done = run("compare", study, "--baseline", "a")
+    assert done.stdout.startswith("Tested: market1501, cross_camera, 60 queries\n")
+    found = lines(done.stdout)
+    assert list(found) == ["clean: b − a", "clean: c − a"]
+    better, equal = found["clean: b − a"], found["clean: c − a"]
+    aps = {n: [scores(v, hash_of(n) + s) for s in range(3)] for n, v in (("a", 0.3), ("b", 0.4))}
+    means = {name: 100 * np.mean(ap) for name, ap in aps.items()}
+    assert better[0].startswith(f"{means['b']:.1f} ± ") and better[1].startswith(
+        f"{means['a']:.1f} ± "
+    )
+    assert better[2] == f"{means['b'] - means['a']:+.1f}"
+    assert better[-1] == f"b is better than a by {means['b'] - means['a']:.1f}"
+    assert equal[-1].startswith("no evidence of a difference; a difference of ")
+    assert "20 identities" in done.stdout and "paired by seed" in done.stdout
+    assert done.stderr == ""
+
+
+def test_groups_are_the_same_as_a_study(study: Path) -> None:
+    words = [f"{n}={','.join(str(study / n / f'seed{s}') for s in range(3))}" for n in "bca"]
+    assert run("compare", *words).stdout == run("compare", study, "--baseline", "a").stdout
+
+
+def test_a_study_says_its_baseline_and_what_is_missing(study: Path) -> None:
+    (study / "study.json").write_text(json.dumps({"baseline": "c"}))
+    (study / "c" / "seed3").mkdir()
+    (study / ".replaced" / "x").mkdir(parents=True)
+    for seed in range(3):  # VARIANT/seed0/data1 is found, too
+        (study / "b" / f"seed{seed}").rename(study / "b" / f"moved{seed}")
+        (study / "b" / f"seed{seed}").mkdir()
+        (study / "b" / f"moved{seed}").rename(study / "b" / f"seed{seed}" / "data1")
+    done = run("compare", study)
+    assert list(lines(done.stdout)) == ["clean: a − c", "clean: b − c"]
+    assert done.stderr == f"warning: left out, no result yet: {study / 'c' / 'seed3'}\n"
+
+
+def test_plain_and_re_ranked(tmp_path: Path) -> None:
+    words = []
+    for name, level in (("a", 0.3), ("b", 0.4)):
+        folders = [
+            write_tested(tmp_path / name / f"s{s}", scores(0.3, s), s, scores(level, s))
+            for s in range(3)
+        ]
+        words.append(f"{name}={','.join(map(str, folders))}")
+    found = lines(run("compare", *words).stdout)
+    assert found["clean: a − b"][2] == "+0.0" and found["clean, re-ranked: a − b"][2] == "-10.0"
+    only = run("compare", *words, "--ranking", "re-ranked").stdout
+    assert list(lines(only)) == ["clean, re-ranked: a − b"]
+    error = run("compare", *words, "--ranking", "AQE", code=2).stderr
+    assert "no run has the ranking AQE; they hold plain, re-ranked" in error
+
+
+@pytest.fixture
+def defences(tmp_path: Path) -> list[str]:
+    """Two groups, attacked; the attacks leave b more, corruptions leave both the same."""
+    words = []
+    for name, gain in (("a", 0.0), ("b", 0.1)):
+        folders = []
+        for seed in range(3):
+            own = seed + hash_of(name)
+            aps = {CLEAN: scores(0.5, own), ("attack", "pgd-fna", 4.0): scores(0.1 + gain, own)}
+            aps |= {("attack", "fgsm-fna", 4.0): scores(0.3 + 2 * gain, own + 50)}
+            aps |= {
+                ("corruption", "jpeg", level): scores(0.4 - level / 20, own) for level in (1.0, 5.0)
+            }
+            aps |= {("corruption", "fog", 1.0): scores(0.3, own + 20)}
+            folders.append(write_attacked(tmp_path / name / f"seed{seed}", aps, seed))
+        words.append(f"{name}={','.join(map(str, folders))}")
+    return words
+
+
+def test_attacks_and_corruptions(defences: list[str]) -> None:
+    text = run("compare", *defences).stdout
+    found = lines(text)
+    names = ["clean", "pgd-fna 4", "fgsm-fna 4", "worst case 4", "mean of all", "jpeg", "fog"]
+    assert list(found) == [f"{name}: a − b" for name in names]
+    assert found["worst case 4: a − b"][-1].startswith("b is better than a by ")
+    assert found["jpeg: a − b"][-1].startswith("no evidence")
+    assert text.index("Attacked: ") < text.index("Corrupted images: ")
+    assert "at once (4)" in text and "at once (3)" in text
+    own = [hash_of("a") + s for s in range(3)]
+    worst = [np.minimum(scores(0.1, s), scores(0.3, s + 50)).mean() for s in own]
+    assert found["worst case 4: a − b"][0].startswith(f"{100 * np.mean(worst):.1f} ± ")
+    jpeg = [(scores(0.35, s) + scores(0.15, s)).mean() / 2 for s in own]
+    assert found["jpeg: a − b"][0].startswith(f"{100 * np.mean(jpeg):.1f} ± ")
+
+
+def test_the_success_of_the_attacker(defences: list[str]) -> None:
+    found = lines(run("compare", *defences, "--metric", "success", "--only", "attack").stdout)
+    own = [hash_of("a") + s for s in range(3)]
+    rates = []
+    for seed in own:
+        hit, still = scores(0.5, seed) >= 0.5, scores(0.1, seed) >= 0.5
+        rates.append((hit & ~still).sum() / hit.sum())
+    assert found["pgd-fna 4: a − b"][0].startswith(f"{100 * np.mean(rates):.1f}")
+    # The attacker succeeds more often against a, so that b is the better defence.
+    attack = found["fgsm-fna 4: a − b"]
+    assert float(attack[2]) > 0 and attack[-1].startswith("b is better than a by ")
+    assert "clean: a − b" not in found
+
+
+def test_the_older_name_shows_the_attacks(defences: list[str]) -> None:
+    text = run("compare_attacks", *defences).stdout
+    assert text == run("compare", *defences, "--only", "attack", "--only", "corruption").stdout
+
+
+def test_a_report_that_failed_its_checks_is_named(defences: list[str]) -> None:
+    file = Path(defences[0].partition("=")[2].split(",")[1]) / "attack/robustness.json"
+    report = json.loads(file.read_text())
+    report["sanity"] = {"verdict": "do not trust", "checks": [{"passed": False}]}
+    file.write_text(json.dumps(report))
+    done = run("compare", *defences)
+    assert done.stderr == f"warning: {file.parents[1]}: do not trust\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"dataset": "dukemtmc"}, "the data set is market1501 and dukemtmc; test both"),
+        ({"protocol": "any_camera"}, "the protocol is cross_camera and any_camera"),
+        ({"ids": "bbb"}, "the people and cameras is aaa and bbb"),
+        ({"num_gallery": 91}, "the number of gallery images is 90 and 91"),
+        ({"data": {"query": "q2", "gallery": "g1"}}, "the query images is q1 and q2"),
+        ({"data": {"query": "q1", "gallery": "g2"}}, "the gallery images is g1 and g2"),
+    ],
+)
+def test_other_data_is_refused_by_name(tmp_path: Path, change: dict, says: str) -> None:
+    one, other = group(tmp_path, "a", 0.3), group(tmp_path, "b", 0.3, **change)
+    error = run("compare", one, other, code=2).stderr
+    start = f"error: {tmp_path}/a/seed0 and {tmp_path}/b/seed0 cannot be compared: "
+    assert error.startswith(start) and says in error and error.count("\n") == 1
+
+
+def test_other_queries_and_attacks_are_refused(tmp_path: Path, defences: list[str]) -> None:
+    aps = {CLEAN: scores(0.5, 1), ("attack", "pgd-fna", 4.0): scores(0.1, 1)}
+    for facts, says in (
+        ({"surrogate": "s.pth"}, "the attacked model is a white box and seen through a surrogate"),
+        ({"attack": {"ATTACK.SIDE": "gallery"}}, "ATTACK.SIDE is query and gallery; attack both"),
+    ):
+        other = write_attacked(tmp_path / "c" / "x", aps, 0, **facts)
+        assert says in run("compare", defences[0], f"c={other}", code=2).stderr
+    one = write_tested(tmp_path / "d" / "x", scores(0.3, 0), 0)
+    two = write_tested(tmp_path / "e" / "x", scores(0.3, 1), 0)
+    arrays = dict(np.load(two / "ranking.npz"))
+    np.savez(two / "ranking.npz", **{**arrays, "query_index": arrays["query_index"] + 1})
+    assert "the valid queries" in run("compare", f"d={one}", f"e={two}", code=2).stderr
+
+
+def test_data_seeds_are_compared_each_within_itself(tmp_path: Path) -> None:
+    words = []
+    for name, gain in (("a", 0.0), ("b", 0.1)):
+        folders = []
+        for data in range(2):
+            for seed in range(3):
+                ap = scores(0.2 + 0.2 * data + gain, 10 * data + seed + hash_of(name))
+                facts = {"ids": f"i{data}", "dataset": f"synthetic_seed-{data}"}
+                folders.append(write_tested(tmp_path / name / f"{data}{seed}", ap, seed, **facts))
+        words.append(f"{name}={','.join(map(str, folders))}")
+    text = run("compare", *words[::-1]).stdout
+    assert "synthetic_seed-0, synthetic_seed-1" in text and "on 2 query sets" in text
+    assert lines(text)["clean: b − a"][-1].startswith("b is better than a")
+    one_less = words[1].rpartition(",")[0].rpartition(",")[0].rpartition(",")[0]
+    error = run("compare", words[0], one_less, code=2).stderr
+    assert "the data set is synthetic_seed-1 and synthetic_seed-0" in error
+
+
+def test_saved_features_are_compared_with_what_shows_the_same_people(tmp_path: Path) -> None:
+    one = group(tmp_path, "a", 0.3, 1)
+    facts = {"weight": None, "dataset": None, "data": None, "features": "x.npz"}
+    same = write_tested(tmp_path / "b" / "x", scores(0.3, 1), None, **facts)
+    text = run("compare", f"b={same}", one).stdout
+    assert text.startswith("Tested: market1501, ") and "over one run each, not paired" in text
+    other = write_tested(tmp_path / "c" / "x", scores(0.3, 1), None, **{**facts, "ids": "bbb"})
+    error = run("compare", f"c={other}", one, code=2).stderr
+    assert "the people and cameras is bbb and aaa" in error
+
+
+def test_seeds_are_paired_if_they_are_the_same(tmp_path: Path) -> None:
+    one, other = group(tmp_path, "a", 0.3), group(tmp_path, "b", 0.3, seeds=4)
+    assert "not paired" in run("compare", one, other).stdout
+    error = run("compare", one, other, "--seeds", "paired", code=2).stderr
+    assert "the runs do not pair: seeds 0, 1, 2 and 0, 1, 2, 3" in error
+    same = other.rpartition(",")[0]
+    assert "paired by seed" in run("compare", one, same).stdout
+    assert "not paired" in run("compare", one, same, "--seeds", "independent").stdout
+
+
+def test_a_run_counts_once(tmp_path: Path) -> None:
+    one, other = group(tmp_path, "a", 0.3), group(tmp_path, "b", 0.3)
+    again = write_tested(tmp_path / "a" / "again", scores(0.3, 5), 1)
+    error = run("compare", f"{one},{again}", other, code=2).stderr
+    assert f"{tmp_path}/a/seed1 and {again} are both of seed 1" in error
+
+
+def test_one_run_against_several_is_refused_and_one_against_one_is_not(tmp_path: Path) -> None:
+    one, other = group(tmp_path, "a", 0.3, 1), group(tmp_path, "b", 0.4, 3)
+    assert "a has one run and b has 3: " in run("compare", one, other, code=2).stderr
+    text = run("compare", one, other.partition(",")[0]).stdout
+    assert "new identities, for these two trained models" in text
+
+
+def test_slips_are_said(tmp_path: Path) -> None:
+    one = group(tmp_path, "a", 0.3, recipe_hash="same", weight="x/best.pth")
+    other = group(tmp_path, "b", 0.3, recipe_hash="same")
+    error = run("compare", one, other).stderr
+    assert "warning: a and b are of one recipe, same\n" in error
+    assert "warning: weights of several kinds are compared: best.pth, last.pth\n" in error
+
+
+def test_a_folder_of_an_older_version_is_to_be_tested_again(tmp_path: Path) -> None:
+    one, other = group(tmp_path, "a", 0.3), group(tmp_path, "b", 0.3)
+    file = tmp_path / "a/seed0/ranking.npz"
+    arrays = dict(np.load(file))
+    old = {key: arrays[key] for key in ("query_index", "ap", "inp", "first_hit")}
+    for arrays, says in (
+        (old, "has no array 'pids'"),
+        ({**old, "pids": PIDS[1:]}, "'query_index' must be (59,) integers, got (60,)"),
+        ({**old, "pids": PIDS, "ap": old["ap"] + 1}, "are of two tests"),
+        ({**old, "pids": PIDS, "ap": old["ap"] - 0.9}, "are of two tests"),
+        ({**old, "pids": PIDS, "ap": old["ap"].astype(str)}, "'ap' must be (60,) fractions"),
+        ({**old, "pids": PIDS, "inp": old["inp"] + 1}, "'inp' must hold fractions"),
+    ):
+        np.savez(file, **arrays)
+        error = run("compare", one, other, code=2).stderr
+        assert says in error or "must hold fractions" in error
+        assert str(file.parent) in error
+        assert error.endswith("test the run again (reid test)\n") and error.count("\n") == 1
+    file.unlink()
+    assert "test the run again (reid test)" in run("compare", one, other, code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["a"], "a is no folder of a study; or name groups, as NAME=DIR,DIR"),
+        (["a=x"], "there is one group, a; name two or more"),
+        (["a=x", "a=y"], "'a=y': name each group once"),
+        (["a=x", "b"], "'b': name each group once"),
+        (["a=x", "b="], "names an empty folder"),
+        (["a=x", "b=y"], "x holds neither metrics.json nor robustness.json; test the run first"),
+        (["a=x", "b=y", "--only", "test"], "x/metrics.json does not exist"),
+        (["a=x", "b=y", "--only", "attack"], "x holds no robustness.json; attack the run first"),
+        (["a=x", "b=y", "--baseline", "A"], "unknown baseline 'A'; did you mean 'a'?"),
+        (["a=x", "b=y", "--resamples", "1"], "--resamples must be from 100"),
+        (["a=x", "b=y", "--seed", "-1"], "--seed must be at least 0"),
+        (["."], "holds no tested runs in folders VARIANT/RUN"),
+    ],
+)
+def test_what_is_typed_wrong_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    error = run("compare", *words, code=2).stderr
+    assert error.startswith("error: ") and says in error and error.count("\n") == 1
+
+
+def test_a_study_without_a_baseline_names_its_variants(study: Path) -> None:
+    assert "--baseline is missing: name one of a, b, c" in run("compare", study, code=2).stderr
+
+
+def test_a_run_without_an_attack_is_named(tmp_path: Path) -> None:
+    one, other = group(tmp_path, "a", 0.3, 1), group(tmp_path, "b", 0.3, 1)
+    write_attacked(
+        tmp_path / "a/seed0", {CLEAN: scores(0.5, 0), ("attack", "x", 4.0): scores(0.1, 0)}, 0
+    )
+    error = run("compare", one, other, code=2).stderr
+    assert f"{tmp_path}/a/seed0 has a report of an attack and {tmp_path}/b/seed0 has none" in error
+    assert run("compare", one, other, "--only", "test").stdout.startswith("Tested: ")
+
+
+def test_the_same_numbers_in_every_format(study: Path, tmp_path: Path) -> None:
+    files = {style: tmp_path / f"t.{style}" for style in ("markdown", "csv", "latex")}
+    options = [word for style, file in files.items() for word in (f"--{style}", file)]
+    printed = lines(run("compare", study, "--baseline", "a", *options).stdout)
+    cells = printed["clean: b − a"]
+    row = next(line for line in files["markdown"].read_text().splitlines() if "b − a" in line)
+    assert [cell.strip() for cell in row.strip("|").split("|")] == ["clean", "b − a", *cells]
+    with files["csv"].open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["first"], row["second"]) for row in rows] == [("b", "a"), ("c", "a")]
+    assert f"{100 * float(rows[0]['difference']):+.1f}" == cells[2]
+    assert rows[0]["verdict"] == cells[-1]
+    latex = files["latex"].read_text()
+    assert latex.count(r"\toprule") == latex.count(r"\bottomrule") == 1
+    assert "clean & b $-$ a & " + cells[0].replace("±", r"$\pm$") in latex
+    for style, file in files.items():
+        record = json.loads(file.with_name(f"{file.name}.json").read_text())
+        assert record["format"] == style and record["baseline"] == "a"
+        assert [row["difference"] for row in record["tables"][0]["rows"]] == [
+            pytest.approx(float(row["difference"])) for row in rows
+        ]
+        assert [one["recipe_hash"] for one in record["runs"]] == list("aaabbbccc")
+        assert {one["commit"] for one in record["runs"]} == {"c0"}
+        assert check_record(file.with_name(f"{file.name}.json")) == []
+
+
+def test_a_published_table_is_checked_against_the_files(study: Path, tmp_path: Path) -> None:
+    table, record = tmp_path / "t.csv", tmp_path / "t.csv.json"
+    run("compare", study, "--baseline", "a", "--csv", table)
+    again = json.loads(record.read_text())["command"]
+    assert again[:2] == ["reid", "compare"]
+    before = table.read_text()
+    run(*again[1:])
+    assert table.read_text() == before, "the recorded command writes the same table"
+    table.write_text(before.replace("b is better", "b is far better"))
+    assert check_record(record) == [f"{table} is missing, or was changed by hand"]
+    table.write_text(before)
+    write_tested(study / "b" / "seed1", scores(0.45, 77), 1)
+    found = check_record(record)
+    assert f"{study}/b/seed1/metrics.json was written anew" in found
+    assert "the runs give another table now" in found
+    shutil.rmtree(study / "b" / "seed1")
+    with pytest.raises(InputError, match=r"seed1 has none; test it"):
+        check_record(record)
+
+
+def test_seed_and_resamples_decide_the_last_digits_alone(study: Path, tmp_path: Path) -> None:
+    texts = []
+    for seed in (0, 0, 1):
+        run("compare", study, "--baseline", "a", "--csv", tmp_path / "t.csv", "--seed", seed)
+        texts.append((tmp_path / "t.csv").read_text())
+    assert texts[0] == texts[1] != texts[2]
+    lows = [float(next(csv.DictReader(text.splitlines()))["low"]) for text in texts]
+    assert lows[0] == pytest.approx(lows[2], abs=0.003)
+
+
+def test_the_choices_of_the_command_are_those_of_the_job() -> None:
+    assert tuple(METRICS) == command.METRICS
+    assert tuple(KINDS) == command.KINDS and PAIRINGS == command.PAIRINGS
+
+
+@pytest.mark.usefixtures("narrow_resnet18")
+def test_the_readme_from_training_to_a_table(data: Path, tmp_path: Path) -> None:
+    """The commands of the README's section, on tiny people, with one epoch and two seeds."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert (
+        "reid compare lfm=outputs/lfm_0,outputs/lfm_1,outputs/lfm_2 plain=outputs/plain_0," in text
+    )
+    short = ["SOLVER.MAX_EPOCHS", 1, "SOLVER.EVAL_PERIOD", 0]
+    for seed in range(2):
+        for name, more in (("lfm", []), ("plain", ["MODEL.REGULARIZER.NAME", "none"])):
+            out = tmp_path / "outputs" / f"{name}_{seed}"
+            run("train", *lfm(data, out, *short, "SEED", seed, *more))
+            run(
+                "test",
+                *lfm(data, out, "TEST.WEIGHT", out / "last.pth", "TEST.RE_RANKING", True, *more),
+            )
+    words = [
+        f"{name}=" + ",".join(str(tmp_path / "outputs" / f"{name}_{seed}") for seed in range(2))
+        for name in ("lfm", "plain")
+    ]
+    done = run("compare", *words, "--latex", tmp_path / "table.tex")
+    assert done.stderr == "" and list(lines(done.stdout)) == [
+        "clean: lfm − plain",
+        "clean, re-ranked: lfm − plain",
+    ]
+    assert check_record(tmp_path / "table.tex.json") == []
+    files = [tmp_path / "outputs" / f"{name}_0" for name in ("lfm", "plain")]
+    metrics = [json.loads((file / "metrics.json").read_text()) for file in files]
+    assert metrics[0]["data"] == metrics[1]["data"] and len(metrics[0]["data"]["query"]) == 16
+    assert metrics[0]["recipe_hash"] != metrics[1]["recipe_hash"]
+    arrays = np.load(files[0] / "ranking.npz")
+    names = sorted(path.name for path in data.rglob("query/*.jpg"))
+    assert arrays["pids"].tolist() == [int(names[place][:4]) for place in arrays["query_index"]]
