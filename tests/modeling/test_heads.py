@@ -116,7 +116,7 @@ def test_reduction_has_no_dropout_where_it_is_0() -> None:
     ("name", "argument", "value"),
     [
         ("bnneck", "embedding_dim", -1),
-        ("reduction", "embedding_dim", 0),
+        ("reduction", "embedding_dim", -1),
         ("bnneck", "dropout", 1.5),
         ("reduction", "dropout", -0.5),
     ],

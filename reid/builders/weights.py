@@ -1,0 +1,197 @@
+"""Other people's weights as a model, a config and a checkpoint of ours."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from yacs.config import CfgNode
+
+import reid
+from reid.builders.model import build_model
+from reid.config import dump, load_cfg
+from reid.engine import checkpoint as ckpt
+from reid.modeling import ReIDModel
+from reid.utils.code_state import code_state
+from reid.utils.errors import InputError
+from reid.weights import FAMILIES, Conversion, Found, Options, recognized
+from reid.weights.ordering import by_order
+from reid.weights.plain import bare_settings
+from reid.weights.reading import HoldsCodeError, read
+
+# What a network can do without: the losses' side of the head, and counters younger than some files.
+_MAY_LACK = ("head.classifier.",)
+_COUNTER = "num_batches_tracked"
+
+
+@dataclass
+class Converted:
+    """A model of ours with a file's weights.
+
+    Attributes:
+        family: Name of the family of the file.
+        conversion: What came from the file.
+        cfg: The config of the model.
+        settings: What of it is not at its default, by key, as text.
+        model: The model.
+        missing: Names in the model that the file has nothing for, each with what they have now.
+    """
+
+    family: str
+    conversion: Conversion
+    cfg: CfgNode
+    settings: dict[str, str]
+    model: ReIDModel
+    missing: dict[str, str] = field(default_factory=dict)
+
+
+def convert(
+    path: str,
+    overrides: Sequence[str] = (),
+    family: str = "",
+    options: Options | None = None,
+    ordered: bool = False,
+) -> Converted:
+    """Makes a model of a file of another project.
+
+    Args:
+        path: The file.
+        overrides: ``[KEY, VALUE, ...]`` that go before what the family says.
+        family: Name of the family; "" recognizes it.
+        options: What the user says of the file.
+        ordered: The names are foreign: tensors are paired with the network's one after another.
+
+    Raises:
+        InputError: The file cannot be read, or is of a network that is not known here.
+    """
+    load_cfg(None, overrides)  # IMPORTS may bring a family; and a wrong key is said at once
+    state = read(path)
+    try:
+        conversion, family = _named(state, family, options or Options(), ordered)
+        texts = {key: str(value) for key, value in conversion.settings.items()}
+        texts |= dict(zip(overrides[::2], overrides[1::2], strict=True))
+        cfg = load_cfg(None, [part for pair in texts.items() for part in pair])
+        model = build_model(cfg, conversion.num_classes, pretrained=False).cpu()
+        if ordered:
+            _order(conversion, state, model)
+        converted = Converted(family, conversion, cfg, texts, model)
+        _fill(converted)
+    except InputError as error:
+        raise InputError(f"'{path}': {error}") from error
+    return converted
+
+
+def _named(
+    state: Mapping[str, Tensor], family: str, options: Options, ordered: bool
+) -> tuple[Conversion, str]:
+    """Returns the tensors under our names, and the family."""
+    if ordered and not options.network:
+        raise InputError("the order of a file tells no network: say --network NAME")
+    if ordered:
+        return Conversion(settings=dict(bare_settings(options.network))), "plain"
+    bare = Found(family or "plain", state)
+    found = bare if options.network else recognized(state) or bare
+    name = family or found.family
+    conversion = FAMILIES[name]().convert(found.network, options)
+    for key in state:
+        if not key.startswith(found.prefix):
+            conversion.skipped[key] = f"beside the network, which is below {found.prefix}"
+    return conversion, name
+
+
+def _order(conversion: Conversion, state: Mapping[str, Tensor], model: nn.Module) -> None:
+    """Fills a conversion with the tensors of a file by the order of the backbone's."""
+    backbone = cast(Any, model).backbone
+    left_out = getattr(backbone, "classifier", "fc.")
+    net = getattr(backbone, "net", backbone)
+    below = "backbone." if net is backbone else "backbone.net."
+    wanted = {k: v for k, v in net.state_dict().items() if not k.startswith(left_out)}
+    for ours, theirs in by_order(state, wanted).items():
+        conversion.tensors[below + ours] = state[theirs]
+        conversion.origin[below + ours] = theirs
+    conversion.remarks.append("paired by order: every shape and every last word of a name agrees")
+
+
+def _fill(converted: Converted) -> None:
+    """Loads the weights into the model, and notes what the file has nothing for."""
+    conversion, model = converted.conversion, converted.model
+    left_out = getattr(model.backbone, "classifier", "fc.")
+    own = model.state_dict()
+    for name, value in list(conversion.tensors.items()):
+        inner = name.removeprefix("backbone.").removeprefix("net.")
+        if name not in own and name.startswith("backbone.") and inner.startswith(left_out):
+            conversion.skipped[conversion.origin.pop(name)] = "classifier of the bare network"
+            del conversion.tensors[name]
+        elif name not in own:
+            raise InputError(
+                f"it has '{conversion.origin[name]}', and the network {_network(converted)} has no"
+                " such part: it is another network; see docs/weights.md"
+            )
+        elif own[name].shape != value.shape:
+            raise InputError(
+                f"'{conversion.origin[name]}' is {tuple(value.shape)} in the file and"
+                f" {tuple(own[name].shape)} in the network {_network(converted)}"
+            )
+    for name in own:
+        if name in conversion.tensors:
+            continue
+        if not name.startswith(_MAY_LACK) and not name.endswith(_COUNTER):
+            raise InputError(f"it lacks '{name}' of the network {_network(converted)}")
+        kept = "0" if name.endswith(_COUNTER) else "random; no feature depends on it"
+        converted.missing[name] = kept
+    model.load_state_dict(conversion.tensors, strict=False)
+
+
+def _network(converted: Converted) -> str:
+    return f"{converted.cfg.MODEL.BACKBONE.NAME} with the head {converted.cfg.MODEL.HEAD.NAME}"
+
+
+def as_checkpoint(converted: Converted, source: str) -> dict[str, Any]:
+    """Returns what a checkpoint of ours with these weights holds.
+
+    Args:
+        converted: The model.
+        source: Name of the file that the weights are from.
+    """
+    code = code_state()
+    return {
+        "format": ckpt.FORMAT,
+        "version": reid.__version__,
+        "commit": code["commit"],
+        "code": code,
+        "epoch": 0,
+        "config": dump(converted.cfg),
+        "pids": list(range(converted.conversion.num_classes)),
+        "model": converted.model.state_dict(),
+        "facts": {"converted": {"file": source, "family": converted.family}},
+    }
+
+
+def load_any(path: Path) -> tuple[dict[str, Any], str]:
+    """Reads a checkpoint of ours, or makes one of a file of another project in memory.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The checkpoint, and the family of the file; "" if it is ours.
+
+    Raises:
+        InputError: The file is neither.
+    """
+    try:
+        return ckpt.load(path), ""
+    except ckpt.ForeignError as error:
+        try:
+            found = recognized(read(str(path)))
+        except HoldsCodeError:
+            raise
+        except InputError:
+            found = None
+        if found is None or found.family == "plain":
+            raise error from None
+    with torch.random.fork_rng():
+        converted = convert(str(path))
+    return as_checkpoint(converted, path.name), converted.family
