@@ -134,13 +134,14 @@ def _fill(converted: Converted) -> None:
                 f"'{conversion.origin[name]}' is {tuple(value.shape)} in the file and"
                 f" {tuple(own[name].shape)} in the network {_network(converted)}"
             )
-    for name in own:
+    for name in [name for name in own if name not in conversion.origin]:
         if name in conversion.tensors:
+            converted.missing[name] = "a constant of that project"
             continue
         if not name.startswith(_MAY_LACK) and not name.endswith(_COUNTER):
             raise InputError(f"it lacks '{name}' of the network {_network(converted)}")
-        kept = "0" if name.endswith(_COUNTER) else "random; no feature depends on it"
-        converted.missing[name] = kept
+        counter = name.endswith(_COUNTER)
+        converted.missing[name] = "0" if counter else "random; no feature depends on it"
     model.load_state_dict(conversion.tensors, strict=False)
 
 

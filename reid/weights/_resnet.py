@@ -40,7 +40,7 @@ def resnet_name(state: State, prefix: str = "") -> str:
     Raises:
         InputError: There is no such ResNet here.
     """
-    stages = tuple(len(_blocks(state, f"{prefix}layer{stage}.")) for stage in (1, 2, 3, 4))
+    stages = tuple(len(blocks(state, f"{prefix}layer{stage}.")) for stage in (1, 2, 3, 4))
     bottleneck = f"{prefix}layer1.0.conv3.weight" in state
     depth = DEPTHS.get((stages, bottleneck))
     if not has_resnet(state, prefix) or depth is None:
@@ -52,7 +52,7 @@ def resnet_name(state: State, prefix: str = "") -> str:
     return f"resnet{depth}_ibn_a" if ibn else f"resnet{depth}"
 
 
-def _blocks(state: State, prefix: str) -> set[str]:
+def blocks(state: State, prefix: str) -> set[str]:
     return {
         name.removeprefix(prefix).partition(".")[0] for name in state if name.startswith(prefix)
     }

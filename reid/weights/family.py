@@ -37,7 +37,7 @@ class Conversion:
     Attributes:
         tensors: By name in :class:`reid.modeling.model.ReIDModel`: ``backbone.``, ``pooling.``,
             ``head.``.
-        origin: Name in the file of each of them.
+        origin: Name in the file of each of them; a constant of the project has none.
         skipped: Names in the file that go nowhere, each with the reason.
         settings: Config keys that the weights need to mean what they meant.
         remarks: What was assumed, and what is not as in the project that the file is from.

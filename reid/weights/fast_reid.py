@@ -2,16 +2,20 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from reid.utils.errors import InputError
-from reid.weights._resnet import has_resnet, resnet_name, resnet_settings
+from reid.weights._resnet import blocks, has_resnet, resnet_name, resnet_settings
 from reid.weights.family import FAMILIES, Conversion, Family, Options, State, renamed
 
+EXPONENT = 3.0  # of GeM where it is not trained; the file does not hold it
 LEVELS = 255  # its pixels are in 0 ... 255
 PIXELS = {"pixel_mean": "INPUT.PIXEL_MEAN", "pixel_std": "INPUT.PIXEL_STD"}
 DROPPED = ((r"pixel_(mean|std)", "INPUT.PIXEL_MEAN and INPUT.PIXEL_STD have it, divided by 255"),)
+STAGES = (1, 2, 3, 4)
 NECK = "heads.bottleneck.0.weight"
+EMBEDDING = "head.embedding.weight"
 
 
 @FAMILIES.register("fast_reid")
@@ -36,9 +40,7 @@ class FastReID(Family):
             options: As there.
         """
         found = renamed("fast-reid", state, _rules(state), DROPPED)
-        for name in ("head.embedding.weight",):  # a 1 x 1 convolution there
-            if name in found.tensors:
-                found.tensors[name] = found.tensors[name].flatten(1)
+        embedding = found.tensors.get(EMBEDDING)
         backbone = resnet_name(state, "backbone.")
         recipe, settings = _recipe(state)
         size = (384, 128) if recipe == "SBS" else (256, 128)
@@ -49,10 +51,12 @@ class FastReID(Family):
             "TEST.NECK_FEAT": "after",
             "TEST.FEAT_NORM": True,
         }
-        if "head.embedding.weight" in found.tensors:
-            found.settings["MODEL.HEAD.BNNECK.EMBEDDING_DIM"] = len(
-                found.tensors["head.embedding.weight"]
-            )
+        if embedding is not None:  # a 1 x 1 convolution there
+            found.tensors[EMBEDDING] = embedding.flatten(1)
+            found.settings["MODEL.HEAD.BNNECK.EMBEDDING_DIM"] = len(embedding)
+        found.settings |= _non_local_settings(state, backbone)
+        if recipe == "AGW":
+            found.tensors["pooling.p"] = torch.tensor([EXPONENT])
         found.settings |= {
             key: _in_unit(state[name]) for name, key in PIXELS.items() if name in state
         }
@@ -76,12 +80,38 @@ def _rules(state: State) -> list[tuple[str, str]]:
         raise InputError("its head has no BNNeck, which is not known here")
     embedding = neck is not None and neck.ndim == 4
     return [
+        *_non_local_rules(state),
         (r"backbone\.(.+)", r"backbone.\1"),
         *([(r"heads\.bottleneck\.0\.(.+)", r"head.embedding.\1")] if embedding else []),
         (rf"heads\.(?:bottleneck\.{int(embedding)}|bnneck)\.(.+)", r"head.bottleneck.\1"),
         (r"heads\.(?:classifier\.|cls_layer\.)?weight", "head.classifier.weight"),
         (r"heads\.pool_layer\.p", "pooling.p"),
     ]
+
+
+def _non_local(state: State) -> tuple[int, ...]:
+    """Returns the number of non-local blocks of each stage."""
+    return tuple(len(blocks(state, f"backbone.NL_{stage}.")) for stage in STAGES)
+
+
+def _non_local_settings(state: State, backbone: str) -> dict[str, Any]:
+    """Returns the keys of the non-local blocks, if there are any."""
+    inner = [len(value) for name, value in state.items() if name.endswith(".g.weight")]
+    if not any(_non_local(state)) or not inner:
+        return {}
+    section = f"MODEL.BACKBONE.{backbone.upper()}"
+    return {f"{section}.NON_LOCAL": _non_local(state), f"{section}.NON_LOCAL_CHANNELS": inner[0]}
+
+
+def _non_local_rules(state: State) -> list[tuple[str, str]]:
+    """Returns the rules for non-local blocks, which stand behind the last blocks of their stage."""
+    rules = []
+    for stage, count in zip(STAGES, _non_local(state), strict=True):
+        first = len(blocks(state, f"backbone.layer{stage}.")) - count
+        for number in range(count):
+            here = rf"backbone.layer{stage}.{first + number}.non_local.\1"
+            rules.append((rf"backbone\.NL_{stage}\.{number}\.(.+)", here))
+    return rules
 
 
 _WHY = {
@@ -95,7 +125,7 @@ def _recipe(state: State) -> tuple[str, dict[str, Any]]:
     """Returns the name of the recipe, and the keys of its pooling."""
     if "heads.pool_layer.p" in state:
         return "SBS", {"MODEL.POOLING.NAME": "gem", "MODEL.POOLING.GEM.LEARN": True}
-    if any(name.startswith("backbone.NL_") for name in state):
+    if any(_non_local(state)):
         return "AGW", {"MODEL.POOLING.NAME": "gem", "MODEL.POOLING.GEM.LEARN": False}
     return "BoT", {"MODEL.POOLING.NAME": "avg"}
 

@@ -78,9 +78,7 @@ class ResNetIBN(ResNet):
         stem_relu: bool = True,
         stem_pool: StemPool = "padded",
     ) -> None:
-        super().__init__(
-            depth, last_stride, non_local, non_local_channels, stem_relu, stem_pool
-        )
+        super().__init__(depth, last_stride, non_local, non_local_channels, stem_relu, stem_pool)
         self.depth = depth
         for stage in (self.layer1, self.layer2, self.layer3):
             for block in stage:
