@@ -14,15 +14,18 @@ from reid.builders.model import build_model
 from reid.config import dump, load_cfg
 from reid.engine import checkpoint as ckpt
 from reid.modeling import ReIDModel
+from reid.modeling.backbones.pretrained import adapted
 from reid.utils.code_state import code_state
 from reid.utils.errors import InputError
 from reid.weights import FAMILIES, Conversion, Found, Options, recognized
 from reid.weights.ordering import by_order
 from reid.weights.plain import bare_settings
 from reid.weights.reading import HoldsCodeError, read
+from reid.weights.transreid import CAMERAS
 
 # What a network can do without: the losses' side of the head, and counters younger than some files.
 _MAY_LACK = ("head.classifier.",)
+_PIXELS = ("INPUT.PIXEL_MEAN", "INPUT.PIXEL_STD")
 _COUNTER = "num_batches_tracked"
 
 
@@ -70,17 +73,53 @@ def convert(
     state = read(path)
     try:
         conversion, family = _named(state, family, options or Options(), ordered)
-        texts = {key: str(value) for key, value in conversion.settings.items()}
-        texts |= dict(zip(overrides[::2], overrides[1::2], strict=True))
-        cfg = load_cfg(None, [part for pair in texts.items() for part in pair])
-        model = build_model(cfg, conversion.num_classes, pretrained=False).cpu()
+        typed = dict(zip(overrides[::2], overrides[1::2], strict=True))
+        converted = _built(family, conversion, typed)
         if ordered:
-            _order(conversion, state, model)
-        converted = Converted(family, conversion, cfg, texts, model)
+            _order(conversion, state, converted.model)
+        elif family == "plain":
+            _adapt(conversion, converted.model, path)
         _fill(converted)
     except InputError as error:
         raise InputError(f"'{path}': {error}") from error
     return converted
+
+
+def _built(family: str, conversion: Conversion, typed: Mapping[str, str]) -> Converted:
+    """Builds the model with random weights, for the pixels that its network was trained on.
+
+    Args:
+        family: Name of the family.
+        conversion: What the family says; it is told the pixels.
+        typed: Settings of the user, which go first.
+    """
+    texts = {**{key: str(value) for key, value in conversion.settings.items()}, **typed}
+    cfg = load_cfg(None, [part for pair in texts.items() for part in pair])
+    model = build_model(cfg, conversion.num_classes, pretrained=False).cpu()
+    traits = getattr(model.backbone, "traits", None)
+    if traits is not None and traits.pixels and _PIXELS[0] not in texts:
+        conversion.settings |= dict(zip(_PIXELS, traits.pixels, strict=True))
+        return _built(family, conversion, typed)
+    return Converted(family, conversion, cfg, texts, model)
+
+
+def _adapt(conversion: Conversion, model: ReIDModel, path: str) -> None:
+    """Has a provider's network convert names and positions of its weights, where it can.
+
+    Args:
+        conversion: The weights; they are replaced.
+        model: The model.
+        path: The file, for messages.
+    """
+    if not hasattr(model.backbone, "adapted"):
+        return
+    given = conversion.backbone()
+    found = adapted(model.backbone, given, path)
+    conversion.tensors = {f"backbone.net.{name}": value for name, value in found.items()}
+    kept = [name for name in found if name in given]
+    conversion.origin = {f"backbone.net.{name}": name for name in kept}
+    for name in given.keys() - found.keys():
+        conversion.skipped[name] = "is part of others now, as its own project converts it"
 
 
 def _named(
@@ -91,14 +130,20 @@ def _named(
         raise InputError("the order of a file tells no network: say --network NAME")
     if ordered:
         return Conversion(settings=dict(bare_settings(options.network))), "plain"
-    bare = Found(family or "plain", state)
-    found = bare if options.network else recognized(state) or bare
-    name = family or found.family
-    conversion = FAMILIES[name]().convert(found.network, options)
+    name = family or ("plain" if options.network else "")
+    if options.network and name != "plain":
+        raise InputError(f"--network is for a bare network, and not for a file of {family}")
+    if options.camera and not any(key.endswith(CAMERAS) for key in state):
+        raise InputError("--camera is given, and its network is not told the camera of an image")
+    found = recognized(state, name)
+    if found is None and name:
+        raise InputError(f"its names are not those of {name}: {FAMILIES[name].meaning}")
+    found = found or Found("plain", state)
+    conversion = FAMILIES[found.family]().convert(found.network, options)
     for key in state:
         if not key.startswith(found.prefix):
             conversion.skipped[key] = f"beside the network, which is below {found.prefix}"
-    return conversion, name
+    return conversion, found.family
 
 
 def _order(conversion: Conversion, state: Mapping[str, Tensor], model: nn.Module) -> None:
@@ -122,21 +167,24 @@ def _fill(converted: Converted) -> None:
     for name, value in list(conversion.tensors.items()):
         inner = name.removeprefix("backbone.").removeprefix("net.")
         if name not in own and name.startswith("backbone.") and inner.startswith(left_out):
-            conversion.skipped[conversion.origin.pop(name)] = "classifier of the bare network"
+            conversion.skipped[conversion.origin.pop(name, name)] = "classifier of the bare network"
             del conversion.tensors[name]
         elif name not in own:
             raise InputError(
-                f"it has '{conversion.origin[name]}', and the network {_network(converted)} has no"
-                " such part: it is another network; see docs/weights.md"
+                f"it has '{conversion.origin.get(name, name)}', and the network"
+                f" {_network(converted)} has no such part; it is another network, or only its names"
+                " differ (--by-order)"
             )
         elif own[name].shape != value.shape:
             raise InputError(
-                f"'{conversion.origin[name]}' is {tuple(value.shape)} in the file and"
+                f"'{conversion.origin.get(name, name)}' is {tuple(value.shape)} in the file and"
                 f" {tuple(own[name].shape)} in the network {_network(converted)}"
             )
     for name in [name for name in own if name not in conversion.origin]:
         if name in conversion.tensors:
-            converted.missing[name] = "a constant of that project"
+            converted.missing[name] = (
+                "not in the file under one name: made of it, or a constant of that project"
+            )
             continue
         if not name.startswith(_MAY_LACK) and not name.endswith(_COUNTER):
             raise InputError(f"it lacks '{name}' of the network {_network(converted)}")

@@ -84,6 +84,10 @@ class Family:
         """Says whether names and shapes are those of the project."""
         raise NotImplementedError
 
+    def fits(self, state: State) -> bool:
+        """Says whether the file can be of the project, where the user says that it is."""
+        return self.recognizes(state)
+
     def convert(self, state: State, options: Options) -> Conversion:
         """Names the weights as here, and says what they need.
 
@@ -115,7 +119,7 @@ class Found:
     prefix: str = ""
 
 
-def recognized(state: State) -> Found | None:
+def recognized(state: State, family: str = "") -> Found | None:
     """Finds the family of a file.
 
     A training framework may keep the network below a name of its own (``model.``, ``net.``), with
@@ -123,6 +127,7 @@ def recognized(state: State) -> Found | None:
 
     Args:
         state: Tensors by name, from :func:`reid.weights.reading.read`.
+        family: What the user says; "" asks all families.
 
     Returns:
         None if no family knows the names.
@@ -130,8 +135,9 @@ def recognized(state: State) -> Found | None:
     below = sorted({key.partition(".")[0] + "." for key in state if "." in key})
     for prefix in ("", *below):
         inner = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-        for name in FAMILIES.names():
-            if FAMILIES[name]().recognizes(inner):
+        for name in [family] if family else FAMILIES.names():
+            one = FAMILIES[name]()
+            if one.fits(inner) if family else one.recognizes(inner):
                 return Found(name, inner, prefix)
     return None
 

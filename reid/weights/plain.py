@@ -19,6 +19,10 @@ class Plain(Family):
         """See the base class."""
         return has_resnet(state) and "classifier.weight" not in state
 
+    def fits(self, state: State) -> bool:
+        """See the base class."""
+        return True
+
     def convert(self, state: State, options: Options) -> Conversion:
         """See the base class.
 

@@ -11,7 +11,8 @@ from reid.weights.family import FAMILIES, Conversion, Family, Options, State, re
 
 PATCH = 16
 CAMERA_WEIGHT = 3.0  # SIE_COE of all its recipes; the file does not hold it
-SIE = "base.sie_embed"
+CAMERAS = "sie_embed"  # the embeddings of cameras or views
+SIE = f"base.{CAMERAS}"
 POSITIONS = "backbone.net.pos_embed"
 # Length of a token -> network of timm with as many blocks and heads.
 NETWORKS = {
@@ -46,6 +47,10 @@ class TransReID(Family):
     def recognizes(self, state: State) -> bool:
         """See the base class."""
         return "base.patch_embed.proj.weight" in state and "bottleneck.weight" in state
+
+    def fits(self, state: State) -> bool:
+        """See the base class."""
+        return self.recognizes(state) or strong_baseline.StrongBaseline().recognizes(state)
 
     def convert(self, state: State, options: Options) -> Conversion:
         """See the base class.

@@ -50,17 +50,7 @@ def load_pretrained(backbone: nn.Module, name: str, choice: str, path: str) -> N
     # A network of another project is below "net", and its files have the names without it.
     net = getattr(backbone, "net", backbone)
     state = _of_family(backbone, state, source)
-    adapted = getattr(backbone, "adapted", None)
-    if adapted is not None:
-        try:
-            state = adapted(state)
-        except InputError:
-            raise
-        # Conversions of other projects end in many ways where a file is of another network.
-        except Exception as error:
-            raise InputError(
-                f"'{source}' does not fit the backbone ({in_one_line(error)})"
-            ) from error
+    state = adapted(backbone, state, source)
     state = {key: value for key, value in state.items() if not key.startswith(left_out)}
     drawn = net.state_dict()
     extra = getattr(backbone, "extra", None)
@@ -68,6 +58,30 @@ def load_pretrained(backbone: nn.Module, name: str, choice: str, path: str) -> N
         state |= {key: value for key, value in drawn.items() if extra in key}
     _check_fit(state, drawn, source)
     net.load_state_dict(state)
+
+
+def adapted(backbone: nn.Module, state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
+    """Returns weights as a backbone of a provider needs them: its names, its positions.
+
+    Args:
+        backbone: The backbone; one without ``adapted`` needs nothing.
+        state: Weights by the network's own names.
+        source: The file, for messages.
+
+    Raises:
+        InputError: They are those of another network.
+    """
+    convert = getattr(backbone, "adapted", None)
+    if convert is None:
+        return state
+    try:
+        found: dict[str, Tensor] = convert(state)
+    except InputError:
+        raise
+    # Conversions of other projects end in many ways where a file is of another network.
+    except Exception as error:
+        raise InputError(f"'{source}' does not fit the backbone ({in_one_line(error)})") from error
+    return found
 
 
 def _imagenet(name: str) -> tuple[str, Mapping[str, Any]]:
