@@ -76,7 +76,7 @@ def test_files_of_an_old_torch_and_of_safetensors_are_read(tmp_path: Path) -> No
     torch.save(theirs, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
     save_file(theirs, tmp_path / "theirs.safetensors")
     for name in ("old.pth", "theirs.safetensors"):
-        found = read(str(tmp_path / name))
+        found = read(str(tmp_path / name)).tensors
         assert set(found) == set(theirs)
         assert all(torch.equal(found[key], theirs[key]) for key in theirs)
 

@@ -242,6 +242,9 @@ def test_a_foreign_file_starts_a_training_only_in_its_own_network(
     assert said.count("\n") == 1
     assert f"MODEL.PRETRAIN_PATH: '{theirs}' is a file of strong_baseline, whose network" in said
     assert "has STEM_RELU False, and this backbone has True: set the backbone's STEM_RELU" in said
+    ours = theirs.with_name("ours.pth")
+    said = run("train", *config, *common, "MODEL.PRETRAIN_PATH", ours, code=2).stderr
+    assert f"'{ours}' is a checkpoint, whose network has STEM_RELU False" in said
     run("train", *config, *common, "MODEL.BACKBONE.RESNET18.STEM_RELU", False)
 
 
@@ -255,3 +258,13 @@ def test_a_foreign_file_is_tested_with_its_own_config_only(
     assert said.count("\n") == 1
     assert "is a file of fast_reid, which has MODEL.BACKBONE.RESNET18.STEM_POOL ceil" in said
     assert f"reid convert {theirs} -o OUT.pth" in said
+
+
+def test_another_feature_than_the_projects_is_warned_of(
+    folder: Path, data: Path, tmp_path: Path
+) -> None:
+    output = converted(folder, "torchreid")[0]
+    config = ["--config-file", output.with_suffix(".yml"), *SMALL, "DATASETS.ROOT_DIR", data]
+    weight = ["TEST.WEIGHT", output.with_name("theirs.pth"), "OUTPUT_DIR", tmp_path]
+    said = run("test", *config, *weight, "TEST.FEAT_NORM", True).stdout
+    assert "warning: TEST.FEAT_NORM is True, and torchreid compares with False" in said

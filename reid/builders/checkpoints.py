@@ -46,6 +46,10 @@ _OWN_TO_A_MACHINE = (
 _FIXED_AT_TEST = ("MODEL.BACKBONE.", "MODEL.POOLING.", "MODEL.HEAD.", "INPUT.PIXEL_")
 
 
+# What other projects compare, of which a checkpoint of ours says nothing.
+_COMPARED = ("TEST.NECK_FEAT", "TEST.FEAT_NORM", "TEST.FLIP")
+
+
 def check_alike(cfg: CfgNode) -> None:
     """Raises InputError if the processes of this run were given different configs."""
     shared = [(k, v) for k, v in leaves(cfg) if k not in _OWN_TO_A_MACHINE]
@@ -240,6 +244,8 @@ def load_with_config(cfg: CfgNode, path: Path, logger: logging.Logger) -> tuple[
             raise InputError(_other_network(path, key, (now, then), family))
         if key == "INPUT.SIZE_TEST":
             logger.warning(f"warning: {key} is {now}, the run that made {path} used {then}")
+        elif family and key in _COMPARED:
+            logger.warning(f"warning: {key} is {now}, and {family} compares with {then}")
     model = build_model(cfg, len(checkpoint["pids"]), pretrained=False)
     ckpt.load_model(model, checkpoint, path)
     if family:

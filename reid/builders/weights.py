@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-import torch
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
@@ -70,7 +69,7 @@ def convert(
         InputError: The file cannot be read, or is of a network that is not known here.
     """
     load_cfg(None, overrides)  # IMPORTS may bring a family; and a wrong key is said at once
-    state = read(path)
+    state = read(path).tensors
     try:
         conversion, family = _named(state, family, options or Options(), ordered)
         typed = dict(zip(overrides[::2], overrides[1::2], strict=True))
@@ -234,13 +233,12 @@ def load_any(path: Path) -> tuple[dict[str, Any], str]:
         return ckpt.load(path), ""
     except ckpt.ForeignError as error:
         try:
-            found = recognized(read(str(path)))
+            found = recognized(read(str(path)).tensors)
         except HoldsCodeError:
             raise
         except InputError:
             found = None
         if found is None or found.family == "plain":
             raise error from None
-    with torch.random.fork_rng():
-        converted = convert(str(path))
+    converted = convert(str(path))
     return as_checkpoint(converted, path.name), converted.family

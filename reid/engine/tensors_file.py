@@ -11,10 +11,9 @@ from typing import Any
 
 from reid.utils.errors import ArgumentError, InputError
 from reid.utils.logs import sync_folder, temporary_of
-from reid.weights.reading import INSTALL, read_safetensors
+from reid.weights.reading import HEADER, INSTALL, read_safetensors
 
 ENDING = ".safetensors"
-HEADER = "reid"  # the key of the header that holds the rest of a checkpoint as JSON
 # What of a checkpoint is tensors for going on with a run, and is left out.
 RUN_ONLY = ("model", "optimizer", "scaler", "criterion", "inside")
 

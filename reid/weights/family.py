@@ -13,7 +13,7 @@ from reid.utils.registry import Registry
 State = Mapping[str, Tensor]
 Rules = Sequence[tuple[str, str]]
 # Settings that a fine-tuned network may have otherwise: they change no meaning of the weights.
-_FREE = ("NAME", "LAST_STRIDE", "TOKEN", "DROP_PATH", "STRIDE")
+_FREE = ("LAST_STRIDE", "TOKEN", "DROP_PATH", "STRIDE")
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,12 @@ class Conversion:
 
     def arguments(self) -> dict[str, Any]:
         """Returns what the backbone must be built with, by argument: ``stem_relu``."""
-        found = {}
-        for key, value in self.settings.items():
-            section, _, name = key.rpartition(".")
-            if section.startswith("MODEL.BACKBONE.") and name not in _FREE:
-                found[name.lower()] = value
-        return found
+        name = str(self.settings.get("MODEL.BACKBONE.NAME", "")).partition(":")[0]
+        section = f"MODEL.BACKBONE.{name.upper()}."
+        own = {
+            k.removeprefix(section): v for k, v in self.settings.items() if k.startswith(section)
+        }
+        return {key.lower(): value for key, value in own.items() if key not in _FREE}
 
 
 class Family:

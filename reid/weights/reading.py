@@ -1,19 +1,23 @@
 """Any file with weights as tensors by name; nothing in a file is ever run."""
 
 import contextlib
+import json
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import yaml
 from torch import Tensor
 
 from reid.utils.archives import damage_of, is_archive
 from reid.utils.errors import ArgumentError, InputError
 
 INSTALL = 'pip install "reid-lfm[safetensors]"'
+HEADER = "reid"  # in the header of a safetensors file of ours: the rest of a checkpoint, as JSON
 WRAPPERS = ("state_dict", "model", "model_state_dict", "net", "network")
 # What a wrapper of a whole network puts in front of every name.
 PREFIXES = ("module.", "_orig_mod.", "_forward_module.")
@@ -25,8 +29,21 @@ class HoldsCodeError(InputError):
     """A file that holds objects besides tensors and plain values; the message says the way out."""
 
 
-def read(path: str) -> dict[str, Tensor]:
-    """Returns the tensors of a file by name; what wraps a whole network is taken off the names.
+@dataclass(frozen=True)
+class WeightFile:
+    """What a file says of a network.
+
+    Attributes:
+        tensors: By name, without what wraps a whole network.
+        settings: Of a checkpoint of ours: its config, by dotted key.
+    """
+
+    tensors: dict[str, Tensor]
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+def read(path: str) -> WeightFile:
+    """Reads the weights in a file.
 
     The file is torch's, of any version, or safetensors' if its name ends so. Its state dict may lie
     below one of :data:`WRAPPERS`; what lies beside it is not read.
@@ -39,14 +56,15 @@ def read(path: str) -> dict[str, Tensor]:
     if not Path(path).is_file():
         raise ArgumentError("path", f"names no file with weights: '{path}'")
     if path.endswith(".safetensors"):
-        return without_wrappers(read_safetensors(path)[0])
+        tensors, header = read_safetensors(path)
+        return WeightFile(without_wrappers(tensors), _settings_in(header.get(HEADER)))
     # Files of torch before 1.6 are no archives.
     damage = damage_of(Path(path)) if is_archive(Path(path)) else ""
     if damage:
         raise InputError(
             f"cannot read '{path}' as weights saved by torch: it is damaged ({damage})"
         )
-    content = _load(path)
+    content = whole = _load(path)
     while isinstance(content, Mapping):
         inner = [content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)]
         if not inner:
@@ -54,7 +72,34 @@ def read(path: str) -> dict[str, Tensor]:
         content = inner[0]
     if not (isinstance(content, Mapping) and content and all(map(_is_entry, content.items()))):
         raise InputError(f"'{path}' holds no state dict (a mapping of names to tensors)")
-    return without_wrappers(content)
+    return WeightFile(without_wrappers(content), _settings_of(whole))
+
+
+def _settings_in(header: str | None) -> dict[str, Any]:
+    """Returns the config in the header of a safetensors file of ours, by dotted key."""
+    with contextlib.suppress(ValueError):
+        return _settings_of(json.loads(header or ""))
+    return {}
+
+
+def _settings_of(content: Any) -> dict[str, Any]:
+    """Returns the config of a checkpoint of ours, by dotted key; {} if it is another's."""
+    text = content.get("config") if isinstance(content, Mapping) else None
+    if not isinstance(text, str):
+        return {}
+    try:
+        tree = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError):
+        return {}
+    return dict(_leaves(tree)) if isinstance(tree, dict) else {}
+
+
+def _leaves(tree: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def _is_entry(item: tuple[object, object]) -> bool:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from reid.utils.checks import check_choice
 from reid.utils.errors import ArgumentError, InputError, in_one_line
 from reid.weights import FAMILIES, Conversion, Options, recognized
-from reid.weights.reading import read
+from reid.weights.reading import WeightFile, read
 
 CHOICES = ("imagenet", "path", "none")
 
@@ -39,9 +39,10 @@ def load_pretrained(backbone: nn.Module, name: str, choice: str, path: str) -> N
     if choice == "imagenet":
         own = getattr(backbone, "imagenet", None)
         source, state = _imagenet(name) if own is None else own()
+        file = WeightFile(dict(state))
     elif choice == "path":
         source = path
-        state = read(path)
+        file = read(path)
     elif choice == "none":
         return
     else:
@@ -49,7 +50,7 @@ def load_pretrained(backbone: nn.Module, name: str, choice: str, path: str) -> N
     left_out = getattr(backbone, "classifier", "fc.")
     # A network of another project is below "net", and its files have the names without it.
     net = getattr(backbone, "net", backbone)
-    state = _of_family(backbone, state, source)
+    state = _of_family(backbone, file, source)
     state = adapted(backbone, state, source)
     state = {key: value for key, value in state.items() if not key.startswith(left_out)}
     drawn = net.state_dict()
@@ -112,7 +113,7 @@ def fetched(url: str, name: str) -> tuple[str, Mapping[str, Any]]:
     """
     file = Path(torch.hub.get_dir(), "checkpoints", os.path.basename(url))
     if file.exists():
-        return str(file), read(str(file))
+        return str(file), read(str(file)).tensors
     try:
         state = torch.hub.load_state_dict_from_url(
             url, map_location="cpu", check_hash=True, weights_only=True
@@ -128,34 +129,46 @@ def fetched(url: str, name: str) -> tuple[str, Mapping[str, Any]]:
     return str(file), cast(Mapping[str, Any], state)
 
 
-def _of_family(backbone: nn.Module, state: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
+def _of_family(backbone: nn.Module, file: WeightFile, source: str) -> dict[str, Tensor]:
     """Returns a file's weights under the backbone's own names, whatever project wrote the file.
 
     Args:
         backbone: Says how it was built, by attributes with the names of its arguments.
-        state: Tensors of the file by name.
+        file: What was read.
         source: The file, for messages.
 
     Raises:
         InputError: The file's network is built otherwise than the backbone.
     """
-    own = Conversion(dict(state)).backbone()  # of this project's own model: other parts go
-    found = recognized(state)
+    own = Conversion(file.tensors, settings=file.settings)  # of this project's own model
+    found = None if file.settings else recognized(file.tensors)
     if found is None or found.family == "plain":
-        return own or dict(state if found is None else found.network)
-    name, network = found.family, found.network
+        _check_built(backbone, own, f"'{source}' is a checkpoint")
+        return own.backbone() or dict(file.tensors if found is None else found.network)
+    what = f"'{source}' is a file of {found.family}"
     try:
-        conversion = FAMILIES[name]().convert(network, Options())
+        conversion = FAMILIES[found.family]().convert(found.network, Options())
     except InputError as error:
-        raise InputError(f"'{source}' is a file of {name}: {error}") from error
+        raise InputError(f"{what}: {error}") from error
+    _check_built(backbone, conversion, what)
+    return conversion.backbone()
+
+
+def _check_built(backbone: nn.Module, conversion: Conversion, what: str) -> None:
+    """Raises InputError unless a backbone is built as the network that the weights are from.
+
+    Args:
+        backbone: Says how it was built, by attributes with the names of its arguments.
+        conversion: The weights.
+        what: Their file, for the message.
+    """
     for argument, value in conversion.arguments().items():
         if getattr(backbone, argument, value) != value:
+            key = argument.upper()
             raise InputError(
-                f"'{source}' is a file of {name}, whose network has {argument.upper()} {value}, and"
-                f" this backbone has {getattr(backbone, argument)}: set the backbone's"
-                f" {argument.upper()} to {value}"
+                f"{what}, whose network has {key} {value}, and this backbone has"
+                f" {getattr(backbone, argument)}: set the backbone's {key} to {value}"
             )
-    return conversion.backbone()
 
 
 def _check_fit(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor], source: str) -> None:
