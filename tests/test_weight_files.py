@@ -16,6 +16,7 @@ import torch
 import torchvision
 from commands import lfm, run, weights
 from published import FastReID, ResNet, StrongBaseline, TransReID, randomize
+from published_osnet import OSNet
 from torch import Tensor, nn
 
 from reid import builders
@@ -158,6 +159,14 @@ REFUSED: dict[str, tuple[Callable[[], dict[str, Tensor]], tuple[object, ...], st
     "another width": (
         lambda: state(FastReID("bot", widths=(64, (8, 16, 32, 80)))), (),
         r"'backbone.layer4.0.conv1.weight' is \(80, 32, 3, 3\) in the file and \(64, 32, 3, 3\)",
+    ),
+    "no shapes": (
+        lambda: dict.fromkeys(state(), torch.tensor(1.0)), (),
+        r"'base.conv1.weight' is \(\) in the file and \(64, 3, 7, 7\) in the network resnet18",
+    ),
+    "no length": (
+        lambda: dict.fromkeys(state(OSNet((16, 64, 96, 128))), torch.tensor(1.0)), (),
+        r"its tensors are not those of torchreid \(TypeError: len\(\) of a 0-d tensor\)",
     ),
     "a part is missing": (
         lambda: {k: v for k, v in state().items() if k != "base.layer1.0.bn1.weight"}, (),

@@ -16,7 +16,7 @@ from reid.modeling import ReIDModel
 from reid.modeling.backbones.pretrained import adapted
 from reid.utils.code_state import code_state
 from reid.utils.errors import InputError
-from reid.weights import FAMILIES, Conversion, Found, Options, recognized
+from reid.weights import FAMILIES, Conversion, Found, Options, converted, recognized
 from reid.weights.ordering import by_order
 from reid.weights.plain import bare_settings
 from reid.weights.reading import HoldsCodeError, read
@@ -73,15 +73,15 @@ def convert(
     try:
         conversion, family = _named(state, family, options or Options(), ordered)
         typed = dict(zip(overrides[::2], overrides[1::2], strict=True))
-        converted = _built(family, conversion, typed)
+        done = _built(family, conversion, typed)
         if ordered:
-            _order(conversion, state, converted.model)
+            _order(conversion, state, done.model)
         elif family == "plain":
-            _adapt(conversion, converted.model, path)
-        _fill(converted)
+            _adapt(conversion, done.model, path)
+        _fill(done)
     except InputError as error:
         raise InputError(f"'{path}': {error}") from error
-    return converted
+    return done
 
 
 def _built(family: str, conversion: Conversion, typed: Mapping[str, str]) -> Converted:
@@ -138,7 +138,7 @@ def _named(
     if found is None and name:
         raise InputError(f"its names are not those of {name}: {FAMILIES[name].meaning}")
     found = found or Found("plain", state)
-    conversion = FAMILIES[found.family]().convert(found.network, options)
+    conversion = converted(found, options)
     for key in state:
         if not key.startswith(found.prefix):
             conversion.skipped[key] = f"beside the network, which is below {found.prefix}"
@@ -158,9 +158,9 @@ def _order(conversion: Conversion, state: Mapping[str, Tensor], model: nn.Module
     conversion.remarks.append("paired by order: every shape and every last word of a name agrees")
 
 
-def _fill(converted: Converted) -> None:
+def _fill(done: Converted) -> None:
     """Loads the weights into the model, and notes what the file has nothing for."""
-    conversion, model = converted.conversion, converted.model
+    conversion, model = done.conversion, done.model
     left_out = getattr(model.backbone, "classifier", "fc.")
     own = model.state_dict()
     for name, value in list(conversion.tensors.items()):
@@ -171,36 +171,48 @@ def _fill(converted: Converted) -> None:
         elif name not in own:
             raise InputError(
                 f"it has '{conversion.origin.get(name, name)}', and the network"
-                f" {_network(converted)} has no such part; it is another network, or only its names"
+                f" {_network(done)} has no such part; it is another network, or only its names"
                 " differ (--by-order)"
             )
         elif own[name].shape != value.shape:
             raise InputError(
                 f"'{conversion.origin.get(name, name)}' is {tuple(value.shape)} in the file and"
-                f" {tuple(own[name].shape)} in the network {_network(converted)}"
+                f" {tuple(own[name].shape)} in the network {_network(done)}"
             )
-    for name in [name for name in own if name not in conversion.origin]:
-        if name in conversion.tensors:
-            converted.missing[name] = (
-                "not in the file under one name: made of it, or a constant of that project"
-            )
-            continue
-        if not name.startswith(_MAY_LACK) and not name.endswith(_COUNTER):
-            raise InputError(f"it lacks '{name}' of the network {_network(converted)}")
-        counter = name.endswith(_COUNTER)
-        converted.missing[name] = "0" if counter else "random; no feature depends on it"
+    for name in own:
+        if name not in conversion.origin:
+            done.missing[name] = _instead(name, done)
     model.load_state_dict(conversion.tensors, strict=False)
 
 
-def _network(converted: Converted) -> str:
-    return f"{converted.cfg.MODEL.BACKBONE.NAME} with the head {converted.cfg.MODEL.HEAD.NAME}"
+def _instead(name: str, done: Converted) -> str:
+    """Says what a part of the model has that the file has nothing for.
+
+    Args:
+        name: The part.
+        done: The model.
+
+    Raises:
+        InputError: A feature depends on it.
+    """
+    if name in done.conversion.tensors:
+        return "not in the file under one name: made of it, or a constant of that project"
+    if name.endswith(_COUNTER):
+        return "0"
+    if name.startswith(_MAY_LACK):
+        return "random; no feature depends on it"
+    raise InputError(f"it lacks '{name}' of the network {_network(done)}")
 
 
-def as_checkpoint(converted: Converted, source: str) -> dict[str, Any]:
+def _network(done: Converted) -> str:
+    return f"{done.cfg.MODEL.BACKBONE.NAME} with the head {done.cfg.MODEL.HEAD.NAME}"
+
+
+def as_checkpoint(done: Converted, source: str) -> dict[str, Any]:
     """Returns what a checkpoint of ours with these weights holds.
 
     Args:
-        converted: The model.
+        done: The model with the weights.
         source: Name of the file that the weights are from.
     """
     code = code_state()
@@ -210,10 +222,10 @@ def as_checkpoint(converted: Converted, source: str) -> dict[str, Any]:
         "commit": code["commit"],
         "code": code,
         "epoch": 0,
-        "config": dump(converted.cfg),
-        "pids": list(range(converted.conversion.num_classes)),
-        "model": converted.model.state_dict(),
-        "facts": {"converted": {"file": source, "family": converted.family}},
+        "config": dump(done.cfg),
+        "pids": list(range(done.conversion.num_classes)),
+        "model": done.model.state_dict(),
+        "facts": {"converted": {"file": source, "family": done.family}},
     }
 
 
@@ -240,5 +252,5 @@ def load_any(path: Path) -> tuple[dict[str, Any], str]:
             found = None
         if found is None or found.family == "plain":
             raise error from None
-    converted = convert(str(path))
-    return as_checkpoint(converted, path.name), converted.family
+    done = convert(str(path))
+    return as_checkpoint(done, path.name), done.family

@@ -50,10 +50,10 @@ def convert_file(
             return _again(source, output, config, overrides)
         except ckpt.ForeignError:
             pass
-    converted = convert(str(source), overrides, family, options, ordered)
-    _write(output, as_checkpoint(converted, source.name))
-    write_text(config, _config_text(converted, source.name, output))
-    return "\n".join([*_lines(converted), f"written: {output}, {config}"])
+    done = convert(str(source), overrides, family, options, ordered)
+    _write(output, as_checkpoint(done, source.name))
+    write_text(config, _config_text(done, source.name, output))
+    return "\n".join([*_lines(done), f"written: {output}, {config}"])
 
 
 def _check_output(source: Path, output: Path) -> Path:
@@ -101,26 +101,26 @@ def _write(output: Path, checkpoint: dict[str, Any]) -> list[str]:
     return []
 
 
-def _config_text(converted: Converted, source: str, output: Path) -> str:
+def _config_text(done: Converted, source: str, output: Path) -> str:
     """Returns the settings that the weights need as YAML, and the start of a fine-tuning."""
     start = {"MODEL.PRETRAIN_CHOICE": "path", "MODEL.PRETRAIN_PATH": str(output)}
-    values = dict(leaves(converted.cfg))
-    kept = {key: start.get(key, values[key]) for key in {**converted.settings, **start}}
-    head = f"# Belongs to the weights of {source}, a file of {converted.family}; by reid convert.\n"
+    values = dict(leaves(done.cfg))
+    kept = {key: start.get(key, values[key]) for key in {**done.settings, **start}}
+    head = f"# Belongs to the weights of {source}, a file of {done.family}; by reid convert.\n"
     return head + dump(as_cfg(kept))
 
 
-def _lines(converted: Converted) -> list[str]:
+def _lines(done: Converted) -> list[str]:
     """Lists each name of the file and of the model, and what was assumed."""
-    conversion = converted.conversion
+    conversion = done.conversion
     lines = [f"mapped   {origin} -> {name}" for name, origin in conversion.origin.items()]
     lines += [f"skipped  {name}: {why}" for name, why in conversion.skipped.items()]
-    lines += [f"missing  {name}: {kept}" for name, kept in converted.missing.items()]
-    settings = [f"  {key} {value}" for key, value in sorted(converted.settings.items())]
+    lines += [f"missing  {name}: {kept}" for name, kept in done.missing.items()]
+    settings = [f"  {key} {value}" for key, value in sorted(done.settings.items())]
     return [
         *lines,
-        f"family {converted.family}: {len(conversion.origin)} mapped, {len(conversion.skipped)}"
-        f" skipped, {len(converted.missing)} missing",
+        f"family {done.family}: {len(conversion.origin)} mapped, {len(conversion.skipped)}"
+        f" skipped, {len(done.missing)} missing",
         "settings that belong to it:",
         *settings,
         *(f"note: {remark}" for remark in conversion.remarks),

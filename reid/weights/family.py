@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from reid.utils.errors import InputError
+from reid.utils.errors import InputError, in_one_line
 from reid.utils.registry import Registry
 
 State = Mapping[str, Tensor]
@@ -53,7 +53,7 @@ class Conversion:
     def num_classes(self) -> int:
         """Number of identities that the classifier tells apart; 1 where the file has none."""
         classifier = self.tensors.get("head.classifier.weight")
-        return 1 if classifier is None else len(classifier)
+        return 1 if classifier is None or classifier.ndim != 2 else len(classifier)
 
     def backbone(self) -> dict[str, Tensor]:
         """Returns the backbone's weights under its own names."""
@@ -140,6 +140,25 @@ def recognized(state: State, family: str = "") -> Found | None:
             if one.fits(inner) if family else one.recognizes(inner):
                 return Found(name, inner, prefix)
     return None
+
+
+def converted(found: Found, options: Options) -> Conversion:
+    """Has a family convert the network that was found in a file.
+
+    Args:
+        found: The network and its family.
+        options: What the user says of the file.
+
+    Raises:
+        InputError: It is a network that is not known here, or its tensors have foreign shapes.
+    """
+    try:
+        return FAMILIES[found.family]().convert(found.network, options)
+    # A crafted file may have any shape under any name.
+    except (TypeError, IndexError, KeyError, RuntimeError) as error:
+        raise InputError(
+            f"its tensors are not those of {found.family} ({in_one_line(error)})"
+        ) from error
 
 
 def renamed(project: str, state: State, rules: Rules, dropped: Rules = ()) -> Conversion:

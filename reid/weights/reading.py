@@ -18,6 +18,7 @@ from reid.utils.errors import ArgumentError, InputError
 
 INSTALL = 'pip install "reid-lfm[safetensors]"'
 HEADER = "reid"  # in the header of a safetensors file of ours: the rest of a checkpoint, as JSON
+_OWN = {"format", "config", "pids"}  # entries of a checkpoint of ours
 WRAPPERS = ("state_dict", "model", "model_state_dict", "net", "network")
 # What a wrapper of a whole network puts in front of every name.
 PREFIXES = ("module.", "_orig_mod.", "_forward_module.")
@@ -84,11 +85,10 @@ def _settings_in(header: str | None) -> dict[str, Any]:
 
 def _settings_of(content: Any) -> dict[str, Any]:
     """Returns the config of a checkpoint of ours, by dotted key; {} if it is another's."""
-    text = content.get("config") if isinstance(content, Mapping) else None
-    if not isinstance(text, str):
+    if not (isinstance(content, Mapping) and content.keys() >= _OWN):
         return {}
     try:
-        tree = yaml.safe_load(text)
+        tree = yaml.safe_load(str(content["config"]))
     except (yaml.YAMLError, RecursionError):
         return {}
     return dict(_leaves(tree)) if isinstance(tree, dict) else {}

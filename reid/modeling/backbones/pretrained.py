@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from reid.utils.checks import check_choice
 from reid.utils.errors import ArgumentError, InputError, in_one_line
-from reid.weights import FAMILIES, Conversion, Options, recognized
+from reid.weights import Conversion, Options, converted, recognized
 from reid.weights.reading import WeightFile, read
 
 CHOICES = ("imagenet", "path", "none")
@@ -147,7 +147,7 @@ def _of_family(backbone: nn.Module, file: WeightFile, source: str) -> dict[str, 
         return own.backbone() or dict(file.tensors if found is None else found.network)
     what = f"'{source}' is a file of {found.family}"
     try:
-        conversion = FAMILIES[found.family]().convert(found.network, Options())
+        conversion = converted(found, Options())
     except InputError as error:
         raise InputError(f"{what}: {error}") from error
     _check_built(backbone, conversion, what)
