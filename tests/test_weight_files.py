@@ -140,6 +140,12 @@ def usam() -> dict[str, Tensor]:
     return {**{f"model.{k}": v for k, v in state(ResNet()).items()}, **block}
 
 
+def stripes() -> dict[str, Tensor]:
+    """layumi's PCB: a classifier for each of six stripes."""
+    head = {"classifier0.add_block.0.weight": torch.ones(4, 64)}
+    return {**{f"model.{k}": v for k, v in state(ResNet()).items()}, **head}
+
+
 REFUSED: dict[str, tuple[Callable[[], dict[str, Tensor]], tuple[object, ...], str]] = {
     "other blocks": (
         lambda: state(FastReID("bot", blocks=(1, 2, 2, 2))), (),
@@ -149,6 +155,9 @@ REFUSED: dict[str, tuple[Callable[[], dict[str, Tensor]], tuple[object, ...], st
         squeezed, (), r"'backbone.layer1.0.se.fc.0.weight', and the network resnet18",
     ),
     "attention": (usam, (), r"'usam_1.weight', which is no part of the networks of layumi's"),
+    "parts beside": (
+        stripes, (), r"ResNet below model. with other parts beside it \(classifier0.* --from plain",
+    ),
     "cameras": (
         lambda: state(TransReID(cameras=3)), (), r"which of 3 cameras .* --camera 0 \.\.\. 2",
     ),
@@ -190,6 +199,13 @@ def test_what_is_refused_says_what_to_do(tmp_path: Path, case: str) -> None:
     torch.save(make(), tmp_path / "theirs.pth")
     assert re.search(says, refused(tmp_path / "theirs.pth", "-o", tmp_path / "o.pth", *more))
     assert not (tmp_path / "o.pth").exists()
+
+
+def test_a_resnet_is_taken_out_of_an_unknown_network_where_that_is_said(tmp_path: Path) -> None:
+    torch.save(stripes(), tmp_path / "theirs.pth")
+    said = run("convert", tmp_path / "theirs.pth", "-o", tmp_path / "o.pth", "--from", "plain")
+    assert "skipped  classifier0.add_block.0.weight: beside the network" in said.stdout
+    assert "mapped   layer1.0.conv1.weight -> backbone.layer1.0.conv1.weight" in said.stdout
 
 
 def test_nothing_is_overwritten_and_a_form_is_named(tmp_path: Path) -> None:

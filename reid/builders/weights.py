@@ -138,10 +138,15 @@ def _named(
     if found is None and name:
         raise InputError(f"its names are not those of {name}: {FAMILIES[name].meaning}")
     found = found or Found("plain", state)
+    beside = [key for key in state if not key.startswith(found.prefix)]
+    if beside and found.family == "plain" and not family:
+        raise InputError(
+            f"it holds a ResNet below {found.prefix} with other parts beside it ({beside[0]}), of no"
+            " project that is known here; --from plain takes the ResNet alone"
+        )
     conversion = converted(found, options)
-    for key in state:
-        if not key.startswith(found.prefix):
-            conversion.skipped[key] = f"beside the network, which is below {found.prefix}"
+    why = f"beside the network, which is below {found.prefix}"
+    conversion.skipped |= dict.fromkeys(beside, why)
     return conversion, found.family
 
 

@@ -133,13 +133,13 @@ def recognized(state: State, family: str = "") -> Found | None:
         None if no family knows the names.
     """
     below = sorted({key.partition(".")[0] + "." for key in state if "." in key})
+    names = [family] if family else FAMILIES.names()
     for prefix in ("", *below):
         inner = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-        for name in [family] if family else FAMILIES.names():
-            one = FAMILIES[name]()
-            if one.fits(inner) if family else one.recognizes(inner):
+        for name in names:
+            if FAMILIES[name]().recognizes(inner):
                 return Found(name, inner, prefix)
-    return None
+    return Found(family, state) if family and FAMILIES[family]().fits(state) else None
 
 
 def converted(found: Found, options: Options) -> Conversion:

@@ -19,7 +19,8 @@ class StrongBaseline(Family):
 
     def recognizes(self, state: State) -> bool:
         """See the base class; TransReID's CNN has the same names."""
-        return has_resnet(state, "base.") and "classifier.weight" in state
+        head = "classifier.weight" in state or "bottleneck.weight" in state
+        return has_resnet(state, "base.") and head
 
     def convert(self, state: State, options: Options) -> Conversion:
         """See the base class.
