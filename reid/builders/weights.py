@@ -134,15 +134,15 @@ def _named(
         raise InputError(f"--network is for a bare network, and not for a file of {family}")
     if options.camera and not any(key.endswith(CAMERAS) for key in state):
         raise InputError("--camera is given, and its network is not told the camera of an image")
-    found = recognized(state, name)
+    found = Found(name, state) if options.network else recognized(state, name)
     if found is None and name:
         raise InputError(f"its names are not those of {name}: {FAMILIES[name].meaning}")
     found = found or Found("plain", state)
     beside = [key for key in state if not key.startswith(found.prefix)]
     if beside and found.family == "plain" and not family:
         raise InputError(
-            f"it holds a ResNet below {found.prefix} with other parts beside it ({beside[0]}), of no"
-            " project that is known here; --from plain takes the ResNet alone"
+            f"it holds a ResNet below {found.prefix} with other parts beside it ({beside[0]}), of"
+            " no project that is known here; --from plain takes the ResNet alone"
         )
     conversion = converted(found, options)
     why = f"beside the network, which is below {found.prefix}"
