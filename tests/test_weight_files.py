@@ -1,9 +1,7 @@
 """Files of every form: what wraps weights, what is refused and how, safetensors, order alone."""
 
 import io
-import json
 import re
-import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +12,10 @@ import pytest
 import timm
 import torch
 import torchvision
-from commands import lfm, run, weights
-from published import FastReID, ResNet, StrongBaseline, TransReID, randomize
+from commands import run, weights
+from published import FastReID, ResNet, StrongBaseline, randomize
 from published_osnet import OSNet
+from published_vit import TransReID
 from torch import Tensor, nn
 
 from reid import builders
@@ -317,66 +316,6 @@ def test_another_order_is_no_order_of_the_network(tmp_path: Path) -> None:
     )
     wide = {**right, "body.0.weight": torch.ones(64, 3, 3, 3)}
     assert "tensor 1 is 'body.0.weight' (64, 3, 3, 3) in the file" in said(wide)
-
-
-@pytest.fixture(scope="module")
-def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("trained")
-    run("train", *lfm(data, out, "SOLVER.MAX_EPOCHS", 1, "SOLVER.EVAL_PERIOD", -1))
-    return out
-
-
-def test_our_checkpoints_become_safetensors_and_come_back(
-    data: Path, trained: Path, tmp_path: Path
-) -> None:
-    from safetensors import safe_open
-
-    out = tmp_path / "model.safetensors"
-    said = run("convert", trained / "last.pth", "-o", out).stdout
-    assert "epoch 1, without " in said and "optimizer" in said
-    with safe_open(out, framework="pt") as file:
-        header = json.loads(file.metadata()["reid"])
-    whole = torch.load(trained / "last.pth", weights_only=True)
-    for key in ("config", "pids", "epoch", "facts", "commit"):
-        assert header[key] == whole[key], key
-    run("convert", out, "-o", tmp_path / "back.pth")
-    assert (tmp_path / "model.yml").read_text() == whole["config"]
-
-    def mean_ap(weight: Path) -> float:
-        run("test", *lfm(data, tmp_path / weight.stem, "TEST.WEIGHT", weight))
-        return float(json.loads((tmp_path / weight.stem / "metrics.json").read_text())["mAP"])
-
-    expected = mean_ap(trained / "last.pth")
-    assert mean_ap(out) == expected and mean_ap(tmp_path / "back.pth") == expected
-    backbone = BACKBONES["resnet18"]()
-    load_pretrained(backbone, "resnet18", "path", str(out))
-    key = "layer4.1.conv2.weight"
-    assert torch.equal(backbone.state_dict()[key], whole["model"][f"backbone.{key}"])
-
-
-def test_settings_of_our_own_checkpoint_are_not_changed(trained: Path, tmp_path: Path) -> None:
-    said = refused(trained / "last.pth", "-o", tmp_path / "o.pth", "SEED", 3)
-    assert "is a checkpoint of ours and has its config; SEED cannot be changed" in said
-
-
-def test_without_safetensors_the_install_line_is_shown(
-    data: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "w.safetensors").write_bytes(b"")
-    for module in ("safetensors", "safetensors.torch"):
-        monkeypatch.setitem(sys.modules, module, None)
-    install = 'pip install "reid-lfm[safetensors]"'
-    assert install in refused(trained / "last.pth", "-o", tmp_path / "m.safetensors")
-    assert install in refused(tmp_path / "w.safetensors", "-o", tmp_path / "o.pth")
-    weight = ["TEST.WEIGHT", tmp_path / "w.safetensors"]
-    assert install in run("test", *lfm(data, tmp_path, *weight), code=2).stderr
-
-
-def test_a_damaged_safetensors_file_is_named(data: Path, tmp_path: Path) -> None:
-    (tmp_path / "w.safetensors").write_bytes(b"not tensors")
-    weight = ["TEST.WEIGHT", tmp_path / "w.safetensors"]
-    said = run("test", *lfm(data, tmp_path, *weight), code=2).stderr
-    assert "w.safetensors' as safetensors: it is damaged" in said and "Traceback" not in said
 
 
 def test_a_family_of_ones_own_is_one_file(tmp_path: Path) -> None:

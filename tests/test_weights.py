@@ -15,10 +15,10 @@ from published import (
     OldLayumi,
     StrongBaseline,
     TorchreidResNet,
-    TransReID,
     randomize,
 )
 from published_osnet import OSNet
+from published_vit import TransReID
 from torch import Tensor, nn
 
 from reid import builders
