@@ -12,8 +12,6 @@ from reid.utils.registry import Registry
 
 State = Mapping[str, Tensor]
 Rules = Sequence[tuple[str, str]]
-# Settings that a fine-tuned network may have otherwise: they change no meaning of the weights.
-_FREE = ("LAST_STRIDE", "TOKEN", "DROP_PATH", "STRIDE")
 
 
 @dataclass(frozen=True)
@@ -62,13 +60,13 @@ class Conversion:
         return {key.removeprefix("net."): value for key, value in inner.items()}
 
     def arguments(self) -> dict[str, Any]:
-        """Returns what the backbone must be built with, by argument: ``stem_relu``."""
+        """Returns what the backbone was built with, by argument: ``stem_relu``."""
         name = str(self.settings.get("MODEL.BACKBONE.NAME", "")).partition(":")[0]
         section = f"MODEL.BACKBONE.{name.upper()}."
         own = {
             k.removeprefix(section): v for k, v in self.settings.items() if k.startswith(section)
         }
-        return {key.lower(): value for key, value in own.items() if key not in _FREE}
+        return {key.lower(): value for key, value in own.items()}
 
 
 class Family:

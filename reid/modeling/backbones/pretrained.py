@@ -162,8 +162,10 @@ def _check_built(backbone: nn.Module, conversion: Conversion, what: str) -> None
         conversion: The weights.
         what: Their file, for the message.
     """
-    for argument, value in conversion.arguments().items():
-        if getattr(backbone, argument, value) != value:
+    theirs = conversion.arguments()
+    for argument in getattr(backbone, "decisive", ()):
+        value = theirs.get(argument, getattr(backbone, argument))
+        if getattr(backbone, argument) != value:
             key = argument.upper()
             raise InputError(
                 f"{what}, whose network has {key} {value}, and this backbone has"

@@ -45,6 +45,7 @@ class ResNet(nn.Module):
 
     stages = ("conv1", "stem", "layer1", "layer2", "layer3", "layer4")
     extra = ".non_local."
+    decisive = ("stem_relu", "stem_pool")
     fresh = ("conv1",)  # its output may be written to: a convolution does not need it backward
 
     def __init__(
