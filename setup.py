@@ -80,9 +80,11 @@ setup(
         "numba>=0.60",  # compiles the loop that counts ranks; the package works, slower, without it
     ],
     extras_require={
-        "timm": ["timm>=1.0.20"],  # MODEL.BACKBONE.NAME timm:..., and .safetensors files
+        "timm": ["timm>=1.0.20"],  # MODEL.BACKBONE.NAME timm:...
+        "safetensors": ["safetensors>=0.4.5"],  # weights in .safetensors files; timm brings it, too
         "dev": [
             "timm>=1.0.20",
+            "safetensors>=0.4.5",
             "pytest>=8,<10",
             "pytest-xdist>=3.5",  # the suite on all cores
             "jsonschema>=4.20",  # checks the schema of the configs

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 LEVELS = {
     "utils": 0,
     "synthetic": 1,
+    "weights": 1,
     "visualization": 1,
     "statistics": 1,
     "data": 2,

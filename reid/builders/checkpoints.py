@@ -8,6 +8,7 @@ from typing import Any
 from yacs.config import CfgNode
 
 from reid.builders.model import build_model
+from reid.builders.weights import load_any
 from reid.config import data_paths, default_cfg, difference, dump, leaves, parse_dump
 from reid.engine import checkpoint as ckpt
 from reid.modeling import ReIDModel
@@ -42,6 +43,10 @@ _OWN_TO_A_MACHINE = (
 
 # Keys without which the weights of a checkpoint mean nothing.
 _FIXED_AT_TEST = ("MODEL.BACKBONE.", "MODEL.POOLING.", "MODEL.HEAD.", "INPUT.PIXEL_")
+
+
+# What other projects compare, of which a checkpoint of ours says nothing.
+_COMPARED = ("TEST.NECK_FEAT", "TEST.FEAT_NORM", "TEST.FLIP")
 
 
 def check_alike(cfg: CfgNode) -> None:
@@ -231,7 +236,7 @@ def load_with_config(cfg: CfgNode, path: Path, logger: logging.Logger) -> tuple[
     Raises:
         InputError: If the checkpoint's network is not the one that the config describes.
     """
-    checkpoint = ckpt.load(path)
+    checkpoint, family = load_any(path)
     m = cfg.MODEL
     sections = (m.BACKBONE, m.POOLING, m.HEAD)
     # Of timm:resnet50 the settings stand under timm.
@@ -239,13 +244,38 @@ def load_with_config(cfg: CfgNode, path: Path, logger: logging.Logger) -> tuple[
     for key, now, then in _changed(cfg, checkpoint, path):
         parts = key.split(".")
         if key.startswith(_FIXED_AT_TEST) and (len(parts) < 4 or parts[2] in names):
-            raise InputError(
-                f"{path} was trained with {key} {then}, this config says {now}; use the config"
-                " that the checkpoint was trained with"
-            )
+            raise InputError(_other_network(path, key, (now, then), family))
         if key == "INPUT.SIZE_TEST":
             logger.warning(f"warning: {key} is {now}, the run that made {path} used {then}")
+        elif family and key in _COMPARED:
+            logger.warning(f"warning: {key} is {now}, and {family} compares with {then}")
     model = build_model(cfg, len(checkpoint["pids"]), pretrained=False)
     ckpt.load_model(model, checkpoint, path)
-    logger.info(f"weights of {path}, epoch {checkpoint['epoch']}, commit {checkpoint['commit']}")
+    if family:
+        logger.info(f"weights of {path}, a file of {family}; `reid convert` tells what is mapped")
+    else:
+        commit = checkpoint["commit"]
+        logger.info(f"weights of {path}, epoch {checkpoint['epoch']}, commit {commit}")
     return model, parse_dump(checkpoint["config"])
+
+
+def _other_network(path: Path, key: str, values: tuple[Any, Any], family: str) -> str:
+    """Says that weights are of another network than the config's.
+
+    Args:
+        path: The file.
+        key: The key that differs.
+        values: What this config says, and what the weights need.
+        family: Family of the file; "" if it is a checkpoint of ours.
+    """
+    now, then = values
+    if not family:
+        return (
+            f"{path} was trained with {key} {then}, this config says {now}; use the config"
+            " that the checkpoint was trained with"
+        )
+    return (
+        f"{path} is a file of {family}, which has {key} {then}, this config says {now}; set it, or"
+        f" write a checkpoint with its config: reid convert {path} -o OUT.pth (with {key} {now}"
+        " behind it if that is what it was trained with)"
+    )

@@ -121,15 +121,16 @@ def _model_settings() -> dict[str, Setting]:
         ),
         "MODEL.PRETRAIN_CHOICE": _word(
             "imagenet",
-            "start from: `imagenet` (torchvision's IMAGENET1K_V1, or timm's weights of a network of"
-            " timm), `path`, `none`",
+            "start from: `imagenet` (torchvision's IMAGENET1K_V1, timm's weights of a network of"
+            " timm, the authors' of ResNet-IBN-a), `path`, `none`",
             "imagenet",
             "path",
             "none",
         ),
         "MODEL.PRETRAIN_PATH": _path(
             "",
-            "with `path`: a state dict with the network's own names (torchvision's for a ResNet)",
+            "with `path`: a file with the network's own names (torchvision's for a ResNet), a"
+            " checkpoint of ours, or a file of another project; see docs/weights.md",
         ),
         "MODEL.BACKBONE.NAME": Setting(
             "resnet50",
@@ -396,7 +397,9 @@ def _solver_settings() -> dict[str, Setting]:
 
 def _test_settings() -> dict[str, Setting]:
     return {
-        "TEST.WEIGHT": _path("", "the checkpoint to test"),
+        "TEST.WEIGHT": _path(
+            "", "the checkpoint to test, or a file of another project; see docs/weights.md"
+        ),
         "TEST.IMS_PER_BATCH": _int(128, "images at a time", 1, MOST_BATCH),
         "TEST.PRECISION": _word("fp32", "autocast in testing, as SOLVER.PRECISION", *PRECISIONS),
         "TEST.NECK_FEAT": _word(

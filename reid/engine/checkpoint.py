@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 import reid
-from reid.utils.archives import damage_of, write_archive
+from reid.engine.tensors_file import ENDING, load_tensors_file
+from reid.utils.archives import damage_of, is_archive, write_archive
 from reid.utils.code_state import code_state
 from reid.utils.errors import InputError
 from reid.utils.logs import sync_folder, temporary_of
@@ -37,6 +38,10 @@ _OPTIONAL: dict[str, type | tuple[type, ...]] = {
     "criterion": Mapping,
     "world_size": int,
 }
+
+
+class ForeignError(InputError):
+    """A file that is no checkpoint of ours; it may be another project's."""
 
 
 def save(
@@ -132,8 +137,8 @@ def load(path: Path) -> dict[str, Any]:
     """Reads a checkpoint onto the CPU.
 
     Raises:
-        InputError: The file is missing, damaged, or no checkpoint of this format, or reading it
-            would run code.
+        ForeignError: The file is no checkpoint of this format, or reading it would run code.
+        InputError: The file is missing or damaged.
     """
     if path.is_dir():
         files = [str(file) for file in (path / "best.pth", path / "last.pth") if file.is_file()]
@@ -141,27 +146,33 @@ def load(path: Path) -> dict[str, Any]:
         raise InputError(f"checkpoint {path} is a folder{mend}")
     if not path.is_file():
         raise InputError(f"checkpoint {path} does not exist")
-    damage = damage_of(path)
-    if damage:
-        raise InputError(f"checkpoint {path} is refused: it is damaged or no checkpoint ({damage})")
-    try:
-        with warnings.catch_warnings():  # torch warns of pickle protocols; the errors below suffice
-            warnings.simplefilter("ignore", UserWarning)
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    # A crafted file fails in many ways: UnpicklingError, KeyError, RuntimeError, TypeError, ...
-    # The text of torch is left out: it advises to load without weights_only.
-    except Exception as error:
-        raise InputError(
-            f"checkpoint {path} is refused: it holds more than tensors and plain values, and"
-            f" loading it could run code ({type(error).__name__})"
-        ) from error
+    content = load_tensors_file(path) if path.suffix == ENDING else _unpacked(path)
     _check_content(content, path)
     return dict(content)
 
 
+def _unpacked(path: Path) -> Any:
+    """Returns what torch reads in a file."""
+    damage = damage_of(path)
+    if damage:
+        kind = InputError if is_archive(path) else ForeignError  # of an old torch
+        raise kind(f"checkpoint {path} is refused: it is damaged or no checkpoint ({damage})")
+    try:
+        with warnings.catch_warnings():  # torch warns of pickle protocols; the errors below suffice
+            warnings.simplefilter("ignore", UserWarning)
+            return torch.load(path, map_location="cpu", weights_only=True)
+    # A crafted file fails in many ways: UnpicklingError, KeyError, RuntimeError, TypeError, ...
+    # The text of torch is left out: it advises to load without weights_only.
+    except Exception as error:
+        raise ForeignError(
+            f"checkpoint {path} is refused: it holds more than tensors and plain values, and"
+            f" loading it could run code ({type(error).__name__})"
+        ) from error
+
+
 def _check_content(content: Any, path: Path) -> None:
     if not isinstance(content, Mapping) or content.get("format") != FORMAT:
-        raise InputError(
+        raise ForeignError(
             f"checkpoint {path} was not written by this version of reid (format {FORMAT});"
             " weights of a backbone are loaded as pretrained weights"
         )

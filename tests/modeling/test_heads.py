@@ -116,7 +116,7 @@ def test_reduction_has_no_dropout_where_it_is_0() -> None:
     ("name", "argument", "value"),
     [
         ("bnneck", "embedding_dim", -1),
-        ("reduction", "embedding_dim", 0),
+        ("reduction", "embedding_dim", -1),
         ("bnneck", "dropout", 1.5),
         ("reduction", "dropout", -0.5),
     ],
@@ -124,3 +124,17 @@ def test_reduction_has_no_dropout_where_it_is_0() -> None:
 def test_what_makes_no_layer_is_refused(name: str, argument: str, value: float) -> None:
     with pytest.raises(InputError, match=f"^{argument} must be "):
         HEADS[name](feat_dim=4, num_classes=2, **{argument: value})
+
+
+def test_a_relu_of_the_reduction_is_behind_its_normalization() -> None:
+    head = HEADS["reduction"](feat_dim=6, num_classes=4, embedding_dim=5, dropout=0.0, relu=True)
+    out = head.eval()(torch.randn(9, 6))
+    expected = head.bottleneck(out.feat).clamp(min=0)  # type: ignore[operator]
+    assert (out.feat < 0).any() and torch.equal(out.feat_bn, expected)
+    torch.testing.assert_close(out.logits, head.classifier(expected))  # type: ignore[operator]
+
+
+def test_a_reduction_of_length_0_has_no_linear_layer() -> None:
+    head = HEADS["reduction"](feat_dim=6, num_classes=4, embedding_dim=0).eval()
+    feat = torch.randn(3, 6)
+    assert head.feat_dim == 6 and head(feat).feat is feat

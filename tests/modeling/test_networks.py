@@ -551,3 +551,11 @@ def test_synchronized_normalization_keeps_the_activations_of_timm() -> None:
     layers = [m for m in backbone.modules() if type(m).__name__ == "SyncBatchNormAct"]
     assert any(not isinstance(layer.act, nn.Identity) for layer in layers)
     assert before.shape == (2, backbone.feat_dim, 2, 1)
+
+
+def test_patches_of_a_vit_overlap_and_only_a_vit_has_some() -> None:
+    vit = PROVIDERS["timm"]("test_vit", (64, 32), stride=12)
+    out = vit.eval()(torch.rand(1, 3, 64, 32), {})  # (64 - 16) / 12 + 1 rows of patches
+    assert out.shape == (1, vit.feat_dim, 5, 2)
+    with pytest.raises(InputError, match="stride is set, but timm:resnet18 is no ViT"):
+        PROVIDERS["timm"]("resnet18", (64, 32), stride=12)

@@ -140,3 +140,25 @@ def test_weights_of_a_plain_network_leave_non_local_blocks_as_drawn(tmp_path: Pa
     other = BACKBONES["resnet18"](non_local=(0, 2, 0, 0))
     load_pretrained(other, "resnet18", "path", str(tmp_path / "own.pth"))
     assert all(torch.equal(v, other.state_dict()[k]) for k, v in ours.state_dict().items())
+
+
+def test_a_stem_without_relu_keeps_negative_numbers_and_pools_as_it_is_told() -> None:
+    images, recorder = torch.randn(1, 3, 64, 32), Recorder()
+    seen = {}
+    for pool in ("padded", "ceil", "2x2"):
+        torch.manual_seed(0)
+        backbone = BACKBONES["resnet18"](stem_relu=False, stem_pool=pool).eval()
+        backbone(images, {"stem": recorder})
+        seen[pool] = recorder.seen
+        before = backbone.bn1(backbone.conv1(images))  # type: ignore[operator]
+    windows = before.unfold(2, 3, 2).unfold(3, 3, 2).amax((4, 5))  # without border: one row less
+    assert torch.equal(seen["ceil"][:, :, :15, :7], windows)
+    assert torch.equal(seen["padded"][:, :, 1:, 1:], before[:, :, 1:, 1:].unfold(2, 3, 2)
+                       .unfold(3, 3, 2).amax((4, 5)))  # fmt: skip
+    assert torch.equal(seen["2x2"], before.unfold(2, 2, 2).unfold(3, 2, 2).amax((4, 5)))
+    assert all(map.shape == (1, 64, 16, 8) and map.min() < 0 for map in seen.values())
+
+
+def test_an_unknown_pooling_of_the_stem_is_refused() -> None:
+    with pytest.raises(InputError, match="did you mean 'padded'"):
+        BACKBONES["resnet18"](stem_pool="paded")

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial, reduce
-from typing import Literal
+from typing import Literal, NoReturn
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reid.modeling.backbones.registry import BACKBONES
+from reid.utils.errors import ArgumentError
 
 Norm = Literal["bn", "ibn", "ain"]
 WIDTHS = {"x1_0": 1.0, "x0_75": 0.75, "x0_5": 0.5, "x0_25": 0.25}
@@ -190,6 +191,15 @@ class OSNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
+
+    def imagenet(self) -> NoReturn:
+        """Raises ArgumentError that says where the published weights are."""
+        raise ArgumentError(
+            "choice",
+            "is imagenet, but the published weights of OSNet lie on a drive without a checksum, and"
+            " are not fetched; download osnet_..._imagenet.pth from the model zoo of torchreid, set"
+            " it to path and name the file, or set it to none",
+        )
 
     def _stage(
         self, number: int, channels_in: int, channels_out: int

@@ -9,9 +9,10 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from reid.utils.archives import damage_of, is_archive
 from reid.utils.checks import check_choice
 from reid.utils.errors import ArgumentError, InputError, in_one_line
+from reid.weights import Conversion, Options, converted, recognized
+from reid.weights.reading import WeightFile, read
 
 CHOICES = ("imagenet", "path", "none")
 
@@ -25,9 +26,9 @@ def load_pretrained(backbone: nn.Module, name: str, choice: str, path: str) -> N
         choice: ``imagenet`` loads the weights that the backbone's ``imagenet`` gives, or else
             torchvision's IMAGENET1K_V1 weights, which are fetched once and kept in torch's hub
             cache; ``path`` loads a file; ``none`` loads nothing.
-        path: For ``path``: a state dict with the network's own names (its classifier is left out)
-            or of this project's model, bare or below the key ``state_dict`` or ``model``, saved by
-            torch, or with the ending .safetensors by the package safetensors.
+        path: For ``path``: a file that :func:`reid.weights.reading.read` reads, with the network's
+            own names (its classifier is left out), of this project's model, or of one of the
+            families in :data:`reid.weights.FAMILIES`.
 
     Raises:
         ArgumentError: The choice is unknown, its weights cannot be fetched, or the path names no
@@ -38,9 +39,10 @@ def load_pretrained(backbone: nn.Module, name: str, choice: str, path: str) -> N
     if choice == "imagenet":
         own = getattr(backbone, "imagenet", None)
         source, state = _imagenet(name) if own is None else own()
+        file = WeightFile(dict(state))
     elif choice == "path":
         source = path
-        state = _read(path)
+        file = read(path)
     elif choice == "none":
         return
     else:
@@ -48,18 +50,8 @@ def load_pretrained(backbone: nn.Module, name: str, choice: str, path: str) -> N
     left_out = getattr(backbone, "classifier", "fc.")
     # A network of another project is below "net", and its files have the names without it.
     net = getattr(backbone, "net", backbone)
-    state = _without_prefix(state)
-    adapted = getattr(backbone, "adapted", None)
-    if adapted is not None:
-        try:
-            state = adapted(state)
-        except InputError:
-            raise
-        # Conversions of other projects end in many ways where a file is of another network.
-        except Exception as error:
-            raise InputError(
-                f"'{source}' does not fit the backbone ({in_one_line(error)})"
-            ) from error
+    state = _of_family(backbone, file, source)
+    state = adapted(backbone, state, source)
     state = {key: value for key, value in state.items() if not key.startswith(left_out)}
     drawn = net.state_dict()
     extra = getattr(backbone, "extra", None)
@@ -67,6 +59,30 @@ def load_pretrained(backbone: nn.Module, name: str, choice: str, path: str) -> N
         state |= {key: value for key, value in drawn.items() if extra in key}
     _check_fit(state, drawn, source)
     net.load_state_dict(state)
+
+
+def adapted(backbone: nn.Module, state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
+    """Returns weights as a backbone of a provider needs them: its names, its positions.
+
+    Args:
+        backbone: The backbone; one without ``adapted`` needs nothing.
+        state: Weights by the network's own names.
+        source: The file, for messages.
+
+    Raises:
+        InputError: They are those of another network.
+    """
+    convert = getattr(backbone, "adapted", None)
+    if convert is None:
+        return state
+    try:
+        found: dict[str, Tensor] = convert(state)
+    except InputError:
+        raise
+    # Conversions of other projects end in many ways where a file is of another network.
+    except Exception as error:
+        raise InputError(f"'{source}' does not fit the backbone ({in_one_line(error)})") from error
+    return found
 
 
 def _imagenet(name: str) -> tuple[str, Mapping[str, Any]]:
@@ -82,11 +98,26 @@ def _imagenet(name: str) -> tuple[str, Mapping[str, Any]]:
             f"is imagenet, but torchvision has no ImageNet weights for backbone '{name}'; set it to"
             " path and name a file, or to none",
         ) from None
-    file = Path(torch.hub.get_dir(), "checkpoints", os.path.basename(weights.url))
+    return fetched(weights.url, name)
+
+
+def fetched(url: str, name: str) -> tuple[str, Mapping[str, Any]]:
+    """Returns the name and the content of a published file, which torch's hub cache keeps.
+
+    Args:
+        url: Its name ends with the first digits of its SHA-256, which are checked.
+        name: Name of the backbone, for messages.
+
+    Raises:
+        ArgumentError: It cannot be fetched; tells three ways out.
+    """
+    file = Path(torch.hub.get_dir(), "checkpoints", os.path.basename(url))
     if file.exists():
-        return str(file), _read(str(file))
+        return str(file), read(str(file)).tensors
     try:
-        state = weights.get_state_dict(check_hash=True, weights_only=True)
+        state = torch.hub.load_state_dict_from_url(
+            url, map_location="cpu", check_hash=True, weights_only=True
+        )
     # torch raises RuntimeError when the digest of what arrived is wrong.
     except (OSError, http.client.HTTPException, RuntimeError) as error:
         raise ArgumentError(
@@ -98,64 +129,48 @@ def _imagenet(name: str) -> tuple[str, Mapping[str, Any]]:
     return str(file), cast(Mapping[str, Any], state)
 
 
-def _read(path: str) -> Mapping[str, Any]:
-    """Returns the state dict in a file."""
-    if not Path(path).is_file():
-        raise ArgumentError("path", f"names no file with weights: '{path}'")
-    # Files of torch before 1.6 are no archives.
-    damage = damage_of(Path(path)) if is_archive(Path(path)) else ""
-    if damage:
-        raise InputError(
-            f"cannot read '{path}' as weights saved by torch: it is damaged ({damage})"
-        )
-    if path.endswith(".safetensors"):
-        return _read_safetensors(path)
+def _of_family(backbone: nn.Module, file: WeightFile, source: str) -> dict[str, Tensor]:
+    """Returns a file's weights under the backbone's own names, whatever project wrote the file.
+
+    Args:
+        backbone: Says how it was built, by attributes with the names of its arguments.
+        file: What was read.
+        source: The file, for messages.
+
+    Raises:
+        InputError: The file's network is built otherwise than the backbone.
+    """
+    own = Conversion(file.tensors, settings=file.settings)  # of this project's own model
+    found = None if file.settings else recognized(file.tensors)
+    if found is None or found.family == "plain":
+        _check_built(backbone, own, f"'{source}' is a checkpoint")
+        return own.backbone() or dict(file.tensors if found is None else found.network)
+    what = f"'{source}' is a file of {found.family}"
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    # A damaged or foreign file fails in many ways: UnpicklingError, RuntimeError, EOFError, ...
-    except Exception as error:
-        raise InputError(
-            f"cannot read '{path}' as weights saved by torch: it is damaged, of another kind, or"
-            f" holds code ({type(error).__name__})"
-        ) from error
-    for wrapper in ("state_dict", "model"):
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
-    if not (isinstance(content, Mapping) and content and all(map(_is_entry, content.items()))):
-        raise InputError(f"'{path}' holds no state dict (a mapping of names to tensors)")
-    return content
+        conversion = converted(found, Options())
+    except InputError as error:
+        raise InputError(f"{what}: {error}") from error
+    _check_built(backbone, conversion, what)
+    return conversion.backbone()
 
 
-def _read_safetensors(path: str) -> Mapping[str, Tensor]:
-    """Returns the tensors of a file that the package safetensors wrote; it can hold no code."""
-    try:
-        from safetensors.torch import load_file
-    except ImportError as error:
-        raise ArgumentError(
-            "path",
-            f"names '{path}', but the package safetensors is not installed: pip install"
-            " safetensors",
-        ) from error
-    try:
-        tensors: Mapping[str, Tensor] = load_file(path)
-    # Of a damaged file it raises SafetensorError, OSError, ValueError, ...
-    except Exception as error:
-        raise InputError(
-            f"cannot read '{path}' as safetensors: it is damaged or of another kind"
-            f" ({type(error).__name__})"
-        ) from error
-    return tensors
+def _check_built(backbone: nn.Module, conversion: Conversion, what: str) -> None:
+    """Raises InputError unless a backbone is built as the network that the weights are from.
 
-
-def _is_entry(item: tuple[object, object]) -> bool:
-    return isinstance(item[0], str) and isinstance(item[1], Tensor)
-
-
-def _without_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Takes off the prefix of DataParallel and of the whole model, whose other parts go."""
-    state = {key.removeprefix("module."): value for key, value in state.items()}
-    inner = {k.removeprefix("backbone."): v for k, v in state.items() if k.startswith("backbone.")}
-    return {key.removeprefix("net."): value for key, value in inner.items()} or state
+    Args:
+        backbone: Says how it was built, by attributes with the names of its arguments.
+        conversion: The weights.
+        what: Their file, for the message.
+    """
+    theirs = conversion.arguments()
+    for argument in getattr(backbone, "decisive", ()):
+        value = theirs.get(argument, getattr(backbone, argument))
+        if getattr(backbone, argument) != value:
+            key = argument.upper()
+            raise InputError(
+                f"{what}, whose network has {key} {value}, and this backbone has"
+                f" {getattr(backbone, argument)}: set the backbone's {key} to {value}"
+            )
 
 
 def _check_fit(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor], source: str) -> None:

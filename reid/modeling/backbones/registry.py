@@ -21,6 +21,9 @@ class Backbone(Protocol):
             attribute is absent.
         extra: What the names of parameters contain that files with ImageNet weights lack; these
             keep the values that they were drawn with. None if the attribute is absent.
+        decisive: Arguments, kept as attributes, that decide what weights mean although names and
+            shapes fit in any case; a file of a network that was built otherwise is refused. None if
+            the attribute is absent.
         fresh: Stages whose output may be written to, since nothing else needs it; none if the
             attribute is absent.
 

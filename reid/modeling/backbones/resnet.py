@@ -1,15 +1,22 @@
 """torchvision's ResNets with named stages."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Literal
 
 from torch import Tensor, nn
 
 from reid.modeling.backbones.non_local import NonLocal
 from reid.modeling.backbones.registry import BACKBONES
-from reid.utils.checks import Range, Width
+from reid.utils.checks import Range, Width, check_choice
 from reid.utils.errors import ArgumentError
+
+StemPool = Literal["padded", "ceil", "2x2"]
+STEM_POOLS: dict[str, Callable[[], nn.Module]] = {
+    "padded": partial(nn.MaxPool2d, 3, stride=2, padding=1),
+    "ceil": partial(nn.MaxPool2d, 3, stride=2, ceil_mode=True),
+    "2x2": partial(nn.MaxPool2d, 2),
+}
 
 
 class ResNet(nn.Module):
@@ -25,14 +32,20 @@ class ResNet(nn.Module):
             blocks of its stage. fast-reid's SBS and AGW have (0, 2, 3, 0) in a ResNet-50.
         non_local_channels: Inner channels of a non-local block; 0 is half of those of the map, as
             in the paper. The codes of fast-reid and AGW have 1.
+        stem_relu: Whether a ReLU follows the first normalization. Networks of reid-strong-baseline
+            and TransReID have none there; their weights mean nothing with it.
+        stem_pool: The max pooling of the stem: ``padded``, 3 x 3 with a border of 1, as in
+            torchvision; ``ceil``, 3 x 3 without border, as in fast-reid; ``2x2``, as in TransReID's
+            CNN.
 
     Raises:
-        ArgumentError: The stride is neither 1 nor 2, or a stage has fewer blocks than non-local
-            ones.
+        ArgumentError: The stride is neither 1 nor 2, the pooling is unknown, or a stage has fewer
+            blocks than non-local ones.
     """
 
     stages = ("conv1", "stem", "layer1", "layer2", "layer3", "layer4")
     extra = ".non_local."
+    decisive = ("stem_relu", "stem_pool")
     fresh = ("conv1",)  # its output may be written to: a convolution does not need it backward
 
     def __init__(
@@ -41,18 +54,22 @@ class ResNet(nn.Module):
         last_stride: Annotated[int, Range(1, 2)] = 1,
         non_local: Annotated[tuple[int, int, int, int], Range(0, 36)] = (0, 0, 0, 0),
         non_local_channels: Width = 1,
+        stem_relu: bool = True,
+        stem_pool: StemPool = "padded",
     ) -> None:
         super().__init__()
         if last_stride not in (1, 2):
             raise ArgumentError("last_stride", f"must be 1 or 2, got {last_stride}")
+        check_choice("stem_pool", stem_pool, tuple(STEM_POOLS))
         import torchvision  # here: it takes as long to load as torch, and most commands need none
 
         net = getattr(torchvision.models, f"resnet{depth}")(weights=None)
         self.feat_dim: int = net.fc.in_features
+        self.stem_relu, self.stem_pool = stem_relu, stem_pool
         self.conv1 = net.conv1
         self.bn1 = net.bn1
-        self.relu = net.relu
-        self.maxpool = net.maxpool
+        self.relu = net.relu if stem_relu else nn.Identity()
+        self.maxpool = STEM_POOLS[stem_pool]()
         self.layer1 = net.layer1
         self.layer2 = net.layer2
         self.layer3 = net.layer3

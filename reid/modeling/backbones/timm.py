@@ -3,7 +3,7 @@
 import importlib.util
 import logging
 import sys
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from torch import Tensor, nn
 
@@ -11,7 +11,7 @@ from reid.modeling.backbones.maps import Size
 from reid.modeling.backbones.registry import PROVIDERS
 from reid.modeling.backbones.staged import StagedNetwork, Traits
 from reid.modeling.backbones.torchvision import check_patches
-from reid.utils.checks import DropRate
+from reid.utils.checks import DropRate, Range
 from reid.utils.errors import ArgumentError, in_one_line, suggest
 
 INSTALL = 'pip install "reid-lfm[timm]"'
@@ -24,6 +24,7 @@ def build(
     size: Size,
     token: Literal["patch", "cls"] = "patch",
     drop_path: DropRate = 0.0,
+    stride: Annotated[int, Range(0, 64)] = 0,
 ) -> nn.Module:
     """Builds a network of timm without its classifier, with random weights.
 
@@ -34,10 +35,12 @@ def build(
         token: What goes to the pooling: ``patch``, the map of the patch tokens (of a CNN, its last
             map), or ``cls``, the class token alone.
         drop_path: Rate of stochastic depth in the last block; it rises evenly from 0 in the first.
+        stride: Pixels from a patch of a ViT to the next; less than the patch makes them overlap, as
+            in TransReID; 0 is the side of the patch.
 
     Raises:
         ArgumentError: timm is not installed, the name is unknown, or the network does not take
-            images of this size or has no stochastic depth.
+            images of this size, or has no stochastic depth or no patches.
     """
     if importlib.util.find_spec("timm") is None:
         raise ArgumentError(
@@ -45,6 +48,8 @@ def build(
         )
     check_name(model)
     net = _create(model, size, {"drop_path_rate": drop_path} if drop_path else {})
+    if stride:
+        _overlap(net, model, size, stride)
     own, has_class_token = net.pretrained_cfg, getattr(net, "cls_token", None) is not None
     traits = Traits(
         name=f"timm:{model}",
@@ -56,6 +61,32 @@ def build(
         pixels=(tuple(own["mean"]), tuple(own["std"])),
     )
     return _Network(net, _features, size, traits, token)
+
+
+def _overlap(net: Any, model: str, size: Size, stride: int) -> None:
+    """Sets the distance of the patches of a ViT, and gives it a position for each of them.
+
+    Source: He et al., "TransReID", ICCV 2021, arXiv:2102.04378, section 3.1.
+
+    Args:
+        net: The network; it is changed.
+        model: Its name in timm.
+        size: (H, W) of the images.
+        stride: Pixels from a patch to the next.
+    """
+    from timm.layers.patch_embed import PatchEmbed
+
+    embed = getattr(net, "patch_embed", None)
+    positions = getattr(net, "pos_embed", None)
+    if type(embed) is not PatchEmbed or positions is None:
+        raise ArgumentError("stride", f"is set, but timm:{model} is no ViT with patches of its own")
+    patch = embed.patch_size
+    grid = tuple((side - p) // stride + 1 for side, p in zip(size, patch, strict=True))
+    cells, prefix = grid[0] * grid[1], positions.shape[1] - embed.num_patches
+    embed.proj.stride = (stride, stride)
+    embed.grid_size, embed.num_patches = grid, cells
+    net.pos_embed = nn.Parameter(positions.new_empty(1, prefix + cells, positions.shape[2]))
+    nn.init.trunc_normal_(net.pos_embed, std=0.02)
 
 
 def check_name(model: str) -> None:
