@@ -29,10 +29,11 @@ class FolderLock:
 
     Args:
         folder: The folder; it is made if it is missing.
+        name: Name of the mark: what it keeps from others.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / NAME
+    def __init__(self, folder: Path, name: str = NAME) -> None:
+        self.path = folder / name
         self.owner = {**_process(), "token": uuid.uuid4().hex}
         self._over = threading.Event()
 
@@ -69,7 +70,7 @@ class FolderLock:
             self.path.unlink(missing_ok=True)
 
     def _make(self) -> bool:
-        own = self.path.with_name(f"{NAME}.{self.owner['token']}")
+        own = self.path.with_name(f"{self.path.name}.{self.owner['token']}")
         try:
             own.write_text(json.dumps(self.owner), encoding="utf-8")
             try:
@@ -99,7 +100,7 @@ class FolderLock:
 
     def _age(self) -> float:
         """Returns the seconds since the last sign of life, by the clock of the file system."""
-        probe = self.path.with_name(f"{NAME}.{self.owner['token']}")
+        probe = self.path.with_name(f"{self.path.name}.{self.owner['token']}")
         probe.touch()
         try:
             return probe.stat().st_mtime - self.path.stat().st_mtime
@@ -110,7 +111,7 @@ class FolderLock:
 
     def _take_away(self, stale: dict[str, Any] | None) -> None:
         """Removes a stale mark, and no other that took its place meanwhile."""
-        aside = self.path.with_name(f"{NAME}.{self.owner['token']}.stale")
+        aside = self.path.with_name(f"{self.path.name}.{self.owner['token']}.stale")
         with contextlib.suppress(FileNotFoundError):
             os.rename(self.path, aside)
             if _read(aside) != stale:

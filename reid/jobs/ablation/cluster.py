@@ -1,0 +1,136 @@
+"""Cells as jobs of submitit: on SLURM, or on this machine as a trial of that."""
+
+import contextlib
+import logging
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from reid.config.strict_yaml import parse
+from reid.jobs.ablation.plan import Cell
+from reid.utils.errors import InputError, in_one_line
+from reid.utils.signals import StopSignals
+
+FOLDER = ".jobs"  # in the folder of the study: what submitit writes
+_GLANCE = 2.0  # seconds between two looks at the jobs
+_PATIENCE = 60.0  # seconds that a cell has to end in after it was asked to
+
+
+class CellJob:
+    """A job that runs one cell by ``reid ablate``, which goes on where an earlier job stopped.
+
+    Args:
+        arguments: What is typed behind ``reid ablate``.
+    """
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self.arguments = list(arguments)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __call__(self) -> int:
+        """Runs the cell; returns the exit code."""
+        self._process = subprocess.Popen([sys.executable, "-m", "reid", "ablate", *self.arguments])
+        try:
+            return self._process.wait()
+        except BaseException:
+            self._end()
+            raise
+
+    def checkpoint(self) -> Any:
+        """Ends the cell where it loses nothing, and has it queued again.
+
+        submitit calls it when the job's time is up, or when another job takes its place.
+        """
+        import submitit
+
+        self._end()
+        return submitit.helpers.DelayedSubmission(CellJob(self.arguments))
+
+    def _end(self) -> None:
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_PATIENCE)
+
+
+def run(
+    cells: Sequence[Cell],
+    output: Path,
+    where: str,
+    options: Sequence[str],
+    again: Sequence[str],
+    logger: logging.Logger,
+) -> None:
+    """Submits a job for each cell, and waits until all have ended.
+
+    Args:
+        cells: Cells that are not done.
+        output: Folder of the study.
+        where: ``slurm`` or ``local``.
+        options: Options of the engine, as NAME=VALUE.
+        again: What is typed behind ``reid ablate`` to mean this study.
+        logger: Logger that gets the numbers and the ends of the jobs.
+
+    Raises:
+        InputError: submitit or SLURM is not there, or does not take an option.
+        Stopped: A signal asked for it; the jobs are cancelled.
+    """
+    executor = _executor(output / FOLDER, where, options)
+    with StopSignals() as signals, signals.deferred():
+        with executor.batch():
+            commands = [["--only", cell.name, *again] for cell in cells]
+            jobs = [executor.submit(CellJob(command)) for command in commands]
+        waiting = dict(zip((cell.name for cell in cells), jobs, strict=True))
+        for name, job in waiting.items():
+            logger.info(f"{name} is job {job.job_id}; its words: {job.paths.stdout}")
+        while waiting and not signals.signum:
+            for name, job in list(waiting.items()):
+                if job.done():
+                    del waiting[name]
+                    logger.info(f"{name}: {_end_of(job)}; {len(waiting)} jobs left")
+            time.sleep(_GLANCE)
+        for job in waiting.values():
+            job.cancel()
+        if waiting:
+            logger.info(f"stopped: {len(waiting)} jobs are cancelled; the same command goes on")
+
+
+def _end_of(job: Any) -> str:
+    """Says how a job ended."""
+    try:
+        code = job.result()
+    except Exception as error:  # whatever the engine makes of a job that has vanished
+        return f"job {job.job_id} failed, {in_one_line(error)}; see {job.paths.stderr}"
+    return "done" if code == 0 else f"not done (exit code {code}); see {job.paths.stdout}"
+
+
+def _executor(folder: Path, where: str, options: Sequence[str]) -> Any:
+    """Builds the engine."""
+    try:
+        import submitit
+    except ImportError as error:
+        raise InputError(
+            f'--on {where} needs submitit; install it: pip install "reid-lfm[slurm]"'
+        ) from error
+    try:
+        executor = submitit.AutoExecutor(folder=folder, cluster=where)
+        executor.update_parameters(**_read(options))
+    except (RuntimeError, NameError, TypeError, ValueError, AssertionError) as error:
+        raise InputError(f"--on {where}: {in_one_line(error)}") from error
+    return executor
+
+
+def _read(options: Sequence[str]) -> dict[str, Any]:
+    """Reads NAME=VALUE; a value is read as in a YAML file."""
+    found = {}
+    for option in options:
+        name, equals, text = option.partition("=")
+        if not name or not equals:
+            raise InputError(f"--engine {option}: write NAME=VALUE, such as timeout_min=60")
+        found[name] = parse(text)
+    return found
