@@ -10,6 +10,7 @@ from typing import Any
 from reid.config import find_config
 from reid.config.files import base_file, read_yaml
 from reid.config.imports import resolved
+from reid.config.strict_yaml import YamlError, parse
 from reid.utils.errors import InputError, suggest
 
 STEPS = ("train", "test", "attack")
@@ -18,6 +19,7 @@ WEIGHTS = ("last", "best")
 DATA_KEY = "DATASETS.SYNTHETIC.SEED"
 _PRESET_KEYS = ("OUTPUT_DIR", "OVERRIDES", "VARIANTS", "SEEDS", "DATA_SEEDS", "RUN", "KEEP")
 _STUDY_KEYS = ("_BASE_", "BASELINE", "DATA_KEY", "WEIGHT", "PRESETS", *_PRESET_KEYS)
+_TYPED_KEYS = ("OUTPUT_DIR", "KEEP", "SEEDS", "DATA_SEEDS")  # of a study, not of a config
 _NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
 _MOST_CELLS = 100_000
 
@@ -78,8 +80,8 @@ def read_study(name: str | Path, preset: str = "", typed: Sequence[str] = ()) ->
     Args:
         name: The file, or the name of a shipped one: ``ablations/lfm_p.yml``.
         preset: One of the file's PRESETS; "" is the whole study.
-        typed: ``[KEY, VALUE, ...]`` as typed behind the command. OUTPUT_DIR is that of the study,
-            all others go to every cell.
+        typed: ``[KEY, VALUE, ...]`` as typed behind the command. OUTPUT_DIR, KEEP, SEEDS and
+            DATA_SEEDS are those of the study, all others go to every cell.
 
     Raises:
         InputError: Unknown key, wrong type, two variants of one name: names the file, the place in
@@ -105,14 +107,16 @@ class _Reader:
                 f"command line: KEY VALUE pairs are expected, '{typed[-1]}' has no partner"
             )
         behind = tuple(zip(typed[::2], typed[1::2], strict=True))
+        own = {key: _read_typed(key, text) for key, text in behind if key in _TYPED_KEYS}
+        self.small = {**self.small, **own}
         variants = self._variants()
         study = Study(
             file=self.file,
-            output=Path(dict(behind).get("OUTPUT_DIR") or self._output()).expanduser(),
+            output=Path(self._output()).expanduser(),
             baseline=self._word("BASELINE", variants[0].name, [v.name for v in variants]),
             variants=tuple(variants),
             common=self._overrides("OVERRIDES"),
-            typed=tuple(pair for pair in behind if pair[0] != "OUTPUT_DIR"),
+            typed=tuple(pair for pair in behind if pair[0] not in _TYPED_KEYS),
             seeds=self._numbers("SEEDS", (0,)),
             data_key=self._text("DATA_KEY", DATA_KEY),
             data_seeds=self._numbers("DATA_SEEDS", ()),
@@ -356,6 +360,16 @@ def _short_names(keys: Sequence[str]) -> list[str]:
 def _label(value: Any) -> str:
     """Returns a value as part of a folder's name: 0.15, 0.02-0.4, lfm."""
     return re.sub(r"[^\w.+-]+", "-", as_typed(value)).strip("-")
+
+
+def _read_typed(key: str, text: str) -> Any:
+    """Reads the value of a study's key from the command line."""
+    if key == "OUTPUT_DIR":
+        return text
+    try:
+        return parse(text)
+    except YamlError as error:
+        raise InputError(f"command line: {key} {error}") from error
 
 
 def _shown(value: Any) -> str:
