@@ -81,8 +81,10 @@ setup(
     ],
     extras_require={
         "timm": ["timm>=1.0.20"],  # MODEL.BACKBONE.NAME timm:..., and .safetensors files
+        "slurm": ["submitit>=1.5"],  # reid ablate --on slurm
         "dev": [
             "timm>=1.0.20",
+            "submitit>=1.5",
             "pytest>=8,<10",
             "pytest-xdist>=3.5",  # the suite on all cores
             "jsonschema>=4.20",  # checks the schema of the configs

@@ -96,7 +96,7 @@ def test_seeds_of_one_recipe_get_their_mean(tmp_path: Path) -> None:
     (mean,) = (line for line in found if "mean" in line)
     # Squares of the distances from 50: 900, 100, 1600; their sum / 2 is 1300, its root 36.06.
     assert "mean of 3 seeds: s0, s1, s2" in mean and "0, 1, 2" in mean
-    assert "50.0 (sd 36.1)" in mean and "50.0 (sd 0.0)" in mean
+    assert "50.0 ± 36.1" in mean and "50.0 ± 0.0" in mean
 
 
 def test_a_seed_that_is_there_twice_is_said(tmp_path: Path) -> None:

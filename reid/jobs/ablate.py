@@ -98,7 +98,7 @@ def ablate(
     make_dir(study.output)
     logger = get_logger(study.output, "ablate")
     threads = options.threads or choose_threads(study.output, options.jobs)
-    _clear_way(study, wanted, options.replace, logger)
+    clear_way(study, wanted, options.replace, logger)
     done = sum(CellRecord(cell).state() == DONE for cell in wanted)
     logger.info(
         f"{study.file}: {len(wanted)} cells, {done} of them done; {options.jobs} at a time with"
@@ -110,7 +110,7 @@ def ablate(
     if options.where != "here":
         cluster.run(
             study_of.undone(), study.output, options.where, options.engine,
-            [*options.again, "--threads", str(threads)], logger,
+            [*options.again, "--threads", str(threads)], logger, options.jobs,
         )  # fmt: skip
         return study_of.end(())
     return study_of.run_here(options)
@@ -208,8 +208,18 @@ def choose_threads(output: Path, jobs: int) -> int:
     return study_threads(output) or min(share, limit)
 
 
-def _clear_way(study: Study, cells: Sequence[Cell], replace: bool, logger: logging.Logger) -> None:
-    """Moves runs of other recipes aside, or raises InputError."""
+def clear_way(study: Study, cells: Sequence[Cell], replace: bool, logger: logging.Logger) -> None:
+    """Moves runs of other recipes aside.
+
+    Args:
+        study: The study.
+        cells: The cells that are to be run.
+        replace: Whether runs may be moved.
+        logger: Logger that is told of them.
+
+    Raises:
+        InputError: They may not, or another process writes to one.
+    """
     changed = [cell for cell in cells if CellRecord(cell).state() == CHANGED]
     if changed and not replace:
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""

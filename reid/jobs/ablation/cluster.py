@@ -65,8 +65,12 @@ def run(
     options: Sequence[str],
     again: Sequence[str],
     logger: logging.Logger,
+    jobs: int,
 ) -> None:
     """Submits a job for each cell, and waits until all have ended.
+
+    SLURM gets all of them at once; how many it runs beside each other is its own affair
+    (slurm_array_parallelism).
 
     Args:
         cells: Cells that are not done.
@@ -75,29 +79,41 @@ def run(
         options: Options of the engine, as NAME=VALUE.
         again: What is typed behind ``reid ablate`` to mean this study.
         logger: Logger that gets the numbers and the ends of the jobs.
+        jobs: Number of jobs at a time on this machine.
 
     Raises:
         InputError: submitit or SLURM is not there, or does not take an option.
         Stopped: A signal asked for it; the jobs are cancelled.
     """
     executor = _executor(output / FOLDER, where, options)
+    waiting = list(cells)
+    running: dict[str, Any] = {}
     with StopSignals() as signals, signals.deferred():
-        with executor.batch():
-            commands = [["--only", cell.name, *again] for cell in cells]
-            jobs = [executor.submit(CellJob(command)) for command in commands]
-        waiting = dict(zip((cell.name for cell in cells), jobs, strict=True))
-        for name, job in waiting.items():
-            logger.info(f"{name} is job {job.job_id}; its words: {job.paths.stdout}")
-        while waiting and not signals.signum:
-            for name, job in list(waiting.items()):
-                if job.done():
-                    del waiting[name]
-                    logger.info(f"{name}: {_end_of(job)}; {len(waiting)} jobs left")
+        while (waiting or running) and not signals.signum:
+            room = len(waiting) if where == "slurm" else jobs - len(running)
+            running |= _submit(executor, waiting[:room], again, logger)
+            del waiting[:room]
             time.sleep(_GLANCE)
-        for job in waiting.values():
+            for name in [name for name, job in running.items() if job.done()]:
+                ended = _end_of(running.pop(name))
+                logger.info(f"{name}: {ended}; {len(waiting) + len(running)} cells left")
+        for job in running.values():
             job.cancel()
-        if waiting:
-            logger.info(f"stopped: {len(waiting)} jobs are cancelled; the same command goes on")
+        if running:
+            logger.info(f"stopped: {len(running)} jobs are cancelled; the same command goes on")
+
+
+def _submit(
+    executor: Any, cells: Sequence[Cell], again: Sequence[str], logger: logging.Logger
+) -> dict[str, Any]:
+    """Submits a job for each cell, as one array; returns them by the names of the cells."""
+    if not cells:
+        return {}
+    with executor.batch():
+        jobs = [executor.submit(CellJob(["--only", cell.name, *again])) for cell in cells]
+    for cell, job in zip(cells, jobs, strict=True):
+        logger.info(f"{cell.name} is job {job.job_id}; its words: {job.paths.stdout}")
+    return {cell.name: job for cell, job in zip(cells, jobs, strict=True)}
 
 
 def _end_of(job: Any) -> str:

@@ -58,7 +58,7 @@ class Cell:
         fingerprint: Digest of the images; "" where they are not there.
         steps: The commands, in their order.
         epochs: Length of its training.
-        weights: Names of the files that a test needs.
+        weight: Name of the file that it tests; "" where another one is named.
     """
 
     variant: str
@@ -158,7 +158,8 @@ class _Loaded:
         flat = [word for pair in (*self.pairs[name], *own) for word in pair]
         resume = ["--resume"] if name == "train" else []
         arguments = ("--config-file", str(self.variant.base), *resume, *flat)
-        return Step(name, arguments, _digest([self.facts[name], seed, self.study.weight]))
+        tested = "" if name == "train" else self.study.weight
+        return Step(name, arguments, _digest([self.facts[name], seed, tested]))
 
     def _pairs(self, step: str) -> Overrides:
         pairs = self.study.common

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from reid.jobs.ablation.plan import Cell, Step
 from reid.utils.errors import InputError
@@ -36,7 +36,7 @@ class CellLock:
     def __init__(self, cell: Cell) -> None:
         self.folder = cell.folder
         self._mark: FolderLock | None = None
-        self._file: Any = None
+        self._file: int | None = None
 
     def acquire(self) -> bool:
         """Takes the cell; returns False if another process has it."""
@@ -57,7 +57,7 @@ class CellLock:
             fcntl = importlib.import_module("fcntl")
         except ImportError:  # Windows: a process that outlives its study is not waited for
             return True
-        self._file = (self.folder / _ALIVE).open("w")
+        self._file = os.open(self.folder / _ALIVE, os.O_WRONLY | os.O_CREAT, 0o666)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -69,12 +69,12 @@ class CellLock:
     @property
     def handles(self) -> tuple[int, ...]:
         """The handles that a child inherits."""
-        return () if self._file is None else (self._file.fileno(),)
+        return () if self._file is None else (self._file,)
 
     def release(self) -> None:
         """Gives the cell back."""
         if self._file is not None:
-            self._file.close()
+            os.close(self._file)
             self._file = None
         if self._mark is not None:
             self._mark.release()
