@@ -154,6 +154,9 @@ class _Study:
                 signals,
                 done=self.finish,
             )
+            before = len(self.wanted) - scheduler.total  # are done already, and count as well
+            scheduler.finished += before
+            scheduler.total += before
             try:
                 with signals.deferred():
                     scheduler.run()

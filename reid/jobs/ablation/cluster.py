@@ -1,61 +1,19 @@
 """Cells as jobs of submitit: on SLURM, or on this machine as a trial of that."""
 
-import contextlib
 import logging
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from reid.config.strict_yaml import parse
+from reid.jobs.ablation.cell_job import CellJob
 from reid.jobs.ablation.plan import Cell
 from reid.utils.errors import InputError, in_one_line
 from reid.utils.signals import StopSignals
 
 FOLDER = ".jobs"  # in the folder of the study: what submitit writes
 _GLANCE = 2.0  # seconds between two looks at the jobs
-_PATIENCE = 60.0  # seconds that a cell has to end in after it was asked to
-
-
-class CellJob:
-    """A job that runs one cell by ``reid ablate``, which goes on where an earlier job stopped.
-
-    Args:
-        arguments: What is typed behind ``reid ablate``.
-    """
-
-    def __init__(self, arguments: Sequence[str]) -> None:
-        self.arguments = list(arguments)
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def __call__(self) -> int:
-        """Runs the cell; returns the exit code."""
-        self._process = subprocess.Popen([sys.executable, "-m", "reid", "ablate", *self.arguments])
-        try:
-            return self._process.wait()
-        except BaseException:
-            self._end()
-            raise
-
-    def checkpoint(self) -> Any:
-        """Ends the cell where it loses nothing, and has it queued again.
-
-        submitit calls it when the job's time is up, or when another job takes its place.
-        """
-        import submitit
-
-        self._end()
-        return submitit.helpers.DelayedSubmission(CellJob(self.arguments))
-
-    def _end(self) -> None:
-        if self._process is None:
-            return
-        self._process.send_signal(signal.SIGINT)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_PATIENCE)
 
 
 def run(
