@@ -29,7 +29,8 @@ from reid.jobs.ablation.record import (
     write_study,
 )
 from reid.jobs.ablation.scheduler import Scheduler
-from reid.jobs.ablation.study import Study, read_study
+from reid.jobs.ablation.study import Study
+from reid.jobs.ablation.study_file import read_study
 from reid.utils.errors import InputError
 from reid.utils.logs import get_logger, make_dir
 from reid.utils.signals import Stopped, StopSignals

@@ -9,7 +9,7 @@ from studies import write
 
 from reid.config import load_cfg, recipe_hash
 from reid.jobs.ablation.plan import Cell, DataFingerprints, chosen, plan
-from reid.jobs.ablation.study import read_study
+from reid.jobs.ablation.study_file import read_study
 from reid.utils.errors import InputError
 
 SHIPPED = sorted((ROOT / "configs/ablations").glob("*.yml"))

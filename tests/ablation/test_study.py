@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from studies import write
 
-from reid.jobs.ablation.study import as_typed, read_study
+from reid.jobs.ablation.study import as_typed
+from reid.jobs.ablation.study_file import read_study
 from reid.utils.errors import InputError
 
 

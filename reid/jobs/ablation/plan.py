@@ -94,7 +94,7 @@ def plan(study: Study, fingerprint: Fingerprint) -> list[Cell]:
     So a study that is not finished compares all variants.
 
     Args:
-        study: From :func:`reid.jobs.ablation.study.read_study`.
+        study: From :func:`reid.jobs.ablation.study_file.read_study`.
         fingerprint: What identifies the images of a config.
 
     Raises:
