@@ -19,6 +19,10 @@ _BEAT = 20.0  # seconds between two signs of life
 _DEAD_AFTER = 180.0  # seconds without one, after which a run on another machine counts as dead
 
 
+class TakenError(InputError):
+    """Another run has the folder."""
+
+
 class FolderLock:
     """Marks a folder as taken by this process.
 
@@ -41,13 +45,14 @@ class FolderLock:
         """Takes the folder.
 
         Raises:
-            InputError: Another run has it.
+            TakenError: Another run has it.
+            InputError: It cannot be written to.
         """
         make_dir(self.path.parent)
         while not self._make():
             other = _read(self.path)
             if other is not None and not self._is_stale(other):
-                raise InputError(
+                raise TakenError(
                     f"{self.path.parent} is being written by another run: process"
                     f" {other.get('pid')} on {other.get('host')}; set another OUTPUT_DIR, or wait"
                     f" until it has ended"

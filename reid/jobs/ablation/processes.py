@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from reid.jobs.ablation.plan import Cell, Step
-from reid.utils.errors import InputError
-from reid.utils.lock import FolderLock
+from reid.utils.lock import FolderLock, TakenError
 from reid.utils.logs import make_dir
 
 _LOCK = ".cell.lock"
@@ -44,7 +43,7 @@ class CellLock:
         mark = FolderLock(self.folder, _LOCK)
         try:
             mark.acquire()
-        except InputError:
+        except TakenError:
             return False
         self._mark = mark
         if not self._lock_file():
