@@ -12,12 +12,11 @@ from yacs.config import CfgNode
 
 from reid import builders
 from reid.builders import attack as build_attack
-from reid.builders.common import build_device, make
+from reid.builders.common import build_device
 from reid.builders.model import build_criterion
 from reid.config import load_cfg
-from reid.data.datasets import DATASETS
 from reid.jobs.ablation.forecast import Forecast, clock
-from reid.jobs.ablation.plan import Cell, Step, by_variant, synthetic_folder
+from reid.jobs.ablation.plan import Cell, Step, by_variant, load_data, synthetic_folder
 from reid.jobs.ablation.record import DONE, CellRecord
 from reid.jobs.ablation.study import Study
 from reid.synthetic.presets import PRESETS
@@ -174,7 +173,7 @@ def count_images(cfg: CfgNode) -> Counts:
     if name == "synthetic" and not synthetic_folder(cfg).is_dir():
         preset = PRESETS[cfg.DATASETS.SYNTHETIC.PRESET]
         return Counts(preset.train, preset.train_ids, preset.query, preset.gallery)
-    splits = make(DATASETS, name, cfg, root=Path(cfg.DATASETS.ROOT_DIR), train=True)
+    splits = load_data(cfg, train=True)
     ids = len({record.pid for record in splits.train})
     return Counts(len(splits.train), ids, len(splits.query), len(splits.gallery))
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -14,6 +14,8 @@ from reid.config import imported_files, leaves, load_cfg, recipe_hash
 from reid.config.loading import COMMAND_LINE
 from reid.data.datasets import DATASETS
 from reid.data.fingerprint import names_digest
+from reid.data.layout import FoldersNotFoundError
+from reid.data.records import Splits
 from reid.jobs.ablation.study import Overrides, Study, Variant, without
 from reid.utils.code_state import code_state
 from reid.utils.errors import InputError, suggest
@@ -223,9 +225,27 @@ class DataFingerprints:
     def _of(self, cfg: CfgNode, name: str) -> str:
         if name == "synthetic" and not self.make_missing and not synthetic_folder(cfg).is_dir():
             return ""
-        splits = make(DATASETS, name, cfg, root=Path(cfg.DATASETS.ROOT_DIR), train=self.train)
+        splits = load_data(cfg, self.train)
         parts = (splits.train, splits.query, splits.gallery)
         return _digest([names_digest(records) for records in parts])
+
+
+def load_data(cfg: CfgNode, train: bool) -> Splits:
+    """Loads the lists of images of a config.
+
+    Args:
+        cfg: The config.
+        train: Whether the training images are needed.
+
+    Raises:
+        InputError: The data set is not there.
+    """
+    name, root = cfg.DATASETS.NAMES[0], Path(cfg.DATASETS.ROOT_DIR)
+    try:
+        splits: Splits = make(DATASETS, name, cfg, root=root, train=train)
+    except FoldersNotFoundError as error:
+        raise InputError(f"{error} Set DATASETS.ROOT_DIR to the folder that holds it") from error
+    return splits
 
 
 def synthetic_folder(cfg: CfgNode) -> Path:
@@ -272,10 +292,3 @@ def by_variant(cells: Sequence[Cell]) -> Mapping[str, list[Cell]]:
     for cell in cells:
         found.setdefault(cell.variant, []).append(cell)
     return found
-
-
-def steps_of(cells: Sequence[Cell]) -> Iterator[tuple[Cell, Step]]:
-    """Yields every step of every cell."""
-    for cell in cells:
-        for step in cell.steps:
-            yield cell, step
