@@ -24,7 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     parser.add_argument("file", metavar="FILE", help="the study, or the name of a shipped one")
     parser.add_argument(
-        "overrides", nargs="*", metavar="KEY VALUE", help="settings of every cell; OUTPUT_DIR"
+        "overrides",
+        nargs="*",
+        metavar="KEY VALUE",
+        help="settings of every cell, or OUTPUT_DIR, SEEDS, DATA_SEEDS, KEEP of the study",
     )
     parser.add_argument("--preset", default="", metavar="NAME", help="one of the file's PRESETS")
     parser.add_argument(
