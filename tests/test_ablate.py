@@ -197,7 +197,5 @@ def test_the_schema_bites(change: dict[str, object]) -> None:
 def test_a_wrong_option_is_one_line(
     tmp_path: Path, data: Path, options: list[object], said: str
 ) -> None:
-    if "--on" in options:
-        pytest.importorskip("submitit")
     error = run("ablate", study(tmp_path, data), *options, code=2).stderr
     assert error.startswith("error: ") and said in error and error.count("\n") == 1

@@ -85,6 +85,7 @@ def _end_of(job: Any) -> str:
 
 def _executor(folder: Path, where: str, options: Sequence[str]) -> Any:
     """Builds the engine."""
+    settings = _read(options)
     try:
         import submitit
     except ImportError as error:
@@ -93,7 +94,7 @@ def _executor(folder: Path, where: str, options: Sequence[str]) -> Any:
         ) from error
     try:
         executor = submitit.AutoExecutor(folder=folder, cluster=where)
-        executor.update_parameters(**_read(options))
+        executor.update_parameters(**settings)
     except (RuntimeError, NameError, TypeError, ValueError, AssertionError) as error:
         raise InputError(f"--on {where}: {in_one_line(error)}") from error
     return executor
