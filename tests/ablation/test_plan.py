@@ -149,3 +149,17 @@ def test_a_shipped_study_says_its_cost(path: Path) -> None:
     head = path.read_text().split("_BASE_")[0]
     assert "hours" in head and "minutes" in head and "--dry-run" in head
     assert yaml.safe_load(path.read_text())["PRESETS"].keys() == {"small"}
+
+
+def test_the_file_in_the_docs_makes_cells(tmp_path: Path) -> None:
+    text = (ROOT / "docs/ablations.md").read_text()
+    path = tmp_path / "x.yml"
+    path.write_text(text.split("```yaml\n")[1].split("```")[0])
+    found = cells_of(path)
+    assert [cell.variant for cell in found[:6]] == [
+        "plain", "erasing", "lfm_p0.15_zero", "lfm_p0.15_u", "lfm_p0.3_zero", "lfm_p0.3_u",
+    ]  # fmt: skip
+    assert len(found) == 6 * 3 * 2
+    assert names(cells_of(path, "small")) == [
+        "plain/seed0/data0", "erasing/seed0/data0", "plain/seed0/data1", "erasing/seed0/data1",
+    ]  # fmt: skip
