@@ -181,6 +181,27 @@ def test_a_changed_recipe_is_told_from_one_that_is_not_done(tmp_path: Path) -> N
     assert CellRecord(now[0]).state() == "pending"
 
 
+def test_a_recipe_that_failed_at_once_may_be_mended(tmp_path: Path) -> None:
+    runs = Runs(cells(tmp_path, "a"))
+    runs.codes["a:train"] = 2
+    runs.run()
+    (now,) = cells(tmp_path, "a", key="mended")
+    assert not CellRecord(now).changed()
+    (now.folder / "last.pth").write_text("weights")
+    assert CellRecord(now).changed()
+
+
+def test_the_seconds_of_all_starts_of_a_step_count(tmp_path: Path) -> None:
+    (cell,) = cells(tmp_path, "a")
+    record = CellRecord(cell)
+    for seconds in (5.0, 2.0):
+        record.begin(cell.steps[0], 1)
+        record.stop(cell.steps[0], seconds)
+    record.begin(cell.steps[0], 1)
+    record.end(cell.steps[0], 1.0)
+    assert CellRecord(cell).steps["train"]["spent"] == 8.0
+
+
 def test_weights_that_are_gone_are_trained_anew_if_something_needs_them(tmp_path: Path) -> None:
     (cell,) = cells(tmp_path, "a")
     Runs([cell]).run()

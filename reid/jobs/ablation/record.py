@@ -79,8 +79,11 @@ class CellRecord:
         step = self.cell.steps[0]
         if step.name != "train":
             return False
-        known = self.steps.get("train", {}).get("key")
-        return known is not None and known != step.key
+        known = self.steps.get("train", {})
+        if known.get("key") in (None, step.key):
+            return False
+        # Of a training that failed before its first checkpoint there is nothing to lose.
+        return known.get("state") == DONE or any(self.cell.folder.glob("last*.pth"))
 
     def begin(self, step: Step, threads: int) -> None:
         """Notes that a step begins; what is known of the steps behind it is out of date.
@@ -89,6 +92,8 @@ class CellRecord:
             step: The step.
             threads: Number of threads that it computes with.
         """
+        old = self.steps.get(step.name, {})
+        spent = old.get("spent", 0.0) if old.get("key") == step.key else 0.0
         if step.name == "train":
             self.content["steps"] = {}
         cell = self.cell
@@ -100,8 +105,6 @@ class CellRecord:
             "data_fingerprint": cell.fingerprint,
         }
         self.content.pop("failed", None)
-        old = self.steps.get(step.name, {})
-        spent = old.get("spent", 0.0) if old.get("key") == step.key else 0.0
         command = ["reid", step.name, *step.arguments]
         self.steps[step.name] = {
             "key": step.key,
