@@ -16,7 +16,7 @@ from reid.builders.common import build_device
 from reid.builders.model import build_criterion
 from reid.config import load_cfg
 from reid.jobs.ablation.forecast import Forecast, clock
-from reid.jobs.ablation.plan import Cell, Step, by_variant, load_data, synthetic_folder
+from reid.jobs.ablation.plan import Cell, Step, by_variant, data_sets, load_data, synthetic_folder
 from reid.jobs.ablation.record import DONE, CellRecord
 from reid.jobs.ablation.study import Study
 from reid.synthetic.presets import PRESETS
@@ -169,8 +169,7 @@ def _config(step: Step) -> CfgNode:
 
 def count_images(cfg: CfgNode) -> Counts:
     """Returns the numbers of images of a config; synthetic people need not be drawn for it."""
-    name = cfg.DATASETS.NAMES[0]
-    if name == "synthetic" and not synthetic_folder(cfg).is_dir():
+    if data_sets(cfg) == {"synthetic"} and not synthetic_folder(cfg).is_dir():
         preset = PRESETS[cfg.DATASETS.SYNTHETIC.PRESET]
         return Counts(preset.train, preset.train_ids, preset.query, preset.gallery)
     splits = load_data(cfg, train=True)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -9,12 +10,10 @@ from pathlib import Path
 
 from yacs.config import CfgNode
 
-from reid.builders.common import make
+from reid.builders.datasets import load_splits, tested_names
 from reid.config import imported_files, leaves, load_cfg, recipe_hash
 from reid.config.loading import COMMAND_LINE
-from reid.data.datasets import DATASETS
 from reid.data.fingerprint import names_digest
-from reid.data.layout import FoldersNotFoundError
 from reid.data.records import Splits
 from reid.jobs.ablation.study import Overrides, Study, Variant, without
 from reid.utils.code_state import code_state
@@ -215,15 +214,16 @@ class DataFingerprints:
 
     def __call__(self, cfg: CfgNode) -> str:
         """Returns the digest; "" for synthetic people that are not there and are not drawn."""
-        name = cfg.DATASETS.NAMES[0]
-        facts = [name, str(cfg.DATASETS.ROOT_DIR), dict(cfg.DATASETS.get(name.upper(), {}))]
+        counted = ("DATASETS.", "DATALOADER.ON_ERROR")
+        facts = {key: value for key, value in leaves(cfg) if key.startswith(counted)}
         key = json.dumps(facts, sort_keys=True)
         if key not in self._known:
-            self._known[key] = self._of(cfg, name)
+            self._known[key] = self._of(cfg)
         return self._known[key]
 
-    def _of(self, cfg: CfgNode, name: str) -> str:
-        if name == "synthetic" and not self.make_missing and not synthetic_folder(cfg).is_dir():
+    def _of(self, cfg: CfgNode) -> str:
+        missing = "synthetic" in data_sets(cfg) and not synthetic_folder(cfg).is_dir()
+        if missing and not self.make_missing:
             return ""
         splits = load_data(cfg, self.train)
         parts = (splits.train, splits.query, splits.gallery)
@@ -231,21 +231,24 @@ class DataFingerprints:
 
 
 def load_data(cfg: CfgNode, train: bool) -> Splits:
-    """Loads the lists of images of a config.
+    """Loads the lists of images of a config, without a word.
 
     Args:
         cfg: The config.
         train: Whether the training images are needed.
 
     Raises:
-        InputError: The data set is not there.
+        InputError: A data set is not there.
     """
-    name, root = cfg.DATASETS.NAMES[0], Path(cfg.DATASETS.ROOT_DIR)
-    try:
-        splits: Splits = make(DATASETS, name, cfg, root=root, train=train)
-    except FoldersNotFoundError as error:
-        raise InputError(f"{error} Set DATASETS.ROOT_DIR to the folder that holds it") from error
-    return splits
+    silent = logging.getLogger("reid.ablation.data")
+    silent.propagate = False
+    silent.handlers = [logging.NullHandler()]
+    return load_splits(cfg, train, silent)
+
+
+def data_sets(cfg: CfgNode) -> set[str]:
+    """Returns the names of the data sets that a config trains or tests on."""
+    return {*cfg.DATASETS.NAMES, *tested_names(cfg)}
 
 
 def synthetic_folder(cfg: CfgNode) -> Path:
