@@ -82,9 +82,11 @@ setup(
     extras_require={
         "timm": ["timm>=1.0.20"],  # MODEL.BACKBONE.NAME timm:...
         "safetensors": ["safetensors>=0.4.5"],  # weights in .safetensors files; timm brings it, too
+        "slurm": ["submitit>=1.5"],  # reid ablate --on slurm
         "dev": [
             "timm>=1.0.20",
             "safetensors>=0.4.5",
+            "submitit>=1.5",
             "pytest>=8,<10",
             "pytest-xdist>=3.5",  # the suite on all cores
             "jsonschema>=4.20",  # checks the schema of the configs

@@ -96,7 +96,7 @@ def test_seeds_of_one_recipe_get_their_mean(tmp_path: Path) -> None:
     (mean,) = (line for line in found if "mean" in line)
     # Squares of the distances from 50: 900, 100, 1600; their sum / 2 is 1300, its root 36.06.
     assert "mean of 3 seeds: s0, s1, s2" in mean and "0, 1, 2" in mean
-    assert "50.0 (sd 36.1)" in mean and "50.0 (sd 0.0)" in mean
+    assert "50.0 ± 36.1" in mean and "50.0 ± 0.0" in mean
 
 
 def test_a_seed_that_is_there_twice_is_said(tmp_path: Path) -> None:
@@ -172,3 +172,94 @@ def test_the_table_needs_no_torch(tmp_path: Path) -> None:
     )
     assert "market1501" in shown.stdout and "argparse" in shown.stderr
     assert " torch" not in shown.stderr
+
+
+def training(folder: Path, epochs: int, wanted: int = 3) -> Path:
+    """Writes what a training of ``wanted`` epochs has left after ``epochs`` of them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.yml").write_text(f"SOLVER: {{CLIP_NORM: 0.0, MAX_EPOCHS: {wanted}}}\n")
+    rows = "".join(json.dumps({"epoch": epoch + 1}) + "\n" for epoch in range(epochs))
+    (folder / "metrics.jsonl").write_text(rows + '{"epo')  # a killed run leaves half a line
+    return folder
+
+
+def table_of(*args: object) -> dict[str, list[str]]:
+    """The rows of the one table that is shown, by their first word; without those of re-ranking."""
+    found = run("results", *args).stdout.splitlines()
+    rule = next(number for number, line in enumerate(found) if line.startswith("---"))
+    rows = [line.split() for line in found[rule + 1 :]]
+    return {row[0]: row[1:] for row in rows[: rows.index([])]}
+
+
+def study(root: Path) -> Path:
+    """A tree of two recipes with two seeds each, one of which has re-ranked results, too."""
+    for name, values in {"lfm": (0.2, 0.4), "plain": (0.5, 0.7)}.items():
+        for seed, value in enumerate(values):
+            folder = training(root / name / f"seed{seed}", 3)
+            result(folder, seed=seed, mAP=value, recipe_hash=name)
+    return root
+
+
+def test_a_tree_shows_the_seeds_of_a_recipe_together(tmp_path: Path) -> None:
+    root = study(tmp_path / "study")
+    (root / ".replaced/old").mkdir(parents=True)
+    result(root / ".replaced/old/seed0", mAP=0.9)
+    found = table_of(root)
+    assert list(found) == ["lfm", "plain"]
+    # The distance of 20 and 40 from their mean is 10: the root of 2 x 100 / 1.
+    assert found["lfm"][:5] == ["0,", "1", "30.0", "±", "14.1"]
+    each = table_of(root, "--runs")
+    assert [name for name in each if "/" in name] == [
+        "lfm/seed0", "lfm/seed1", "plain/seed0", "plain/seed1",
+    ]  # fmt: skip
+
+
+def test_results_are_chosen_and_sorted(tmp_path: Path) -> None:
+    root = study(tmp_path / "study")
+    assert list(table_of(root, "--sort", "mAP")) == ["plain", "lfm"]
+    assert list(table_of(root, "--sort", "run")) == ["lfm", "plain"]
+    assert list(table_of(root, "--only", "pl*")) == ["plain"]
+    assert list(table_of(root, "--only", "plain/seed1")) == ["plain/seed1"]
+    assert list(table_of(root, "--only", "*/seed0", "--sort", "mAP")) == [
+        "plain/seed0", "lfm/seed0",
+    ]  # fmt: skip
+    assert "means none of the runs" in run("results", root, "--only", "x", code=2).stderr
+
+
+def test_seed_10_comes_behind_seed_2(tmp_path: Path) -> None:
+    for seed in (10, 2, 1):
+        result(tmp_path / f"s/a/seed{seed}", seed=seed, recipe_hash=str(seed))
+    assert list(table_of(tmp_path / "s")) == ["a/seed1", "a/seed2", "a/seed10"]
+
+
+def test_what_is_not_finished_is_marked_and_in_no_mean(tmp_path: Path) -> None:
+    root = study(tmp_path / "study")
+    training(root / "lfm/seed1", 2)  # tested before it ended
+    training(root / "x/seed0", 1)
+    (training(root / "x/seed1", 2) / "diverged.pth").touch()
+    failed = {"failed": {"step": "train", "error": "the disk is full"}}
+    (training(root / "x/seed2", 0) / "cell.json").write_text(json.dumps(failed))
+    training(root / "x/seed3", 3)
+    found = run("results", root).stdout.splitlines()
+    assert not any(line.startswith("lfm ") for line in found)
+    (marked,) = (line for line in found if line.startswith("lfm/seed1"))
+    assert "[unfinished, epoch 2 of 3]" in marked
+    assert found[-5:] == [
+        "runs without a result: 4",
+        "  x/seed0: unfinished, epoch 1 of 3",
+        "  x/seed1: diverged after epoch 2 of 3",
+        "  x/seed2: failed, train: the disk is full",
+        "  x/seed3: trained, not tested",
+    ]
+
+
+def test_a_training_that_diverged_and_then_ended_is_finished(tmp_path: Path) -> None:
+    root = study(tmp_path / "study")
+    (root / "lfm/seed1/diverged.pth").touch()
+    assert list(table_of(root)) == ["lfm", "plain"]
+
+
+def test_several_trees_are_told_apart(tmp_path: Path) -> None:
+    assert list(table_of(study(tmp_path / "a"), result(tmp_path / "b", seed=5))) == [
+        "b", "a/lfm", "a/plain",
+    ]  # fmt: skip

@@ -59,17 +59,22 @@ def read_chain(path: Path) -> list[tuple[str, Mapping[str, Any]]]:
             names = " -> ".join(str(p) for p in [*seen, current.resolve()])
             raise InputError(f"{path}: _BASE_ goes in a circle: {names}")
         seen.append(current.resolve())
-        tree = dict(_read_yaml(current, asked_by=chain[-1][0] if chain else ""))
+        tree = dict(read_yaml(current, asked_by=chain[-1][0] if chain else ""))
         base = tree.pop("_BASE_", None)
         if base is not None and not isinstance(base, str):
             raise InputError(f"{current}: _BASE_ is one relative path, got {base!r}")
         chain.append((str(current), tree))
-        current = _base(current, base) if base is not None else None
+        current = base_file(current, base) if base is not None else None
     return chain[::-1]
 
 
-def _base(path: Path, name: str) -> Path:
-    """Returns the file that ``path`` names as its base."""
+def base_file(path: Path, name: str) -> Path:
+    """Returns the file that another one names as its ``_BASE_``.
+
+    Args:
+        path: The file that names it.
+        name: A path relative to that file, or the name of a shipped config.
+    """
     try:
         check_path(name)
     except ValueError as error:
@@ -79,7 +84,16 @@ def _base(path: Path, name: str) -> Path:
     return beside if os.path.exists(beside) or not shipped else shipped[0]
 
 
-def _read_yaml(path: Path, asked_by: str) -> Mapping[str, Any]:
+def read_yaml(path: Path, asked_by: str = "") -> Mapping[str, Any]:
+    """Reads one file as it is.
+
+    Args:
+        path: The file.
+        asked_by: The file that names it as its base, for the message.
+
+    Raises:
+        InputError: It cannot be read, or does not consist of KEY: value lines.
+    """
     try:
         tree = parse(_read_text(path))
     except (OSError, UnicodeDecodeError) as error:

@@ -105,3 +105,27 @@ def _shown(value: Any) -> str:
         return f"{NAMES[type(value)]} of {len(value)}"
     text = json.dumps(value)
     return text if len(text) <= 40 else f"{text[:40]}..."
+
+
+def last_json_line(path: Path, max_bytes: int = 1 << 16) -> dict[str, Any]:
+    """Returns the last whole line of a file of JSON objects; {} if there is none.
+
+    Args:
+        path: The file; it may be missing, or end in half a line.
+        max_bytes: Bytes at its end that are looked at.
+    """
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - max_bytes))
+            lines = file.read().splitlines()
+    except OSError:
+        return {}
+    for line in reversed(lines):
+        try:
+            found = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(found, dict):
+            return found
+    return {}

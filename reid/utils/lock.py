@@ -19,6 +19,10 @@ _BEAT = 20.0  # seconds between two signs of life
 _DEAD_AFTER = 180.0  # seconds without one, after which a run on another machine counts as dead
 
 
+class TakenError(InputError):
+    """Another run has the folder."""
+
+
 class FolderLock:
     """Marks a folder as taken by this process.
 
@@ -29,10 +33,11 @@ class FolderLock:
 
     Args:
         folder: The folder; it is made if it is missing.
+        name: Name of the mark: what it keeps from others.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / NAME
+    def __init__(self, folder: Path, name: str = NAME) -> None:
+        self.path = folder / name
         self.owner = {**_process(), "token": uuid.uuid4().hex}
         self._over = threading.Event()
 
@@ -40,13 +45,14 @@ class FolderLock:
         """Takes the folder.
 
         Raises:
-            InputError: Another run has it.
+            TakenError: Another run has it.
+            InputError: It cannot be written to.
         """
         make_dir(self.path.parent)
         while not self._make():
             other = _read(self.path)
             if other is not None and not self._is_stale(other):
-                raise InputError(
+                raise TakenError(
                     f"{self.path.parent} is being written by another run: process"
                     f" {other.get('pid')} on {other.get('host')}; set another OUTPUT_DIR, or wait"
                     f" until it has ended"
@@ -69,7 +75,7 @@ class FolderLock:
             self.path.unlink(missing_ok=True)
 
     def _make(self) -> bool:
-        own = self.path.with_name(f"{NAME}.{self.owner['token']}")
+        own = self.path.with_name(f"{self.path.name}.{self.owner['token']}")
         try:
             own.write_text(json.dumps(self.owner), encoding="utf-8")
             try:
@@ -99,7 +105,7 @@ class FolderLock:
 
     def _age(self) -> float:
         """Returns the seconds since the last sign of life, by the clock of the file system."""
-        probe = self.path.with_name(f"{NAME}.{self.owner['token']}")
+        probe = self.path.with_name(f"{self.path.name}.{self.owner['token']}")
         probe.touch()
         try:
             return probe.stat().st_mtime - self.path.stat().st_mtime
@@ -110,7 +116,7 @@ class FolderLock:
 
     def _take_away(self, stale: dict[str, Any] | None) -> None:
         """Removes a stale mark, and no other that took its place meanwhile."""
-        aside = self.path.with_name(f"{NAME}.{self.owner['token']}.stale")
+        aside = self.path.with_name(f"{self.path.name}.{self.owner['token']}.stale")
         with contextlib.suppress(FileNotFoundError):
             os.rename(self.path, aside)
             if _read(aside) != stale:

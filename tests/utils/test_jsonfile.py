@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reid.utils.errors import InputError
-from reid.utils.jsonfile import fields, read_json
+from reid.utils.jsonfile import fields, last_json_line, read_json
 
 
 def written(folder: Path, content: bytes) -> Path:
@@ -103,3 +103,22 @@ def test_a_wrong_field_is_named(value: object, said: str) -> None:
         fields(value, "it", {"mAP": float}, {"seed": int})
     assert said in str(caught.value)
     assert len(str(caught.value)) < 120
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('{"a": 1}\n{"a": 2}\n', {"a": 2}),
+        ('{"a": 1}\n{"a": 2', {"a": 1}),  # half a line of a killed run
+        ('{"a": 1}\n[2]\n\n', {"a": 1}),
+        ("", {}),
+        ("no\n", {}),
+        ('{"a": 1}\n' + " " * 200 + '{"a": 2}\n', {"a": 2}),
+        ('{"a": 1}\n' + "x" * 200 + "\n", {}),  # beyond what is looked at
+    ],
+)
+def test_the_last_line_is_found(tmp_path: Path, text: str, found: dict[str, int]) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text(text)
+    assert last_json_line(path, max_bytes=100) == found
+    assert last_json_line(tmp_path / "missing") == {}

@@ -1,0 +1,1 @@
+"""A study: variants of a config, each trained, tested and attacked with several seeds."""

@@ -1,0 +1,1 @@
+"""What ``reid results`` shows of many runs; nothing here needs torch."""
