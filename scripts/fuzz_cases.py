@@ -412,6 +412,128 @@ def reports(draw: Draw, home: Path) -> Case:
     return Case(repr(data[:300]), lambda: _command(arguments), (home / "run",))
 
 
+# --- lists of people -------------------------------------------------------------------------
+
+CELLS = st.one_of(
+    st.sampled_from(
+        ["", " ", "-1", "0", "1.0", "nan", "a,b", '"', "é", "../x.jpg", "x" * 300, "\0"]
+    ),
+    st.sampled_from(["TRAIN", "trian", "test", "val", "query", "gallery"]),
+    st.text(max_size=8),
+)
+COLUMNS = ["path", "identity", "camera", "split"]
+
+
+def lists(draw: Draw, home: Path) -> Case:
+    """A list of people with cells, columns, separators, encodings or bytes changed."""
+    data, out = home / "data", home / "out"
+    data.mkdir()
+    rows = [list(COLUMNS)]
+    for pid in range(4):
+        for camera in range(2):
+            name = f"p{pid}_{camera}.jpg"
+            _image(2 * pid + camera).save(data / name)
+            rows.append([name, f"p{pid}", str(camera), "train" if pid < 2 else "test"])
+    how = draw(st.sampled_from(["cells", "cells", "cells", "columns", "rows", "bytes"]))
+    if how == "columns":
+        kept = draw(st.permutations(range(4)))[: draw(st.integers(1, 4))]
+        rows = [[row[column] for column in kept] for row in rows]
+    elif how == "rows":
+        rows += [draw(st.lists(CELLS, max_size=6)) for _ in range(draw(st.integers(1, 3)))]
+    elif how == "cells":
+        for _ in range(draw(st.integers(1, 4))):
+            row = draw(st.sampled_from([*range(1, 9), *range(9)]))  # the first one seldom
+            rows[row][draw(st.integers(0, 3))] = draw(CELLS)
+    between = draw(st.sampled_from([",", ",", ";", "\t", "|", ", "]))
+    end = draw(st.sampled_from(["\n", "\r\n", "\n\n"]))
+    text = end.join(between.join(row) for row in rows) + draw(st.sampled_from(["", end]))
+    encoding = draw(st.sampled_from(["utf-8", "utf-8", "utf-8-sig", "utf-16", "latin-1"]))
+    content = text.encode(encoding, "replace")
+    content = spoiled(draw, content) if how == "bytes" else content
+    (data / "people.csv").write_bytes(content)
+    arguments = [
+        "check-data",
+        "--config-file",
+        str(ROOT / "configs/csv.yml"),
+        "OUTPUT_DIR",
+        str(out),
+    ]
+    arguments += ["DATASETS.CSV.FILE", str(data / "people.csv")]
+    if draw(st.booleans()):
+        arguments += ["TEST.PROTOCOL", "any_camera"]
+    return Case(repr(content[:300]), lambda: _command(arguments), (data,))
+
+
+# --- weights of others -----------------------------------------------------------------------
+
+PREFIXES = ["", "", "module.", "_orig_mod.", "model.", "backbone.", "base.", "image_encoder."]
+PARTS = [
+    "conv1.weight", "bn1.running_mean", "layer1.0.conv1.weight", "layer4.0.conv1.weight",
+    "fc.weight",
+    "heads.bottleneck.0.weight", "heads.pool_layer.p", "NL_2.0.g.weight", "bottleneck.weight",
+    "classifier.weight", "classifier.add_block.0.weight", "cls_token", "pos_embed", "sie_embed",
+    "patch_embed.proj.weight", "blocks.0.norm1.weight", "global_avgpool",
+    "conv2.0.conv1.conv.weight",
+    "features.0.0.weight", "state_dict", "epoch",
+]  # fmt: skip
+SHAPES = st.lists(st.sampled_from([0, 1, 2, 3, 7, 16, 64]), max_size=4)
+
+
+def foreign(draw: Draw, home: Path) -> Case:
+    """Files with names of other projects, odd shapes and odd values: converted."""
+    import torch
+
+    file, prefix = home / "theirs.pth", draw(st.sampled_from(PREFIXES))
+    if draw(st.booleans()):
+        state: dict[str, Any] = {k: v.clone() for k, v in torch.load(
+            base_run() / "last.pth", weights_only=True)["model"].items()}  # fmt: skip
+        state = {prefix + key.removeprefix("backbone."): value for key, value in state.items()}
+    else:
+        state = {}
+    for _ in range(draw(st.integers(1, 6))):
+        name = prefix + draw(st.sampled_from(PARTS))
+        made = torch.zeros(draw(SHAPES), dtype=draw(st.sampled_from([torch.float32, torch.int64])))
+        state[name] = draw(VALUES) if draw(st.integers(0, 4)) == 0 else made
+    for key in draw(st.lists(st.sampled_from(sorted(state)), max_size=3)):
+        state.pop(key, None)
+    wrapped = draw(st.sampled_from([None, None, "state_dict", "model", "net"]))
+    torch.save({wrapped: state, "epoch": 3} if wrapped else state, file)
+    if draw(st.integers(0, 4)) == 0:
+        file.write_bytes(spoiled(draw, file.read_bytes()))
+    arguments = ["convert", str(file), "-o", str(home / "ours.pth")]
+    arguments += draw(st.sampled_from([[], [], ["--by-order"], ["--from", "fast-reid"]]))
+    arguments += draw(st.sampled_from([[], ["--network", "resnet18"], ["--network", "osnet_x1_0"]]))
+    return Case(f"{sorted(state)[:6]} {arguments[4:]}", lambda: _command(arguments), (file,))
+
+
+# --- studies ---------------------------------------------------------------------------------
+
+STUDY: dict[str, Any] = {
+    "_BASE_": "synthetic_baseline.yml",
+    "OVERRIDES": {"SOLVER.MAX_EPOCHS": 1},
+    "VARIANTS": {"plain": {}, "p": {"GRID": {"MODEL.REGULARIZER.LFM.P": [0.1, 0.2]}}},
+    "SEEDS": [0, 1],
+    "DATA_SEEDS": [0],
+    "RUN": ["train", "test"],
+    "BASELINE": "plain",
+    "KEEP": "results",
+    "PRESETS": {"small": {"SEEDS": [0]}},
+}
+
+
+def studies(draw: Draw, home: Path) -> Case:
+    """The file of a study with values, keys or bytes changed; --only a name that none has."""
+    document = json.loads(json.dumps(STUDY))
+    for _ in range(draw(st.integers(1, 3))):
+        _change(draw, document, VALUES)
+    data = json.dumps(document).encode("utf-8", "surrogatepass")  # JSON is YAML
+    data = spoiled(draw, data) if draw(st.integers(0, 3)) == 0 else data
+    file = home / "study.yml"
+    file.write_bytes(data)
+    arguments = ["ablate", str(file), "--only", "no such cell", "OUTPUT_DIR", str(home / "out")]
+    return Case(repr(data[:300]), lambda: _command(arguments), (file,))
+
+
 class Marker:
     """Makes a folder where it is unpickled."""
 
@@ -504,17 +626,20 @@ def prepare(kind: str) -> None:
     """Does once what the first case of a kind would otherwise have to wait for."""
     if kind == "config":
         _build(BASE, SMALL)
-    elif kind == "checkpoints":
+    elif kind in ("checkpoints", "foreign"):
         base_run()
 
 
 KINDS: dict[str, tuple[Callable[[Draw, Path], Case], float]] = {  # with their share of the cases
-    "config": (config, 0.3),
-    "trees": (trees, 0.15),
-    "images": (images, 0.25),
-    "npz": (npz, 0.1),
+    "config": (config, 0.2),
+    "trees": (trees, 0.1),
+    "images": (images, 0.15),
+    "npz": (npz, 0.05),
     "reports": (reports, 0.1),
     "checkpoints": (checkpoints, 0.1),
+    "lists": (lists, 0.1),
+    "foreign": (foreign, 0.1),
+    "studies": (studies, 0.1),
 }
 
 

@@ -199,3 +199,18 @@ def test_a_wrong_option_is_one_line(
 ) -> None:
     error = run("ablate", study(tmp_path, data), *options, code=2).stderr
     assert error.startswith("error: ") and said in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("variants", "options"),
+    [
+        ({"plain": {}}, ["--only", "lfn"]),
+        ({"plain": {}, "wrong": {"MODEL.HEAD.NAME": "neck"}}, []),
+    ],
+)
+def test_people_are_not_drawn_for_a_study_that_is_refused(
+    tmp_path: Path, variants: dict[str, object], options: list[str]
+) -> None:
+    people = tmp_path / "people"
+    run("ablate", study(tmp_path, people, VARIANTS=variants), *options, code=2)
+    assert not people.exists()

@@ -94,7 +94,10 @@ def ablate(
     """
     options = options or Options()
     study = read_study(file, preset, typed)
-    cells = plan(study, DataFingerprints("train" in study.steps, make_missing=True))
+    trains = "train" in study.steps
+    # A wrong setting or name is told before synthetic people are drawn, which takes a while.
+    chosen(plan(study, DataFingerprints(trains, make_missing=False)), options.only)
+    cells = plan(study, DataFingerprints(trains, make_missing=True))
     wanted = chosen(cells, options.only)
     make_dir(study.output)
     logger = get_logger(study.output, "ablate")
