@@ -7,8 +7,10 @@ from typing import Any
 from yacs.config import CfgNode
 
 from reid.config import leaves, read_chain
+from reid.jobs.results.read import runs_below
 from reid.report.page import render
-from reid.report.runs import CONFIG, Run, find_runs, names_of, read_run
+from reid.report.runs import CONFIG, Run, read_run
+from reid.utils.errors import InputError
 from reid.utils.logs import write_text
 
 
@@ -38,6 +40,35 @@ def report(
     ]
     write_text(output, render(runs, title, counts))
     return runs
+
+
+def find_runs(folders: Sequence[Path]) -> list[Path]:
+    """Returns the folders of runs: those given, or where one is none, those in it.
+
+    Args:
+        folders: Folders of runs, or of trees of runs.
+
+    Raises:
+        InputError: A folder is missing, or no run is in it.
+    """
+    runs: list[Path] = []
+    for folder in folders:
+        if not folder.is_dir():
+            raise InputError(f"{folder} is not a folder; name the OUTPUT_DIR of a run")
+        below = runs_below(folder)
+        if not below:
+            raise InputError(f"{folder} holds no run; name an OUTPUT_DIR, or a folder of such")
+        runs += below
+    return list(dict.fromkeys(runs))
+
+
+def names_of(folders: Sequence[Path]) -> list[str]:
+    """Returns as many last parts of each path as tell all of them apart: plain/seed0, lfm/seed0."""
+    parts = [folder.resolve().parts for folder in folders]
+    length = 1
+    while len({path[-length:] for path in parts}) < len(set(parts)):
+        length += 1
+    return ["/".join(path[-length:]) for path in parts]
 
 
 def _settings(path: Path) -> dict[str, Any]:

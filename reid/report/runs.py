@@ -98,46 +98,6 @@ class Run:
     commands: Sequence[str]
 
 
-def find_runs(folders: Sequence[Path]) -> list[Path]:
-    """Returns the folders of runs: those given, or where one is none, those in it.
-
-    Args:
-        folders: Folders of runs, or of trees of runs.
-
-    Raises:
-        InputError: A folder is missing, or no run is in it.
-    """
-    runs: list[Path] = []
-    for folder in folders:
-        if not folder.is_dir():
-            raise InputError(f"{folder} is not a folder; name the OUTPUT_DIR of a run")
-        below = [folder] if _is_run(folder) else _below(folder)
-        if not below:
-            raise InputError(f"{folder} holds no run: {CONFIG} and {METRICS_FILE} are not there")
-        runs += below
-    return list(dict.fromkeys(runs))
-
-
-def _is_run(folder: Path) -> bool:
-    return (folder / CONFIG).is_file() or (folder / METRICS_FILE).is_file()
-
-
-def _below(folder: Path) -> list[Path]:
-    found = []
-    for child in sorted(path for path in folder.iterdir() if path.is_dir()):
-        found += [child] if _is_run(child) else _below(child)
-    return found
-
-
-def names_of(folders: Sequence[Path]) -> list[str]:
-    """Returns a name for each folder: its last part, or the whole path where that is not enough."""
-    names = [folder.resolve().name for folder in folders]
-    return [
-        name if names.count(name) == 1 else str(folder)
-        for name, folder in zip(names, folders, strict=True)
-    ]
-
-
 def read_run(folder: Path, name: str, config: Mapping[str, Any], root: Path | None = None) -> Run:
     """Reads a run.
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from reid.evaluation.lists import Images, Lists, RankedList, chosen, found, query_named
+from reid.jobs.report import find_runs, names_of
 from reid.report.cameras import camera_pairs
 from reid.report.queries import shown_queries
 from reid.report.rows import alike, differing_settings, rows_of
-from reid.report.runs import Result, find_runs, names_of
+from reid.report.runs import Result
 from reid.utils.errors import InputError
 
 NAMES = ("a_c1.jpg", "b_c1.jpg", "c_c2.jpg", "d_c2.jpg")
@@ -136,10 +137,8 @@ def test_runs_are_found_in_folders(tmp_path: Path) -> None:
     (tmp_path / "x/s0/test/other").mkdir(parents=True)  # part of a run
     names = [str(p.relative_to(tmp_path)) for p in find_runs([tmp_path, tmp_path / "y"])]
     assert names == ["x/s0", "x/s1", "y"]
-    assert names_of([tmp_path / "a/s0", tmp_path / "b/s0"]) == [
-        str(tmp_path / "a/s0"),
-        str(tmp_path / "b/s0"),
-    ]
+    assert names_of([tmp_path / "a/s0", tmp_path / "b/s0"]) == ["a/s0", "b/s0"]
+    assert names_of([tmp_path / "a/s0", tmp_path / "b/s1"]) == ["s0", "s1"]
     with pytest.raises(InputError, match="holds no run"):
         find_runs([tmp_path / "x/s0/test/other"])
     with pytest.raises(InputError, match="is not a folder"):
