@@ -154,7 +154,8 @@ def describe(device: torch.device) -> str:
 def command_line() -> str:
     """Returns the command of this process, as it can be typed again in the same folder."""
     program, *arguments = sys.argv
-    if Path(program).name in ("reid", "__main__.py"):
+    path = Path(program)
+    if path.name == "reid" or (path.parent.name, path.name) == ("reid", "__main__.py"):
         return shlex.join(["reid", *arguments])
     return shlex.join(["python", program, *arguments])
 
