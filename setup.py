@@ -61,6 +61,7 @@ setup(
     package_dir=CONFIGS,
     package_data={
         "reid": ["py.typed"],
+        "reid.report": ["templates/*"],
         **{package: ["*.yml", "*.json", "README.md"] for package in CONFIGS},
     },
     entry_points={"console_scripts": ["reid = reid.cli.main:main"]},
@@ -77,6 +78,7 @@ setup(
         "tqdm>=4.66",  # progress bars: terminal handling is not ours to write
         "tabulate>=0.9",  # aligned tables in logs, and the same rows as Markdown
         "matplotlib>=3.8",  # robustness curves: drawing charts is not ours to write
+        "jinja2>=3.1",  # the page of reid report; torch needs it, too
         "numba>=0.60",  # compiles the loop that counts ranks; the package works, slower, without it
     ],
     extras_require={
@@ -89,6 +91,7 @@ setup(
             "submitit>=1.5",
             "pytest>=8,<10",
             "pytest-xdist>=3.5",  # the suite on all cores
+            "playwright>=1.49",  # opens the page of reid report, where there is a Chromium
             "jsonschema>=4.20",  # checks the schema of the configs
             "hypothesis>=6.100",  # draws the sizes and ties that nobody thinks of
             "torchattacks>=3.5",  # a second opinion on FGSM, BIM, MI-FGSM and PGD

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from reid.evaluation.evaluator import TestResult, write_results
+from reid.evaluation.lists import Images, list_arrays
 from reid.evaluation.ranking import Ranking
 from reid.robustness.report import records, with_worst_cases, write_report
 from reid.robustness.result import Result
@@ -25,9 +26,11 @@ def scores(level: float, seed: int, spread: float = 0.1) -> np.ndarray:
 
 
 def ranking(ap: np.ndarray) -> Ranking:
-    """A ranking with these AP; an AP of at least one half is a hit at once."""
+    """A ranking with these AP, without places; an AP of at least one half is a hit at once."""
     hits = np.where(ap >= 0.5, 0, 3)
-    return Ranking(ap, ap / 2, hits, np.arange(len(ap)), len(ap), 0, 50)
+    none = np.zeros((len(ap), 0), np.int32)
+    counts = (len(ap), 0, 50)
+    return Ranking(ap, ap / 2, hits, np.arange(len(ap)), *counts, none, none.astype(np.float32))
 
 
 def write_tested(
@@ -43,7 +46,9 @@ def write_tested(
         result.rankings["re-ranked"] = ranking(re_ranked)
     about = {"weight": "x/last.pth", "seed": seed, "recipe_hash": folder.parent.name}
     folder.mkdir(parents=True, exist_ok=True)
-    write_results(result, folder, {"num_gallery": 90, **about, **MARKET, **facts}, PIDS)
+    sides = (Images(PIDS, np.zeros_like(PIDS)), Images(PIDS[:0], PIDS[:0]))
+    lists = list_arrays(result.rankings, *sides, folder)
+    write_results(result, folder, {"num_gallery": 90, **about, **MARKET, **facts}, lists)
     return folder
 
 

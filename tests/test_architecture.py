@@ -24,6 +24,7 @@ LEVELS = {
     "losses": 2,
     "evaluation": 2,
     "robustness": 3,
+    "report": 3,
     "engine": 3,
     "config": 4,
     "builders": 5,

@@ -3,8 +3,9 @@
 import contextlib
 import importlib.metadata
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,22 +13,17 @@ from torch.optim.swa_utils import AveragedModel
 from yacs.config import CfgNode
 
 from reid.builders.common import TRAINER, build_device
-from reid.builders.data import build_eval_loaders, build_train_loader
+from reid.builders.data import build_train_loader
 from reid.builders.datasets import load_splits, split_validation, write_drawn
-from reid.builders.evaluation import (
-    check_matched,
-    plain_retrieval,
-    protocol_errors,
-    same_pictures,
-)
+from reid.builders.evaluation import check_matched, same_pictures
 from reid.builders.model import (
     build_criterion,
-    build_embedding,
     build_model,
     build_perturb,
     pixel_remark,
 )
-from reid.config import config_errors, dump, imported_files
+from reid.builders.training_evaluation import TrainingEvaluation
+from reid.config import config_errors, default_cfg, difference, dump, imported_files
 from reid.data.cache.loader import CachedLoader
 from reid.data.fingerprint import names_digest, pixels_digest
 from reid.data.loaders import usable_workers
@@ -39,7 +35,6 @@ from reid.engine.depth import block_depths
 from reid.engine.ema import averaged_model
 from reid.engine.optim import Factors, Schedule, build_optimizer, parameter_groups
 from reid.engine.trainer import Trainer
-from reid.evaluation.evaluator import evaluate_retrieval
 from reid.losses import Criterion
 from reid.modeling import PROVIDERS, ReIDModel
 from reid.utils import distributed
@@ -89,6 +84,10 @@ def build_trainer(cfg: CfgNode, logger: logging.Logger) -> Trainer:
     check_identities(criterion, sampler, [label_of[record.pid] for record in data.train], cfg)
     evaluated = model if ema is None else ema.module
     precision = choose_precision(s.PRECISION, device)
+    evaluation = None
+    if s.EVAL_PERIOD >= 0:
+        once = _evaluates_once(cfg)
+        evaluation = TrainingEvaluation(cfg, data, device, evaluated, logger, once)
     return Trainer(
         model=model,
         criterion=criterion,
@@ -96,9 +95,9 @@ def build_trainer(cfg: CfgNode, logger: logging.Logger) -> Trainer:
         schedule=_build_schedule(cfg),
         loader=loader,
         sampler=sampler,
-        evaluate=None
-        if s.EVAL_PERIOD < 0
-        else _build_evaluate(cfg, data, device, evaluated, logger),
+        evaluate=evaluation,
+        looks=None if evaluation is None else evaluation.looks,
+        hparams=_hparams(cfg),
         logger=logger,
         output_dir=Path(cfg.OUTPUT_DIR),
         config=dump(cfg),
@@ -250,28 +249,15 @@ def _check_evaluation(cfg: CfgNode, data: Splits, logger: logging.Logger) -> Non
         )
 
 
-def _build_evaluate(
-    cfg: CfgNode, data: Splits, device: torch.device, model: nn.Module, logger: logging.Logger
-) -> Callable[[], dict[str, float]]:
-    """Builds what measures mAP and Rank-1 of ``model`` on query and gallery of ``data``."""
-    embed = build_embedding(cfg, model)
-    query, gallery = build_eval_loaders(cfg, data, device, _evaluates_once(cfg))
-    pictures = same_pictures(cfg, data.query, data.gallery)
-
-    def summary() -> dict[str, float]:
-        protocol = plain_retrieval(cfg)
-        with protocol_errors():
-            result = evaluate_retrieval(embed, query, gallery, device, protocol, pictures=pictures)
-        if result.warning:
-            logger.warning(f"warning: {result.warning}")
-        ranking = result.rankings.get("plain")  # which only process 0 has
-        names = ("mAP", "rank1", "num_skipped")
-        values = [0.0 if ranking is None else ranking.summary()[name] for name in names]
-        *metrics, unmatched = distributed.from_main(values)
-        found = dict(zip(names[:2], metrics, strict=True))
-        return {**found, "unmatched": unmatched} if unmatched else found
-
-    return summary
+def _hparams(cfg: CfgNode) -> dict[str, Any]:
+    """Returns the settings that are not at their defaults, as TensorBoard takes them."""
+    changed = difference(cfg, default_cfg())
+    plain = (bool, int, float, str)
+    return {
+        key: value if isinstance(value, plain) else str(value)
+        for key, value, _ in changed
+        if key not in ("OUTPUT_DIR", "DATASETS.ROOT_DIR", "IMPORTS")
+    }
 
 
 def check_identities(

@@ -11,10 +11,12 @@ import os
 import re
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.summary.writer.record_writer import RecordWriter
 from torch import Tensor
@@ -23,6 +25,7 @@ from torch.utils.tensorboard import summary
 from reid.utils.logs import Appended
 
 EVENTS = re.compile(r"events\.out\.tfevents\.(\d{10})(\..*)")  # seconds since 1970, then the rest
+BINS = 60  # of a histogram
 _number = itertools.count()  # tells the files of one process and one second apart
 
 
@@ -70,6 +73,31 @@ class Board:
             OSError: It could not be written; it is written with what comes next.
         """
         self._add(epoch, summary.image(name, picture, dataformats="CHW"))
+
+    def add_histogram(self, name: str, values: np.ndarray, epoch: int) -> None:
+        """Adds how numbers are distributed.
+
+        Args:
+            name: Name of the histogram.
+            values: (N,) numbers, at least one.
+            epoch: Number of the epoch, 1-based.
+
+        Raises:
+            OSError: It could not be written; it is written with what comes next.
+        """
+        self._add(epoch, summary.histogram(name, values, BINS))
+
+    def add_hparams(self, hparams: Mapping[str, Any], metrics: Sequence[str]) -> None:
+        """Adds the settings by which TensorBoard lists and compares runs.
+
+        Args:
+            hparams: Numbers, texts and truth values by name.
+            metrics: Names of the curves that are listed beside them.
+
+        Raises:
+            OSError: They could not be written; they are written with what comes next.
+        """
+        self._add(0, *summary.hparams(dict(hparams), dict.fromkeys(metrics, 0.0)))
 
     def _add(self, epoch: int, *summaries: object) -> None:
         now = time.time()

@@ -18,6 +18,7 @@ from reid.engine import checkpoint as ckpt
 from reid.engine import ema as averages
 from reid.engine import inside, parallel
 from reid.engine.freezing import Freezing
+from reid.engine.looks import Looks
 from reid.engine.meter import GRADIENT, DivergedError, Fault, Meter, Step
 from reid.engine.optim import Schedule
 from reid.engine.pictures import first_batch_pictures
@@ -58,6 +59,8 @@ class Trainer:
         sampler: Sampler; it is told the epoch before each pass.
         evaluate: Function () -> metrics as fractions, with "mAP"; the same in all processes. None
             evaluates nothing.
+        looks: Function () -> what TensorBoard is shown of the last evaluation; None shows nothing.
+        hparams: Settings that TensorBoard lists runs by.
         logger: Logger of the run.
         output_dir: Folder for last.pth, best.pth, metrics.jsonl and TensorBoard's events.
         config: The resolved config as YAML text, stored in each checkpoint.
@@ -119,6 +122,8 @@ class Trainer:
     freeze_epochs: int = 0
     perturb: Callable[[Tensor, int], Tensor] | None = None
     code: Mapping[str, Any] | None = None
+    looks: Callable[[], Looks] | None = None
+    hparams: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     guard: Callable[[], None] | None = None
     file_of: Callable[[int], Path] | None = None
@@ -155,6 +160,8 @@ class Trainer:
         self._signals = signals or StopSignals()
         written = self.epoch - (self._row is not None)
         writer = RunWriter(self.output_dir, written, self.logger)
+        if not written:
+            writer.add_hparams(self.hparams)
         if self._row is not None:  # the run ended before this epoch was evaluated
             if not self._evaluates():
                 self.logger.info(f"epoch {self.epoch}, which waited for that, is not evaluated")
@@ -197,6 +204,8 @@ class Trainer:
             last = self.epoch == self.max_epochs
             if error is None and (improved or last or (not saved and self._due())):
                 self.save(improved)
+            if metrics and self.looks is not None and distributed.is_main():
+                self._add_looks(writer, self.looks)
             if last and self._unsaved is not None:
                 raise self._unsaved
         if error is not None and last:
@@ -558,6 +567,18 @@ class Trainer:
     def _report(self, row: Mapping[str, float]) -> None:
         values = " ".join(f"{k} {v:.4g}" for k, v in row.items() if k != "epoch")
         self.logger.info(f"epoch {self.epoch}/{self.max_epochs} done: {values}")
+
+    def _add_looks(self, writer: RunWriter, looks: Callable[[], Looks]) -> None:
+        """Shows the last evaluation; pictures that cannot be drawn end no training."""
+        try:
+            found = looks()
+        except (InputError, OSError) as error:
+            self.logger.error(f"the ranked lists of epoch {self.epoch} are not shown: {error}")
+            return
+        for name, picture in found.pictures.items():
+            writer.add_image(name, picture, self.epoch)
+        for name, values in found.histograms.items():
+            writer.add_histogram(name, values, self.epoch)
 
     def _add_pictures(self, writer: RunWriter, epoch: int) -> None:
         for name, picture in first_batch_pictures(self.model, self.loader, self.device):

@@ -4,7 +4,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from logging import Logger
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from reid.engine.board import Board
@@ -57,6 +59,28 @@ class RunWriter:
         with self._waits(f"the picture {name} of epoch {epoch}"):
             if self.board is not None:
                 self.board.add_image(name, picture, epoch)
+
+    def add_histogram(self, name: str, values: np.ndarray, epoch: int) -> None:
+        """Shows how numbers are distributed.
+
+        Args:
+            name: Name of the histogram in TensorBoard.
+            values: (N,) numbers, at least one.
+            epoch: Number of the epoch, 1-based.
+        """
+        with self._waits(f"the histogram {name} of epoch {epoch}"):
+            if self.board is not None:
+                self.board.add_histogram(name, values, epoch)
+
+    def add_hparams(self, hparams: Mapping[str, Any]) -> None:
+        """Lists the run under its settings.
+
+        Args:
+            hparams: Numbers, texts and truth values by name.
+        """
+        with self._waits("the list of settings"):
+            if self.board is not None and hparams:
+                self.board.add_hparams(hparams, ("mAP", "rank1"))
 
     @contextmanager
     def _waits(self, what: str) -> Iterator[None]:

@@ -91,6 +91,8 @@ class Scores(NamedTuple):
     ap: np.ndarray
     inp: np.ndarray
     first_hit: np.ndarray
+    places: np.ndarray
+    distances: np.ndarray
 
 
 def rank_rows_for(size: int) -> RankRows:
@@ -134,7 +136,9 @@ def sort_ranks(
     return -1
 
 
-def score_rows(dist: np.ndarray, start: int, matches: Matches, rank_rows: RankRows) -> Scores:
+def score_rows(
+    dist: np.ndarray, start: int, matches: Matches, rank_rows: RankRows, keep: int = 0
+) -> Scores:
     """Scores a block of queries.
 
     Args:
@@ -142,6 +146,7 @@ def score_rows(dist: np.ndarray, start: int, matches: Matches, rank_rows: RankRo
         start: Index of the query of the first row.
         matches: Matches and junk of all queries.
         rank_rows: :func:`sort_ranks`, or a function with the same arguments and result.
+        keep: Number of first places of each query that are kept.
 
     Raises:
         InputError: A distance is NaN or infinite.
@@ -157,9 +162,47 @@ def score_rows(dist: np.ndarray, start: int, matches: Matches, rank_rows: RankRo
     valid = np.flatnonzero(count)
     begin = begin[valid]
     count = count[valid]
+    first = first_places(block, valid, pairs[1], pairs[2], matches.junk_for_all, keep)
     if len(valid) == 0:
-        return Scores(valid, np.empty(0), np.empty(0), valid)
+        return Scores(valid, np.empty(0), np.empty(0), valid, *first)
     # Number of matches up to each match, itself included.
     found = np.arange(1, len(rank) + 1) - np.repeat(begin, count)
     ap = np.add.reduceat(found / (rank + 1), begin) / count
-    return Scores(valid + start, ap, count / (rank[begin + count - 1] + 1), rank[begin])
+    inp = count / (rank[begin + count - 1] + 1)
+    return Scores(valid + start, ap, inp, rank[begin], *first)
+
+
+def first_places(
+    dist: np.ndarray,
+    rows: np.ndarray,
+    junk_begin: np.ndarray,
+    junk: np.ndarray,
+    junk_for_all: np.ndarray,
+    keep: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the first gallery images of some queries, nearest first, and their distances.
+
+    Junk is left out; equal distances rank by gallery index. (V, K) int32 indices, -1 where the
+    ranking is shorter, and (V, K) float32 distances, there infinite.
+
+    Args:
+        dist: (B, G) finite distances; not written to.
+        rows: (V,) rows of ``dist`` that are wanted.
+        junk_begin: (B + 1,) bounds of each row's slice of ``junk``.
+        junk: (J,) gallery indices to leave out of that row.
+        junk_for_all: (N,) gallery indices to leave out of every row.
+        keep: K.
+    """
+    places = np.full((len(rows), keep), -1, np.int32)
+    distances = np.full((len(rows), keep), np.inf, np.float32)
+    for place, distance, row in zip(places, distances, rows if keep else (), strict=False):
+        left = dist[row].copy()
+        left[junk_for_all] = left[junk[junk_begin[row] : junk_begin[row + 1]]] = np.inf
+        near = np.arange(len(left))
+        if keep < len(left):  # all that are as near as the last one that is kept
+            near = np.flatnonzero(left <= np.partition(left, keep - 1)[keep - 1])
+        best = near[np.argsort(left[near], kind="stable")][:keep]
+        best = best[np.isfinite(left[best])]
+        place[: len(best)] = best
+        distance[: len(best)] = left[best]
+    return places, distances

@@ -1,9 +1,8 @@
 """Evaluation of a model on a data set's query and gallery: features, ranking, files."""
 
 import json
-import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from reid.evaluation import Ranking
 from reid.evaluation.collapse import collapse_warning
 from reid.evaluation.features import Features, extract, gathered
 from reid.evaluation.files import save_features
+from reid.evaluation.lists import prefix_of
 from reid.evaluation.places import METRICS_FILE, RANKING_FILE
 from reid.evaluation.retrieval import Retrieval
 from reid.utils import distributed
@@ -31,6 +31,7 @@ class TestResult:
         rankings: By name ("plain", "re-ranked", ...).
         seconds: By the same names, and of "features".
         warning: Why the rankings mean little; "" if nothing was found.
+        sides: Features of query and gallery, where images were evaluated.
     """
 
     __test__ = False  # pytest would take a class of this name for a test case
@@ -38,6 +39,7 @@ class TestResult:
     rankings: dict[str, Ranking] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     warning: str = ""
+    sides: tuple[Features, Features] | None = None
 
     def rows(self) -> list[list[object]]:
         """Returns rows [ranking, mAP, mINP, Rank-1, Rank-5, Rank-10], in percent."""
@@ -84,6 +86,7 @@ def evaluate_retrieval(
         save_features(save, q, g)
     result = rank_features(q, g, protocol)
     result.seconds = {"features": seconds, **result.seconds}
+    result.sides = (q, g)
     return result
 
 
@@ -109,34 +112,33 @@ def _seconds_since(start: float) -> float:
 
 
 def write_results(
-    result: TestResult, folder: Path, facts: dict[str, Any], query_pids: np.ndarray
+    result: TestResult,
+    folder: Path,
+    facts: dict[str, Any],
+    lists: Mapping[str, np.ndarray],
 ) -> None:
     """Writes metrics.json and ranking.npz.
 
     metrics.json: the plain ranking's mAP, mINP, rank1, rank5, rank10 (fractions) and counts at the
     top; "re_ranked", "aqe" and "aqe_re_ranked" with the same keys, if they were computed;
     "seconds" by phase; "warning", if the features hardly differ; and ``facts``.
-    ranking.npz: per valid query ``query_index``, ``ap``, ``inp``, ``first_hit`` (0-based), and the
-    same with the prefixes ``re_ranked_`` and so on; ``pids``, the identities of these queries. It
-    contains no pickle.
+    ranking.npz: ``lists``, compressed; it contains no pickle.
 
     Args:
         result: Rankings and seconds of the evaluation.
         folder: Folder of the two files.
         facts: Further entries of metrics.json.
-        query_pids: (Q,) integer identities of all queries, valid or not.
+        lists: From :func:`reid.evaluation.lists.list_arrays`.
     """
     metrics: dict[str, Any] = dict(result.rankings["plain"].summary())
-    arrays: dict[str, np.ndarray] = {}
     for name, ranking in result.rankings.items():
-        prefix = "" if name == "plain" else re.sub(r"\W+", "_", name.lower()) + "_"
-        if prefix:
-            metrics[prefix.rstrip("_")] = ranking.summary()
-        for key in ("query_index", "ap", "inp", "first_hit"):
-            arrays[prefix + key] = np.asarray(getattr(ranking, key))
-    arrays["pids"] = np.asarray(query_pids)[result.rankings["plain"].query_index]
+        if name != "plain":
+            metrics[prefix_of(name).rstrip("_")] = ranking.summary()
     if result.warning:
         metrics["warning"] = result.warning
     metrics |= {"seconds": result.seconds, **facts}
     write_text(folder / METRICS_FILE, json.dumps(metrics, indent=2) + "\n")
-    write_whole(folder / RANKING_FILE, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
+    write_whole(
+        folder / RANKING_FILE,
+        lambda file: np.savez_compressed(file, **lists),  # type: ignore[arg-type]
+    )

@@ -1,8 +1,9 @@
 """Retrieval metrics of person re-identification: AP, INP, CMC per query and on average."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from reid.evaluation.checks import ArrayLike, as_tensor, feature_pair
-from reid.evaluation.counting import Matches, RankRows, Scores, rank_rows_for, score_rows
+from reid.evaluation.counting import Matches, Scores, rank_rows_for, score_rows
 from reid.evaluation.distance import check_metric, distance_to
 from reid.evaluation.protocol import CROSS_CAMERA, Pictures, no_match
 from reid.utils.errors import ArgumentError, InputError
@@ -35,6 +36,9 @@ class Ranking:
         num_queries: Queries given, valid or not.
         num_skipped: Queries without a match; V = num_queries - num_skipped.
         max_rank: Length of ``cmc``.
+        places: (V, K) int32 gallery indices of the first K places of each valid query, junk left
+            out; -1 where the ranking is shorter. K is 0 where no place was to be kept.
+        distances: (V, K) float32 distances at these places, infinite where there is none.
     """
 
     ap: np.ndarray
@@ -44,6 +48,8 @@ class Ranking:
     num_queries: int
     num_skipped: int
     max_rank: int
+    places: np.ndarray
+    distances: np.ndarray
 
     @property
     def mAP(self) -> float:  # noqa: N802 - the field's own spelling
@@ -128,6 +134,7 @@ def evaluate_features(  # noqa: PLR0913 - the arrays of the protocol
     max_rank: int = 50,
     protocol: str = CROSS_CAMERA,
     pictures: Pictures | None = None,
+    keep: int = 0,
 ) -> Ranking:
     """Returns the metrics of features, ``chunk`` queries at a time: no (Q, G) matrix exists.
 
@@ -143,6 +150,7 @@ def evaluate_features(  # noqa: PLR0913 - the arrays of the protocol
         max_rank: Length of the CMC curve; at most G are kept.
         protocol: ``cross_camera`` or ``any_camera``; see :func:`evaluate_rank`.
         pictures: (Q,) and (G,) numbers of the pictures, or None.
+        keep: Number of first places of each query that are kept.
 
     Raises:
         InputError: For empty, ill-fitting or non-finite input, for an unknown metric, and if no
@@ -154,7 +162,8 @@ def evaluate_features(  # noqa: PLR0913 - the arrays of the protocol
     check_metric(metric, query, gallery)
     distance = distance_to(gallery, metric)
     starts = chunk_starts(len(query), chunk, "ranking")
-    return rank_chunks(((i, distance(query[i : i + chunk])) for i in starts), matches, max_rank)
+    chunks = ((i, distance(query[i : i + chunk])) for i in starts)
+    return rank_chunks(chunks, matches, max_rank, keep)
 
 
 def chunk_starts(num_query: int, chunk: int, name: str) -> Iterable[int]:
@@ -175,7 +184,7 @@ def chunk_starts(num_query: int, chunk: int, name: str) -> Iterable[int]:
 
 
 def rank_chunks(
-    chunks: Iterable[tuple[int, ArrayLike]], matches: Matches, max_rank: int
+    chunks: Iterable[tuple[int, ArrayLike]], matches: Matches, max_rank: int, keep: int = 0
 ) -> Ranking:
     """Returns the metrics of distances that come in chunks of consecutive queries.
 
@@ -183,6 +192,7 @@ def rank_chunks(
         chunks: (first query, (B, G) distances) pairs that cover all queries in order.
         matches: Matches and junk of all queries.
         max_rank: Length of the CMC curve; at most G are kept.
+        keep: Number of first places of each query that are kept.
 
     Raises:
         ArgumentError: ``max_rank`` is below 1, or no query has a match.
@@ -192,25 +202,30 @@ def rank_chunks(
         raise ArgumentError("max_rank", f"must be at least 1, got {max_rank}")
     rank_rows = rank_rows_for(matches.num_query * matches.num_gallery)
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # ranking releases the GIL
-        scores = [s for i, dist in chunks for s in _score(dist, i, matches, rank_rows, pool)]
-    query_index, ap, inp, first_hit = (
+        score = partial(score_rows, matches=matches, rank_rows=rank_rows, keep=keep)
+        scores = [s for i, dist in chunks for s in _score(dist, i, score, pool)]
+    query_index, ap, inp, first_hit, places, distances = (
         np.concatenate(column) for column in zip(*scores, strict=True)
     )
     if len(ap) == 0:
         raise no_match(matches.num_query, matches.protocol)
     skipped = matches.num_query - len(ap)
     limit = min(max_rank, matches.num_gallery)
-    return Ranking(ap, inp, first_hit, query_index, matches.num_query, skipped, limit)
+    counts = (matches.num_query, skipped, limit)
+    return Ranking(ap, inp, first_hit, query_index, *counts, places, distances)
 
 
 def _score(
-    dist: ArrayLike, start: int, matches: Matches, rank_rows: RankRows, pool: ThreadPoolExecutor
+    dist: ArrayLike,
+    start: int,
+    score: Callable[[np.ndarray, int], Scores],
+    pool: ThreadPoolExecutor,
 ) -> list[Scores]:
     rows = as_tensor(dist).cpu().numpy() if isinstance(dist, Tensor) else dist
     apply = pool.map if len(rows) > BLOCK else map
     return list(
         apply(
-            lambda i: score_rows(rows[i : i + BLOCK], start + i, matches, rank_rows),
+            lambda i: score(rows[i : i + BLOCK], start + i),
             range(0, len(rows), BLOCK),
         )
     )

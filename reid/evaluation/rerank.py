@@ -75,6 +75,7 @@ def evaluate_reranked(  # noqa: PLR0913 - the six arrays of the protocol
     max_rank: int = 50,
     protocol: str = CROSS_CAMERA,
     pictures: Pictures | None = None,
+    keep: int = 0,
 ) -> Ranking:
     """Returns the metrics after re-ranking, ``chunk`` queries at a time: no (Q, G) matrix exists.
 
@@ -93,11 +94,13 @@ def evaluate_reranked(  # noqa: PLR0913 - the six arrays of the protocol
         protocol: ``cross_camera`` or ``any_camera``: which ranks count. The neighbourhoods are
             taken among all images in both.
         pictures: (Q,) and (G,) numbers of the pictures, or None.
+        keep: Number of first places of each query that are kept.
     """
     query, gallery = feature_pair(q_feats, g_feats)
     ids = (q_pids, g_pids, q_camids, g_camids)
     matches = Matches(*ids, len(query), len(gallery), protocol, pictures)
-    return rank_chunks(_reranked(query, gallery, k1, k2, lambda_value, chunk), matches, max_rank)
+    chunks = _reranked(query, gallery, k1, k2, lambda_value, chunk)
+    return rank_chunks(chunks, matches, max_rank, keep)
 
 
 def _reranked(

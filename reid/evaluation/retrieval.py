@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from reid.evaluation.counting import Matches
 from reid.evaluation.expansion import average_query_expansion, check_expansion, l2_normalize
@@ -63,6 +63,7 @@ class Retrieval:
             length, and with ``rerank`` of "AQE, re-ranked" too; None leaves both out.
         protocol: ``cross_camera`` or ``any_camera``: which ranks count; see
             :mod:`reid.evaluation.protocol`. Expansion and re-ranking see all images in both.
+        keep: Number of first places of each query that are kept.
 
     Raises:
         ArgumentError: An unknown protocol.
@@ -73,6 +74,7 @@ class Retrieval:
     rerank: ReRanking | None = None
     expansion: Expansion | None = None
     protocol: str = CROSS_CAMERA
+    keep: int = 0
 
     def __post_init__(self) -> None:
         check_protocol(self.protocol)
@@ -124,12 +126,11 @@ class Retrieval:
         ids = (query.pids, gallery.pids, query.camids, gallery.camids)
         sides = (query.feats, gallery.feats, *ids)
         pictures = pictures_of(query, gallery)
-        plain = evaluate_features(
-            *sides, self.metric, self.chunk, protocol=self.protocol, pictures=pictures
-        )
+        rule: dict[str, Any] = {"protocol": self.protocol, "pictures": pictures, "keep": self.keep}
+        plain = evaluate_features(*sides, self.metric, self.chunk, **rule)
         yield prefix or "plain", plain
         if self.rerank is not None:
             r = self.rerank
             settings = (r.k1, r.k2, r.lambda_value, self.chunk)
-            again = evaluate_reranked(*sides, *settings, protocol=self.protocol, pictures=pictures)
+            again = evaluate_reranked(*sides, *settings, **rule)
             yield ", ".join(filter(None, (prefix, "re-ranked"))), again

@@ -31,7 +31,7 @@ from reid.robustness.result import Result
 from reid.robustness.sanity import Check, verdict
 from reid.utils import distributed
 from reid.utils.code_state import code_state
-from reid.utils.environment import describe, deterministic
+from reid.utils.environment import command_line, describe, deterministic
 from reid.utils.errors import InputError
 from reid.utils.lock import locked_folder
 from reid.utils.logs import get_logger
@@ -84,6 +84,7 @@ def _attack(
     logger = get_logger(folder, "attack")
     device = build_device(cfg)
     logger.info(describe(device))
+    logger.info(f"command: {command_line()}")
     for line in unused_settings(cfg, "attack"):
         logger.warning(f"warning: {line}")
     model, trained = builders.load_with_config(cfg, weight, logger)
@@ -136,6 +137,7 @@ def _report_facts(
     cfg: CfgNode, weight: Path, surrogate: tuple[CfgNode, Path] | None, code: dict[str, Any]
 ) -> dict[str, Any]:
     return {
+        "command": command_line(),
         "weight": str(weight),
         "surrogate": str(surrogate[1]) if surrogate is not None else None,
         "attack": shared_settings(cfg),

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +22,11 @@ from reid.config import (
     recipe_hash,
     unused_settings,
 )
-from reid.data.records import Splits
+from reid.data.records import Records, Splits
 from reid.evaluation.evaluator import HEADERS, TestResult, rank_features, write_results
 from reid.evaluation.features import pictures_of
 from reid.evaluation.files import load_features
+from reid.evaluation.lists import KEPT, Images, list_arrays
 from reid.evaluation.places import (
     FEATURES_FILE,
     METRICS_FILE,
@@ -37,7 +39,7 @@ from reid.evaluation.protocol import ANY_CAMERA, CROSS_CAMERA, count_matched, id
 from reid.jobs.tested_data import data_name, image_digests, people_hash
 from reid.utils import distributed
 from reid.utils.code_state import code_state
-from reid.utils.environment import describe
+from reid.utils.environment import command_line, describe
 from reid.utils.errors import InputError
 from reid.utils.logs import get_logger
 
@@ -122,11 +124,16 @@ def test_features(cfg: CfgNode, path: Path) -> TestResult:
             " query's own picture"
         )
     retrieval = builders.build_retrieval(cfg, len(query.pids), len(gallery.pids))
-    result = rank_features(query, gallery, retrieval)
+    result = rank_features(query, gallery, replace(retrieval, keep=KEPT))
+    lists = list_arrays(
+        result.rankings,
+        Images(query.pids, query.camids),
+        Images(gallery.pids, gallery.camids),
+        Path(cfg.DATASETS.ROOT_DIR),
+    )
     subject = Subject("features", "", protocol, ids_hash(*ids))
     facts: dict[str, object] = {"features": str(path), "dataset": None}
-    sides = (query.pids, len(gallery.pids))
-    _report(cfg, result, sides, subject, _place(cfg, subject), facts)
+    _report(cfg, result, lists, subject, _place(cfg, subject), facts)
     return result
 
 
@@ -137,12 +144,12 @@ class _Test:
         self.cfg = cfg
         self.splits = splits
         query, gallery = splits.query, splits.gallery
-        self.retrieval = builders.build_retrieval(cfg, len(query), len(gallery))
+        retrieval = builders.build_retrieval(cfg, len(query), len(gallery))
+        self.retrieval = replace(retrieval, keep=KEPT)
         self.pictures = builders.same_pictures(cfg, query, gallery, cfg.TEST.SAVE_FEATURES)
         builders.check_matched(cfg, query, gallery, self.pictures)
         people = people_hash(query, gallery)
         self.subject = Subject(source, data_name(cfg), cfg.TEST.PROTOCOL, people)
-        self.sides = (builders.ids_of(query)[0], len(gallery))
         self.digests = image_digests(query, gallery)
         self.folder = _place(cfg, self.subject)
 
@@ -159,8 +166,17 @@ class _Test:
         more = {**facts, "dataset": self.subject.dataset, "data": self.digests}
         if self.splits.unreadable:
             more["unreadable"] = dict(self.splits.unreadable)
-        _report(self.cfg, result, self.sides, self.subject, self.folder, more)
+        root = Path(self.cfg.DATASETS.ROOT_DIR)
+        query, gallery = (_images(side) for side in (self.splits.query, self.splits.gallery))
+        lists = list_arrays(result.rankings, query, gallery, root)
+        _report(self.cfg, result, lists, self.subject, self.folder, more)
         return result
+
+
+def _images(records: Records) -> Images:
+    """Returns what ranked lists say of the images of a side."""
+    files = np.array([str(record.path) for record in records], np.str_)
+    return Images(*builders.ids_of(records), files)
 
 
 def _place(cfg: CfgNode, subject: Subject) -> Path:
@@ -187,7 +203,7 @@ def _same_test(cfg: CfgNode, run: CfgNode) -> bool:
 def _report(
     cfg: CfgNode,
     result: TestResult,
-    sides: tuple[np.ndarray, int],
+    lists: dict[str, np.ndarray],
     subject: Subject,
     folder: Path,
     facts: dict[str, object],
@@ -197,12 +213,11 @@ def _report(
     Args:
         cfg: The config.
         result: What was found.
-        sides: (Q,) identities of the queries, and the number of gallery images.
+        lists: The arrays of ranking.npz.
         subject: What the result is about.
         folder: Folder of its files.
         facts: Further entries of metrics.json.
     """
-    query_pids, num_gallery = sides
     logger = get_logger(Path(cfg.OUTPUT_DIR), "test")
     plain = result.rankings["plain"]
     if plain.num_skipped:
@@ -214,6 +229,8 @@ def _report(
     code = code_state(imported_files(cfg.IMPORTS))
     found = {
         **facts,
+        "command": command_line(),
+        "environment": describe(build_device(cfg)),
         "protocol": subject.protocol,
         "ids": subject.ids,
         "config_hash": hashlib.sha256(dump(cfg).encode()).hexdigest()[:12],
@@ -221,7 +238,8 @@ def _report(
         "code": code,
     }
     _tell_what_is_replaced(folder, found, logger)
-    write_results(result, folder, {"num_gallery": num_gallery, **found}, query_pids)
+    num_gallery = len(lists["gallery_pids"])
+    write_results(result, folder, {"num_gallery": num_gallery, **found}, lists)
     table = tabulate(result.rows(), HEADERS, floatfmt=".1f")
     logger.info(
         f"{plain.num_queries} queries, {num_gallery} gallery images, protocol {subject.protocol}\n"

@@ -14,7 +14,7 @@ from reid.engine.meter import DivergedError
 from reid.engine.trainer import Trainer
 from reid.utils import distributed
 from reid.utils.code_state import code_state, describe_code
-from reid.utils.environment import describe, deterministic
+from reid.utils.environment import command_line, describe, deterministic
 from reid.utils.errors import InputError
 from reid.utils.lock import FolderLock
 from reid.utils.logs import get_logger, remove_strays, write_text
@@ -70,6 +70,7 @@ def _train(
 ) -> Trainer:
     logger = get_logger(output, "train")
     logger.info(describe(build_device(cfg)))
+    logger.info(f"command: {command_line()}")
     logger.info(describe_code(code_state(imported_files(cfg.IMPORTS))))
     rows = difference(cfg, default_cfg())
     logger.info(f"differs from the defaults\n{tabulate(rows, ('key', 'value', 'default'))}")

@@ -23,7 +23,7 @@ def develop(rng: Rng, canvas: Floats, camera: Camera, sunlight: float) -> bytes:
         sunlight: Factor of the light.
     """
     light = np.float32(sunlight * np.exp(rng.normal(0, 0.05))) * _illumination(rng)
-    sharp = _to_picture(_expose(_shrink(canvas) * light, camera))
+    sharp = _to_picture(_expose(shrink(canvas) * light, camera))
     blurred = sharp.filter(ImageFilter.GaussianBlur(camera.blur * float(rng.uniform(0.6, 1.4))))
     noise = camera.noise * rng.standard_normal((HEIGHT, WIDTH, 3), np.float32)
     picture = _to_picture(np.asarray(blurred, np.float32) / 255 + noise)
@@ -32,7 +32,7 @@ def develop(rng: Rng, canvas: Floats, camera: Camera, sunlight: float) -> bytes:
     return file.getvalue()
 
 
-def _shrink(canvas: Floats) -> Floats:
+def shrink(canvas: Floats) -> Floats:
     """Averages blocks of SUPER x SUPER pixels; many times faster than a mean over two axes."""
     total = np.zeros((HEIGHT, WIDTH, 3), np.float32)
     for i, j in itertools.product(range(SUPER), repeat=2):

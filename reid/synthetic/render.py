@@ -9,7 +9,7 @@ from reid.synthetic.body import body_strips, figure_height
 from reid.synthetic.cameras import Camera, get_camera
 from reid.synthetic.figure import Pose, View
 from reid.synthetic.occluders import occluder
-from reid.synthetic.optics import develop
+from reid.synthetic.optics import develop, shrink
 from reid.synthetic.people import Person, draw_person
 from reid.synthetic.plan import FOLDERS, PASSER_BY, Shot
 from reid.synthetic.raster import Floats, paint
@@ -48,13 +48,56 @@ def render(seed: int, shot: Shot) -> bytes:
     camera, scene = _site(seed, shot.camid)
     walk = _walk(_rng(seed, 2, shot.subject, shot.camid), camera)
     canvas = _background(rng, scene, walk)
+    _draw(rng, seed, shot, walk, Layers(canvas, canvas, canvas))
+    return develop(rng, canvas, camera, walk.sunlight)
+
+
+def person_mask(seed: int, shot: Shot) -> Floats:
+    """Returns the share of each pixel that shows the person of a shot, (HEIGHT, WIDTH) in [0, 1].
+
+    It is exact: the picture is drawn once more, by the same code, with the person on a layer of its
+    own. The shadow is no part of the person, and what stands before the person hides it. (The blur
+    of the camera comes behind the drawing.)
+
+    Args:
+        seed: Seed of the set.
+        shot: Image to make.
+    """
+    rng = _rng(seed, 1, FOLDERS.index(shot.folder), shot.pid + 1, shot.camid, shot.seq, shot.frame)
+    camera, scene = _site(seed, shot.camid)
+    walk = _walk(_rng(seed, 2, shot.subject, shot.camid), camera)
+    behind = _background(rng, scene, walk)
+    # Colours are not negative, and a shadow only darkens: what is still negative was not painted.
+    person, before = (np.full_like(behind, -1.0) for _ in range(2))
+    _draw(rng, seed, shot, walk, Layers(behind, person, before))
+    visible = (person.min(2) >= 0) & (before.min(2) < 0)
+    return shrink(np.where(visible[..., None], np.ones(3, np.float32), 0))[..., 0]
+
+
+class Layers(NamedTuple):
+    """Canvases, (ROWS, COLS, 3) each, or one canvas three times.
+
+    Attributes:
+        behind: Gets strangers behind the person.
+        person: Gets the person, and the shadow.
+        before: Gets what stands before the person.
+    """
+
+    behind: Floats
+    person: Floats
+    before: Floats
+
+
+def _draw(rng: Rng, seed: int, shot: Shot, walk: Walk, layers: Layers) -> None:
+    """Draws all that is not the empty scene."""
+    camera, _ = _site(seed, shot.camid)
     if rng.random() < 0.15:
-        _passer_by(rng, canvas, camera, seed, behind=True)
+        _passer_by(rng, layers.behind, camera, seed, behind=True)
     if shot.subject:
         person = draw_person(_rng(seed, 3, shot.subject))
-        _put(canvas, person, _pose(rng, walk), _box(rng, person, camera, junk=shot.pid < 0), camera)
-    _cover(rng, canvas, camera, seed)
-    return develop(rng, canvas, camera, walk.sunlight)
+        pose = _pose(rng, walk)
+        _put(layers.person, person, pose, _box(rng, person, camera, junk=shot.pid < 0), camera)
+    _cover(rng, layers.before, camera, seed)
 
 
 def _rng(*parts: int) -> Rng:

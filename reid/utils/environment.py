@@ -3,7 +3,9 @@
 import contextlib
 import os
 import platform
+import shlex
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -147,6 +149,15 @@ def describe(device: torch.device) -> str:
         f" device {device} ({name}), {torch.get_num_threads()} threads"
         + (f", {distributed.world_size()} processes" if distributed.active() else "")
     )
+
+
+def command_line() -> str:
+    """Returns the command of this process, as it can be typed again in the same folder."""
+    program, *arguments = sys.argv
+    path = Path(program)
+    if path.name == "reid" or (path.parent.name, path.name) == ("reid", "__main__.py"):
+        return shlex.join(["reid", *arguments])
+    return shlex.join(["python", program, *arguments])
 
 
 def run_facts(device: torch.device, precision: torch.dtype | None) -> dict[str, str | int]:

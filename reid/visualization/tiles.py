@@ -11,6 +11,7 @@ from reid.utils.errors import ArgumentError
 FRAME = 3  # pixels
 TITLE_HEIGHT = 18  # pixels
 CAPTION_HEIGHT = 14  # pixels
+LINE_HEIGHT = 11  # pixels of a text below one picture
 RIGHT = (0, 140, 70)
 WRONG = (200, 40, 30)
 TEXT = (30, 30, 30)
@@ -24,10 +25,12 @@ class Tile(NamedTuple):
     Attributes:
         image: (H, W, 3) uint8.
         right: True draws a green frame, False a red frame and a cross in a corner, None no frame.
+        lines: Short texts below the picture.
     """
 
     image: np.ndarray
     right: bool | None = None
+    lines: tuple[str, ...] = ()
 
 
 def draw_tiles(
@@ -58,7 +61,9 @@ def draw_tiles(
     columns = max(map(len, rows))
     lefts = _lefts(columns, width + 2 * frame, gap, wider_before)
     title_height = TITLE_HEIGHT if titles else 0
-    step = height + 2 * frame + gap + (CAPTION_HEIGHT if captions else 0)
+    lines = max(len(tile.lines) for row in rows for tile in row if tile is not None)
+    below = height + 2 * frame + LINE_HEIGHT * lines
+    step = below + gap + (CAPTION_HEIGHT if captions else 0)
     size = (lefts[-1] + width + 2 * frame, title_height + step * len(rows) - gap)
     sheet = Image.new("RGB", size, BACKGROUND)
     pen = ImageDraw.Draw(sheet)
@@ -70,8 +75,7 @@ def draw_tiles(
             if tile is not None:
                 _draw(sheet, pen, tile, left, top, frame)
         if captions:
-            bottom = top + height + 2 * frame
-            pen.text((lefts[0], bottom), captions[number], fill=TEXT)
+            pen.text((lefts[0], top + below), captions[number], fill=TEXT)
     return sheet
 
 
@@ -100,3 +104,5 @@ def _draw(
     if tile.right is False:
         pen.line((x, y, x + CROSS, y + CROSS), WRONG, 2)
         pen.line((x, y + CROSS, x + CROSS, y), WRONG, 2)
+    for number, text in enumerate(tile.lines):
+        pen.text((left, y + height + frame + LINE_HEIGHT * number), text, fill=TEXT)

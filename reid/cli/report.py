@@ -1,0 +1,53 @@
+"""Writes one HTML file about runs: results, curves, cameras, ranked lists, commands.
+
+    reid report outputs/market_lfm -o report.html
+    reid report outputs/lfm_s0 outputs/lfm_s1 outputs/baseline_s0 --title "LFM against the baseline"
+    reid report outputs                                      # all runs in a folder
+
+The file needs no network and no other file. It shows what is there: tests (reid test), training
+curves (reid train), attacks (reid attack), a check of the data (reid check-data), and the maps of
+`reid show RUN --activations`.
+"""
+
+import argparse
+from pathlib import Path
+
+from reid.cli._arguments import path
+from reid.utils.errors import InputError
+
+HELP = "write one HTML file about some runs"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
+    parser.add_argument(
+        "folders", nargs="+", type=path, metavar="RUN|FOLDER", help="runs, or folders of runs"
+    )
+    parser.add_argument(
+        "-o", "--output", type=path, default=Path("report.html"), metavar="HTML",
+        help="the file (report.html)",
+    )  # fmt: skip
+    parser.add_argument("--title", default="", help="title of the page; the names of the runs")
+    parser.add_argument(
+        "--queries", type=int, default=6, metavar="N",
+        help="show the N worst queries of each test, and half as many median and best ones (6)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--data", type=path, metavar="FOLDER", help="where the data sets are now, if they moved"
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Writes the report."""
+    from reid.jobs.report import report
+    from reid.utils.checks import check_count
+
+    check_count("--queries", args.queries, least=0)
+    if args.output.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"--output must end in .html, got {args.output}")
+    half = (args.queries + 1) // 2
+    counts = {"worst": args.queries, "median": half, "best": half}
+    title = args.title or "Report on " + ", ".join(f.resolve().name for f in args.folders)
+    runs = report(args.folders, args.output, title, counts, args.data)
+    size = args.output.stat().st_size / 2**20
+    print(f"written: {args.output}, {len(runs)} runs, {size:.1f} MiB")
