@@ -49,3 +49,12 @@ def narrow_resnet18() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torchvision.models, "resnet18", narrow.resnet18)
         yield
+
+
+@pytest.fixture(scope="module")
+def tiny_network() -> Iterator[None]:
+    """What a file of tests brings in by IMPORTS is in no table when the file is done."""
+    from outside import forgotten
+
+    with forgotten([Path(__file__).with_name("tiny_network.py")]):
+        yield

@@ -15,11 +15,11 @@ import pytest
 import yaml
 from commands import ROOT, command, run
 
-from reid.cli.main import commands, main
+from reid.cli.main import main
 from reid.jobs import ablate
 from reid.jobs.ablation.plan import Step
 
-pytestmark = pytest.mark.early
+pytestmark = [pytest.mark.early, pytest.mark.usefixtures("tiny_network")]
 
 TINY = {
     "IMPORTS": [str(ROOT / "tests/tiny_network.py")],
@@ -74,9 +74,10 @@ def tree_of(folder: Path) -> list[str]:
 
 
 def metrics(folder: Path) -> dict[str, object]:
-    """The result of a test, without times and places."""
+    """The result of a test, without times, places and what was typed."""
     found = json.loads((folder / "metrics.json").read_text())
-    return {k: v for k, v in found.items() if k not in ("seconds", "weight", "config_hash", "code")}
+    others = ("seconds", "weight", "config_hash", "code", "command")
+    return {k: v for k, v in found.items() if k not in others}
 
 
 def test_a_killed_study_ends_with_the_table_of_one_in_peace(tmp_path: Path, data: Path) -> None:
@@ -148,7 +149,7 @@ def test_the_readme_gets_from_a_question_to_a_table(
     file = section.split("```yaml\n")[1].split("```")[0]
     lines = section.split("```bash\n")[1].split("```")[0].splitlines()
     typed = [shlex.split(line, comments=True) for line in lines if line.startswith("reid ")]
-    assert [words[1] for words in typed] == ["ablate", "ablate", "results", "compare"]
+    assert [words[1] for words in typed] == ["ablate", "ablate", "results", "compare", "report"]
     tree = yaml.safe_load(file)
     tree["SEEDS"] = [0, 1]
     tree["OVERRIDES"] = {**TINY, "DATASETS.ROOT_DIR": str(data), **tree.get("OVERRIDES", {})}
@@ -156,10 +157,11 @@ def test_the_readme_gets_from_a_question_to_a_table(
     Path(typed[0][2]).write_text(yaml.safe_dump(tree, sort_keys=False))
     shown = {}
     for _, name, *words in typed:
-        if name in commands():  # each of them, once all are there
-            shown[name] = run(name, *words).stdout
+        shown[name] = run(name, *words).stdout
     rows = [line.split()[0] for line in shown["results"].splitlines() if "±" in line]
     assert rows == sorted(tree["VARIANTS"])
+    assert "erasing" in shown["compare"] and "difference" in shown["compare"]
+    assert "<table" in Path("report.html").read_text()
     # A cell is the run that the ordinary commands make.
     cell = Path("outputs/ablations", Path(typed[0][2]).stem, rows[0], "seed0")
     assert {"config.yml", "metrics.jsonl", "metrics.json", "last.pth", "train.log"} <= {

@@ -15,7 +15,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 NETWORK = ["IMPORTS", ROOT / "tests/tiny_network.py", "MODEL.BACKBONE.NAME", "tiny_network"]
-pytestmark = pytest.mark.early
+pytestmark = [pytest.mark.early, pytest.mark.usefixtures("tiny_network")]
 
 
 @pytest.fixture(scope="module")

@@ -114,10 +114,15 @@ def test_a_job_whose_time_is_up_ends_its_cell_and_is_queued_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pytest.importorskip("submitit")
-    script = "import time\ntry:\n    time.sleep(100)\nexcept KeyboardInterrupt:\n    print('ended')"
+    lines = [
+        "import signal, time",
+        "signal.signal(signal.SIGTERM, lambda *_: exit(print('ended')))",
+        "print('ready')",
+        "time.sleep(100)",
+    ]
     job = CellJob(["--only", "a"])
     job._process = subprocess.Popen(
-        [sys.executable, "-S", "-u", "-c", f"print('ready')\n{script}"], stdout=subprocess.PIPE
+        [sys.executable, "-u", "-c", "\n".join(lines)], stdout=subprocess.PIPE
     )
     assert job._process.stdout is not None
     assert job._process.stdout.readline() == b"ready\n"
@@ -151,6 +156,7 @@ def test_a_missing_engine_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         cluster.run([], tmp_path, "slurm", [], [], logging.getLogger("test"), 1)
 
 
+@pytest.mark.usefixtures("tiny_network")
 def test_submitit_runs_a_cell_on_this_machine(tmp_path: Path, data: Path) -> None:
     pytest.importorskip("submitit")
     out = tmp_path / "out"

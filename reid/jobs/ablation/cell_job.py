@@ -43,6 +43,6 @@ class CellJob:
     def _end(self) -> None:
         if self._process is None:
             return
-        self._process.send_signal(signal.SIGINT)
+        self._process.send_signal(signal.SIGTERM)  # SIGINT may be ignored since a shell said so
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_PATIENCE)

@@ -131,8 +131,12 @@ class StepProcess:
         return self._process.poll()
 
     def interrupt(self) -> None:
-        """Sends SIGINT to it and its children: a training saves, an attack keeps what is done."""
-        self._send(signal.SIGINT)
+        """Sends SIGTERM to it and its children: a training saves, an attack keeps what is done.
+
+        SIGINT would be lost on a process that has not set its handlers yet, if the study was
+        started in the background: a shell has such programs ignore it.
+        """
+        self._send(signal.SIGTERM)
 
     def kill(self) -> None:
         """Sends SIGKILL to it and its children, and waits for the end."""
