@@ -161,7 +161,8 @@ def test_the_readme_gets_from_a_question_to_a_table(
     rows = [line.split()[0] for line in shown["results"].splitlines() if "±" in line]
     assert rows == sorted(tree["VARIANTS"])
     assert "erasing" in shown["compare"] and "difference" in shown["compare"]
-    assert "<table" in Path("report.html").read_text()
+    page = Path("report.html").read_text()
+    assert "Compared with the baseline" in page and "erasing − plain" in page
     # A cell is the run that the ordinary commands make.
     cell = Path("outputs/ablations", Path(typed[0][2]).stem, rows[0], "seed0")
     assert {"config.yml", "metrics.jsonl", "metrics.json", "last.pth", "train.log"} <= {

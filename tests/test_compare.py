@@ -353,7 +353,10 @@ def test_a_published_table_is_checked_against_the_files(study: Path, tmp_path: P
     before = table.read_text()
     run(*again[1:])
     assert table.read_text() == before, "the recorded command writes the same table"
+    assert "the runs give the same table" in run("report", "--check", record).stdout
     table.write_text(before.replace("b is better", "b is far better"))
+    said = run("report", "--check", record, code=1).stdout
+    assert said == f"{record}: {table} is missing, or was changed by hand\n"
     assert check_record(record) == [f"{table} is missing, or was changed by hand"]
     table.write_text(before)
     write_tested(study / "b" / "seed1", scores(0.45, 77), 1)

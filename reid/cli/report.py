@@ -3,6 +3,7 @@
     reid report outputs/market_lfm -o report.html
     reid report outputs/lfm_s0 outputs/lfm_s1 outputs/baseline_s0 --title "LFM against the baseline"
     reid report outputs                                      # all runs in a folder
+    reid report --check table.tex.json                       # a table of reid compare, once more
 
 The file needs no network and no other file. It shows what is there: tests (reid test), training
 curves (reid train), attacks (reid attack), a check of the data (reid check-data), and the maps of
@@ -10,6 +11,7 @@ curves (reid train), attacks (reid attack), a check of the data (reid check-data
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from reid.cli._arguments import path
@@ -22,6 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     parser.add_argument(
         "folders", nargs="+", type=path, metavar="RUN|FOLDER", help="runs, or folders of runs"
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="what is named are the JSON files beside tables of `reid compare`: compute the tables"
+        " again from the runs, and say what differs; the exit code is 1 if anything does",
     )
     parser.add_argument(
         "-o", "--output", type=path, default=Path("report.html"), metavar="HTML",
@@ -38,7 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Writes the report."""
+    """Writes the report, or checks published tables."""
+    if args.check:
+        _check(args.folders)
+        return
     from reid.jobs.report import report
     from reid.utils.checks import check_count
 
@@ -51,3 +62,14 @@ def run(args: argparse.Namespace) -> None:
     runs = report(args.folders, args.output, title, counts, args.data)
     size = args.output.stat().st_size / 2**20
     print(f"written: {args.output}, {len(runs)} runs, {size:.1f} MiB")
+
+
+def _check(records: Sequence[Path]) -> None:
+    """Says of each published table whether the runs still give it; exits with 1 if one differs."""
+    from reid.jobs.comparing.record import check_record
+
+    found = {record: check_record(record) for record in records}
+    for record, differs in found.items():
+        print(f"{record}: {'; '.join(differs) or 'the runs give the same table'}")
+    if any(found.values()):
+        raise SystemExit(1)

@@ -7,9 +7,12 @@ from typing import Any
 from yacs.config import CfgNode
 
 from reid.config import leaves, read_chain
+from reid.jobs.compare import Question, compare_runs
+from reid.jobs.comparing.selection import STUDY_FILE, select
 from reid.jobs.results.read import runs_below
-from reid.report.page import render
+from reid.report.page import Comparison, render
 from reid.report.runs import CONFIG, Run, read_run
+from reid.statistics.tables import HEADERS, cells, notes
 from reid.utils.errors import InputError
 from reid.utils.logs import write_text
 
@@ -38,8 +41,28 @@ def report(
         read_run(folder, name, _settings(folder / CONFIG), root)
         for folder, name in zip(found, names_of(found), strict=True)
     ]
-    write_text(output, render(runs, title, counts))
+    write_text(output, render(runs, title, counts, comparisons_of(folders)))
     return runs
+
+
+def comparisons_of(folders: Sequence[Path]) -> list[Comparison]:
+    """Returns the tables of ``reid compare`` if the one folder is that of a study.
+
+    A study whose runs cannot be compared (yet) gets the reason in place of a table.
+
+    Args:
+        folders: What the report is about.
+    """
+    if len(folders) != 1 or not (folders[0] / STUDY_FILE).is_file():
+        return []
+    try:
+        answer = compare_runs(select([str(folders[0])]), Question())
+    except InputError as error:
+        return [Comparison("Compared with the baseline", (), (), [f"not computed: {error}"])]
+    return [
+        Comparison(f"{table.title}, {table.metric} %", HEADERS, cells(table), notes(table))
+        for table in answer.tables
+    ]
 
 
 def find_runs(folders: Sequence[Path]) -> list[Path]:

@@ -1,6 +1,7 @@
 """The page: one HTML file with everything in it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ SECTIONS = {
     "summary": "Summary",
     "warnings": "Warnings",
     "results": "Results",
+    "comparisons": "Compared",
     "settings": "Differences",
     "training": "Training",
     "robustness": "Robustness",
@@ -31,10 +33,28 @@ SECTIONS = {
 ACTIVATIONS = "activations.png"  # what reid show --activations writes
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """A table of differences between recipes.
+
+    Attributes:
+        title: What it is about.
+        headers: Names of the columns.
+        rows: The cells, as text.
+        notes: Sentences that say how to read it.
+    """
+
+    title: str
+    headers: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    notes: Sequence[str]
+
+
 def render(
     runs: Sequence[Run],
     title: str,
     counts: dict[str, int],
+    comparisons: Sequence[Comparison] = (),
     intervals: Intervals = no_interval,
     made: datetime | None = None,
 ) -> str:
@@ -44,6 +64,7 @@ def render(
         runs: The runs.
         title: Title of the page.
         counts: How many queries of each test are shown, by "worst", "median" and "best".
+        comparisons: Differences between recipes, with their intervals.
         intervals: Where the intervals of the table come from; see :func:`reid.report.rows.rows_of`.
         made: Time that the page names; None takes this moment.
     """
@@ -64,6 +85,7 @@ def render(
         "summary": _summary(runs, groups),
         "warnings": [w for w in map(_warnings, runs) if w["lines"]],
         "groups": groups,
+        "comparisons": comparisons,
         "settings": _settings(runs),
         "training": training_charts(runs),
         "robustness": _robustness(runs),
