@@ -44,10 +44,7 @@ def render(seed: int, shot: Shot) -> bytes:
         seed: Seed of the set.
         shot: Image to make.
     """
-    rng = _rng(seed, 1, FOLDERS.index(shot.folder), shot.pid + 1, shot.camid, shot.seq, shot.frame)
-    camera, scene = _site(seed, shot.camid)
-    walk = _walk(_rng(seed, 2, shot.subject, shot.camid), camera)
-    canvas = _background(rng, scene, walk)
+    rng, camera, walk, canvas = _stage(seed, shot)
     _draw(rng, seed, shot, walk, Layers(canvas, canvas, canvas))
     return develop(rng, canvas, camera, walk.sunlight)
 
@@ -63,15 +60,20 @@ def person_mask(seed: int, shot: Shot) -> Floats:
         seed: Seed of the set.
         shot: Image to make.
     """
-    rng = _rng(seed, 1, FOLDERS.index(shot.folder), shot.pid + 1, shot.camid, shot.seq, shot.frame)
-    camera, scene = _site(seed, shot.camid)
-    walk = _walk(_rng(seed, 2, shot.subject, shot.camid), camera)
-    behind = _background(rng, scene, walk)
+    rng, _, walk, behind = _stage(seed, shot)
     # Colours are not negative, and a shadow only darkens: what is still negative was not painted.
     person, before = (np.full_like(behind, -1.0) for _ in range(2))
     _draw(rng, seed, shot, walk, Layers(behind, person, before))
     visible = (person.min(2) >= 0) & (before.min(2) < 0)
     return shrink(np.where(visible[..., None], np.ones(3, np.float32), 0))[..., 0]
+
+
+def _stage(seed: int, shot: Shot) -> tuple[np.random.Generator, Camera, Walk, Floats]:
+    """Returns what a shot begins with: its generator, camera, walk and drawn background."""
+    rng = _rng(seed, 1, FOLDERS.index(shot.folder), shot.pid + 1, shot.camid, shot.seq, shot.frame)
+    camera, scene = _site(seed, shot.camid)
+    walk = _walk(_rng(seed, 2, shot.subject, shot.camid), camera)
+    return rng, camera, walk, _background(rng, scene, walk)
 
 
 class Layers(NamedTuple):

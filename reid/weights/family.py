@@ -79,8 +79,12 @@ class Family:
     meaning = ""
 
     def recognizes(self, state: State) -> bool:
-        """Says whether names and shapes are those of the project."""
-        raise NotImplementedError
+        """Says whether names and shapes are those of the project.
+
+        Raises:
+            TypeError: The subclass has no method of its own.
+        """
+        raise TypeError(f"{type(self).__name__} has no recognizes(state)")
 
     def fits(self, state: State) -> bool:
         """Says whether the file can be of the project, where the user says that it is."""
@@ -95,8 +99,9 @@ class Family:
 
         Raises:
             InputError: It is a network that is not known here; says what to do.
+            TypeError: The subclass has no method of its own.
         """
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} has no convert(state, options)")
 
 
 FAMILIES: Registry[type[Family]] = Registry("family of weights", base=Family)
