@@ -51,19 +51,31 @@ class Data(NamedTuple):
     g_camids: np.ndarray
 
 
-def make(size: str, spread: float, seed: int = 0) -> Data:
-    """Draws features around one centre per identity; a sixth of the gallery are distractors."""
+def make(size: str, spread: float, directions: int = 0, seed: int = 0) -> Data:
+    """Draws features around one centre per identity; a sixth of the gallery are distractors.
+
+    With ``directions``, features vary in so many directions, and elsewhere by a tenth of that.
+    """
     num_query, num_gallery, num_ids, num_cams, dim = SIZES[size]
     rng = np.random.default_rng(seed)
-    centres = rng.standard_normal((num_ids, dim), dtype=np.float32)
+    width = directions or dim
+    centres = rng.standard_normal((num_ids, width), dtype=np.float32)
+    turn = rng.standard_normal((width, dim), dtype=np.float32)
+
+    def embedded(feats: np.ndarray) -> np.ndarray:
+        if not directions:
+            return feats
+        feats = feats @ turn
+        rest = rng.standard_normal(feats.shape, dtype=np.float32)
+        return feats + rest * (0.1 * feats.std())
 
     def side(count: int, shown: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         pids = np.concatenate([rng.integers(1, num_ids + 1, shown), np.zeros(count - shown, int)])
-        feats = rng.standard_normal((count, dim), dtype=np.float32)
+        feats = rng.standard_normal((count, width), dtype=np.float32)
         feats *= spread
         feats[:shown] += centres[pids[:shown] - 1]
-        feats[shown:] += rng.standard_normal((count - shown, dim), dtype=np.float32)
-        return feats, pids, rng.integers(0, num_cams, count)
+        feats[shown:] += rng.standard_normal((count - shown, width), dtype=np.float32)
+        return embedded(feats), pids, rng.integers(0, num_cams, count)
 
     query, gallery = side(num_query, num_query), side(num_gallery, num_gallery * 5 // 6)
     return Data(query[0], gallery[0], query[1], gallery[1], query[2], gallery[2])
@@ -140,10 +152,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", choices=SIZES, default="market")
     parser.add_argument("--spread", type=float, default=3.0, help="noise around a centre")
+    parser.add_argument(
+        "--directions",
+        type=int,
+        default=0,
+        help="directions in which features vary; 0 is all, which no trained network gives",
+    )
     parser.add_argument("--dense", action="store_true", help="run the dense textbook too")
     args = parser.parse_args()
-    data = make(args.size, args.spread)
-    warm = make("warm", args.spread)  # compiles the loops, once on a machine
+    data = make(args.size, args.spread, args.directions)
+    warm = make("warm", args.spread, args.directions)  # compiles the loops, once on a machine
     evaluate_rank(pairwise_distance(*warm[:2]), *warm[2:])
     re_ranking(*warm[:2])
     print(

@@ -4,7 +4,9 @@ import numpy as np
 
 from reid.utils.compiling import compiled
 
-WIDE = 128  # distances compared at a time, without a branch, so that vector registers are full
+# Distances compared at a time, without a branch, so that vector registers are full. They are taken
+# as slices from 0 on: where an index could be negative, the compiler gathers element by element.
+WIDE = 128
 
 
 @compiled
@@ -33,9 +35,10 @@ def _scan(row: np.ndarray, value: np.ndarray, column: np.ndarray, count: np.ndar
         near = False
         finite = True
         if stop - start == WIDE:  # the compiler vectorises only a constant number of iterations
-            for g in range(start, start + WIDE):
-                near |= row[g] <= farthest
-                finite &= abs(row[g]) < largest
+            part = row[start:stop]
+            for g in range(WIDE):
+                near |= part[g] <= farthest
+                finite &= abs(part[g]) < largest
         else:
             for g in range(start, stop):
                 near |= row[g] <= farthest
@@ -89,15 +92,25 @@ def count_ranks(
 
 
 @compiled
-def _insert(sqdist: np.ndarray, index: np.ndarray, dist: float, row: int) -> None:
-    """Inserts a row into an ascending list and drops the last entry of the list."""
+def insert(sqdist: np.ndarray, index: np.ndarray, dist: float, row: int) -> None:
+    """Inserts a row into an ascending list, behind its equals, and drops the last entry.
+
+    Args:
+        sqdist: (k,) distances, ascending; changed.
+        index: (k,) their rows; changed. Or empty, where they are not needed.
+        dist: A distance below the last one.
+        row: Its row.
+    """
     position = len(sqdist) - 1
+    named = len(index) > 0
     while position > 0 and sqdist[position - 1] > dist:
         sqdist[position] = sqdist[position - 1]
-        index[position] = index[position - 1]
+        if named:
+            index[position] = index[position - 1]
         position -= 1
     sqdist[position] = dist
-    index[position] = row
+    if named:
+        index[position] = row
 
 
 @compiled
@@ -136,15 +149,17 @@ def update_columns(
             end = min(begin + WIDE, width)
             near = end < begin + WIDE
             if not near:
-                for c in range(begin, begin + WIDE):
-                    dist = column_norm[c] - two * row[c]
+                part = row[begin:end]
+                norms = column_norm[begin:end]
+                for c in range(WIDE):
+                    dist = norms[c] - two * part[c]
                     near |= (dist < reach) | (dist > far)
             if near:
                 for c in range(begin, end):
                     dist = column_norm[c] - two * row[c]
                     far = max(far, dist)
                     if dist < reach:
-                        _insert(sqdist[r], index[r], dist + norm, first + c)
+                        insert(sqdist[r], index[r], dist + norm, first + c)
                         reach = sqdist[r, -1] - norm
         farthest[r] = far + norm
 
@@ -187,14 +202,17 @@ def update_rows(
             end = min(begin + WIDE, stop)
             near = end < begin + WIDE
             if not near:
-                for c in range(begin, begin + WIDE):
-                    dist = norm - two * row[c]
-                    near |= (dist < reach[c]) | (dist > far[c])
+                part = row[begin:end]
+                nears = reach[begin:end]
+                fars = far[begin:end]
+                for c in range(WIDE):
+                    dist = norm - two * part[c]
+                    near |= (dist < nears[c]) | (dist > fars[c])
             if near:
                 for c in range(begin, end):
                     dist = norm - two * row[c]
                     far[c] = max(far[c], dist)
                     if dist < reach[c]:
-                        _insert(sqdist[c], index[c], dist + column_norm[c], first + r)
+                        insert(sqdist[c], index[c], dist + column_norm[c], first + r)
                         reach[c] = sqdist[c, -1] - column_norm[c]
     farthest[start:stop] = far[start:stop] + column_norm[start:stop]

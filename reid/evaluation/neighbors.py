@@ -11,7 +11,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from reid.evaluation.distance import squared_norms
-from reid.evaluation.loops import compiled_loops
+from reid.evaluation.loops import compiled_loops, compiled_screening
+from reid.evaluation.screening import BLOCK as SCREENED_BLOCK
+from reid.evaluation.screening import Screen, ScreenedSearch
 from reid.utils.errors import InputError
 
 BLOCK = 2048  # rows per block: 64 MiB of distances; smaller ones lose time on starting threads
@@ -42,16 +44,17 @@ def nearest(features: Tensor, k: int, block: int = 0) -> Neighbors:
     changes re-ranked distances by far more than rounding does. Rows at equal distances are ordered
     by index, if at most :data:`SPARE` rows beyond the k-th are as near as the k-th.
 
+    On a processor with fast 8-bit integers, products of those say which rows are candidates, and
+    float64 decides among them (:mod:`reid.evaluation.screening`).
+
     Args:
         features: (N, D) finite, N >= k.
         k: Neighbours of each row, the row itself included.
-        block: Rows per block; 0 is :data:`BLOCK`.
+        block: Rows per block; 0 is the default of each way.
 
     Raises:
         InputError: The squared length of a feature overflows.
     """
-    size = len(features)
-    step = block or BLOCK
     norms = squared_norms(features)
     if not bool(norms.isfinite().all()):
         row = int((~norms.isfinite()).nonzero()[0])
@@ -59,6 +62,48 @@ def nearest(features: Tensor, k: int, block: int = 0) -> Neighbors:
             f"the squared length of feature {row} is beyond {norms.dtype}; divide features by their"
             " lengths"
         )
+    return _screened(features, k, block) or _compared(features, norms, k, block or BLOCK)
+
+
+def _screened(features: Tensor, k: int, block: int) -> Neighbors | None:
+    """Finds them by products of integers; None where that is not possible, or not faster."""
+    loops = compiled_screening(features)
+    screen = Screen(features) if loops else None
+    if loops is None or screen is None or not (screen.sound and screen.leaves_few(k)):
+        return None
+    search = ScreenedSearch(screen, k, loops, block or SCREENED_BLOCK)
+    search.run()
+    size = len(features)
+    near = Neighbors(
+        torch.zeros((size, k), dtype=torch.int64), torch.empty((size, k)), torch.empty(size)
+    )
+    search.decide(features, near.index, near.sqdist, near.farthest)
+    given_up = (near.index[:, 0] < 0) | (near.farthest < 0)
+    for rows in torch.split(given_up.nonzero()[:, 0], 256):
+        _compare_rows(features, rows, near)
+    return near
+
+
+def _compare_rows(features: Tensor, rows: Tensor, near: Neighbors) -> None:
+    """Fills the lists of some rows, for which screening left too many candidates, in float64."""
+    k = near.index.shape[1]
+    some = features[rows].double()
+    norm = some.square().sum(1, keepdim=True)
+    dist = torch.empty((len(rows), len(features)), dtype=torch.float64)
+    for start in range(0, len(features), BLOCK):
+        others = features[start : start + BLOCK].double()
+        dist[:, start : start + BLOCK] = others.square().sum(1) + norm - 2 * some @ others.T
+    near.farthest[rows] = dist.amax(dim=1).clamp(min=0).float()
+    dist[torch.arange(len(rows)), rows] = -torch.inf
+    index = dist.topk(min(k + SPARE, len(features)), largest=False).indices.sort(dim=1).values
+    exact, order = _exact(features, rows, index).sort(dim=1, stable=True)
+    near.sqdist[rows] = exact[:, :k].clamp(min=0).float()
+    near.index[rows] = index.gather(1, order)[:, :k]
+
+
+def _compared(features: Tensor, norms: Tensor, k: int, step: int) -> Neighbors:
+    """Finds them by products of the features."""
+    size = len(features)
     listed = min(k + SPARE, size)
     best = Neighbors(
         torch.zeros((size, listed), dtype=torch.int64, device=features.device),
@@ -180,9 +225,17 @@ def _refine(features: Tensor, near: Neighbors, noise: Tensor) -> Neighbors:
     unsure = (near.sqdist.diff(dim=1) <= noise[:, None]).any(dim=1).nonzero()[:, 0]
     for rows in torch.split(unsure, 64):
         index = near.index[rows].sort(dim=1).values  # equal distances stay in order of the rows
-        exact = (features[index].double() - features[rows, None].double()).square_().sum(dim=2)
-        exact[index == rows[:, None]] = -1  # the row itself comes first, before its duplicates
-        exact, order = exact.sort(dim=1, stable=True)
+        exact, order = _exact(features, rows, index).sort(dim=1, stable=True)
         near.sqdist[rows] = exact.to(near.sqdist.dtype)
         near.index[rows] = index.gather(1, order)
     return near
+
+
+def _exact(features: Tensor, rows: Tensor, index: Tensor) -> Tensor:
+    """Returns the float64 squared distances of rows to others, (R, k); -1 for a row to itself."""
+    parts: list[Tensor] = []
+    for some, others in zip(rows.split(64), index.split(64), strict=True):
+        dist = (features[others].double() - features[some, None].double()).square_().sum(dim=2)
+        dist[others == some[:, None]] = -1  # it comes first, before its duplicates
+        parts.append(dist)
+    return torch.cat(parts)
