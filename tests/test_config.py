@@ -275,7 +275,7 @@ def test_a_key_without_value_is_an_error(empty: Path) -> None:
         (
             ["MODEL.REGULARIZER.STAGES", "['conv1', 'pool:dropuot']"],
             "MODEL.REGULARIZER.STAGES: 'pool:dropuot': unknown regularizer 'dropuot'; did you mean"
-            " 'dropout'? Known: cutout, dropblock, dropout,",
+            " 'dropout'? Known: cells, cutout, dropblock, dropout,",
         ),
         (["MODEL.REGULARIZER.STAGES", "pool:"], "'pool:': unknown regularizer ''"),
         (

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from commands import ROOT, lfm, run
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -44,7 +45,13 @@ def maps(runs: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def page(runs: Path, maps: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def beside(runs: Path) -> str:
+    """What it prints of both runs, whose picture then lies in the folder of the first."""
+    return run("show", runs / "seed0", runs / "seed1", "--activations", "--best", 3).stdout
+
+
+@pytest.fixture(scope="module")
+def page(runs: Path, maps: str, beside: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("report") / "report.html"
     run("report", runs, "-o", file, "--title", "LFM <b>& others</b>", "--queries", 3)
     return file
@@ -81,6 +88,10 @@ def test_wrong_requests_are_one_line(runs: Path, tmp_path: Path) -> None:
         ([tmp_path], "ranking.npz does not exist"),
         ([run_of, "--hits", 51], "--hits is 51; a test keeps the first 50"),
         ([run_of, "--worst", 0], "--worst"),
+        ([run_of, run_of], "ranked lists are drawn of one run, and 2 are named"),
+        ([run_of, "--mechanism", "--eps", 0], "--eps must be more than 0"),
+        ([run_of, "--mechanism", "-o", "x.png"], "--output must end in .json"),
+        ([tmp_path / "old", "--mechanism"], "has no config.yml"),
         ([run_of, "-o", "x.jpg"], "--output must end in .png"),
         ([run_of, "--data", tmp_path], "say where the data sets are now: --data FOLDER"),
         ([tmp_path / "old", "--activations"], "has no config.yml"),
@@ -100,6 +111,72 @@ def test_activations_are_drawn_and_measured_on_drawn_people(runs: Path, maps: st
     assert lines["LFM-masked"][0] != lines["clean"][0] != lines["attacked"][0]
     with Image.open(runs / "seed0/activations.png") as picture:
         assert picture.width == 12 * 64 + 11 * 6 + 3 * 12
+
+
+def test_runs_are_drawn_beside_each_other_on_the_same_queries(
+    runs: Path, maps: str, beside: str
+) -> None:
+    alone, both = (
+        [re.split(r"  +", line) for line in text.splitlines()] for text in (maps, beside)
+    )
+    assert [line[:2] for line in both if line[0] == "clean"] == [
+        ["clean", "seed0"], ["clean", "seed1"],
+    ]  # fmt: skip
+    # The first run's numbers are those that it has alone; the other one looks elsewhere.
+    first = {line[0]: line[2:] for line in both if "seed0" in line}
+    assert first == {line[0]: line[1:] for line in alone if line[0] in first}
+    second = {line[0]: line[2:] for line in both if "seed1" in line}
+    assert all(first[name][0] != second[name][0] for name in first)
+    # The occluder is the same for both.
+    assert all(first[name][2] == second[name][2] for name in first)
+    with Image.open(runs / "seed0/activations_beside.png") as picture:
+        assert picture.size == (12 * 64 + 11 * 6 + 3 * 12, 18 + 6 * (128 + 6 + 14) - 6)
+
+
+def test_the_mechanism_is_measured_run_beside_run(runs: Path, tmp_path: Path) -> None:
+    folders = [runs / "seed0", runs / "seed1"]
+    said = run("show", *folders, "--mechanism", "--worst", 6, "--eps", 2).stdout
+    file = runs / "seed0/mechanism.json"
+    content = json.loads(file.read_text())
+    assert (content["objective"], content["eps_255"], len(content["queries"])) == ("fna", 2, 6)
+    first, second = content["runs"]
+    assert (first["run"], second["run"]) == ("seed0", "seed1")
+    for one in (first, second):
+        assert len(one["channel_sd"]) == 32
+        expected = np.percentile(one["channel_sd"], [10, 50, 90]).tolist()
+        assert one["channel_sd_percentiles"] == pytest.approx(expected)
+        assert one["gain"] > 0 and 0 < one["low_frequencies"] < 1 and 0 < one["smoothness"] < 2
+        assert 0 < one["norm_on_person"] < 1 and 0 < one["grad_cam_on_person"] < 1
+        shown = [one["run"], *(f"{sd:.3f}" for sd in expected), f"{one['gain']:.3f}"]
+        assert re.search(r" +".join(map(re.escape, shown)), said)
+    assert first["gain"] != second["gain"]
+    # The same by hand from the checkpoint: the model divides pixels by INPUT.PIXEL_STD.
+    state = torch.load(runs / "seed0/last.pth", weights_only=True)["model"]
+    bn = "backbone.layer1.0."
+    taps = state["backbone.conv1.weight"].abs().sum((2, 3)) / torch.tensor([0.229, 0.224, 0.225])
+    scale = state[bn + "weight"].abs() / (state[bn + "running_var"] + 1e-5).sqrt()
+    gain = (2 / 255 * taps.sum(1) * scale).mean().item()
+    assert first["gain"] == pytest.approx(gain, rel=1e-5)
+    # Alone, on all queries and with a small step, whose rise the gradient foretells better.
+    out = tmp_path / "all.json"
+    run("show", folders[0], "--mechanism", "--eps", 0.1, "-o", out)
+    alone = json.loads(out.read_text())
+    assert len(alone["queries"]) == len(np.load(folders[0] / "ranking.npz")["query_index"])
+    assert alone["runs"][0]["smoothness"] == pytest.approx(1, abs=0.05)
+    assert alone["runs"][0]["gain"] == pytest.approx(first["gain"] / 20)
+
+
+def test_runs_on_other_images_are_not_put_beside_each_other(runs: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    for name in ("config.yml", "ranking.npz", "metrics.json"):
+        shutil.copy(runs / "seed1" / name, other)
+    metrics = json.loads((other / "metrics.json").read_text())
+    metrics["data"]["query"] = "0" * 16
+    (other / "metrics.json").write_text(json.dumps(metrics))
+    for what in ("--activations", "--mechanism"):
+        error = run("show", runs / "seed0", other, what, code=2).stderr
+        assert f"{other} was tested on other images than {runs / 'seed0'}" in error
 
 
 def test_tensorboard_gets_lists_distances_and_settings(runs: Path) -> None:
@@ -147,6 +224,7 @@ def test_the_page_holds_everything_itself(page: Path, runs: Path) -> None:
         for ranking in (metrics, metrics["re_ranked"]):
             assert f'data-value="{ranking["mAP"]}">{100 * ranking["mAP"]:.1f}<' in text
         assert metrics["environment"] in text
+    assert text.index("seed0 beside other runs") < text.index("<figcaption>seed0<")
     assert "mean of seed0, seed1" in text and "SEED" in text
     assert str(page.parent) not in text
 

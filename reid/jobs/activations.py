@@ -1,6 +1,5 @@
-"""Where a run's network looks, on clean and on changed images: ``reid show RUN --activations``."""
+"""Where networks look, on clean and on changed images: ``reid show RUN ... --activations``."""
 
-import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,24 +12,26 @@ from tabulate import tabulate
 from torch import Tensor
 from yacs.config import CfgNode
 
-from reid import builders
 from reid.builders.common import build_device, make
-from reid.config import config_errors, load_cfg
-from reid.data.images import decode
+from reid.config import config_errors
 from reid.evaluation.activations import activation_maps, resized, share_inside
 from reid.evaluation.features import Embedding, eval_mode
-from reid.evaluation.lists import Lists, chosen, found, query_named, read_lists
-from reid.evaluation.places import METRICS_FILE, RANKING_FILE
-from reid.jobs.show import SIZE, picture_of
+from reid.evaluation.lists import Lists, read_lists
+from reid.evaluation.places import RANKING_FILE
+from reid.jobs.show import SIZE
+from reid.jobs.tested_models import (
+    asked_queries,
+    at_size,
+    images_of,
+    masks_of,
+    nearest_match,
+    tested_models,
+)
 from reid.modeling import REGULARIZERS, ReIDModel
 from reid.modeling.backbones.registry import Backbone
 from reid.robustness.adversarial_training import AdversarialTraining
 from reid.robustness.corruptions import CORRUPTIONS
 from reid.robustness.rngs import ImageRNGs
-from reid.synthetic.masks import mask_of
-from reid.utils.batch import to_unit
-from reid.utils.errors import InputError
-from reid.utils.jsonfile import fields, read_json
 from reid.utils.logs import write_whole
 from reid.visualization.heat import overlay
 from reid.visualization.tiles import Tile, draw_tiles
@@ -51,20 +52,22 @@ class _Looked(NamedTuple):
 
 
 def show_activations(
-    folder: Path,
+    folders: Sequence[Path],
     counts: dict[str, int],
     names: Sequence[str],
     output: Path,
     root: Path | None = None,
 ) -> str:
-    """Draws feature-norm and Grad-CAM maps of some queries of a tested run, and writes them as PNG.
+    """Draws feature-norm and Grad-CAM maps of some queries of tested runs, and writes them as PNG.
 
     Grad-CAM explains the likeness to the nearest match of the query. Each query is shown clean;
-    clean, with LFM behind the first stage; with an occluder; and under an attack.
+    clean, with LFM behind the first stage; with an occluder; and under an attack. Of several runs
+    each query has a row for each, one below the other; queries and matches are those of the first,
+    and each model is attacked by itself.
 
     Args:
-        folder: OUTPUT_DIR of a run whose own checkpoint was tested.
-        counts: How many queries, by "worst", "median" and "best".
+        folders: OUTPUT_DIRs of runs whose own checkpoints were tested on the same images.
+        counts: How many queries, by "worst", "median" and "best", in the test of the first run.
         names: Files of further queries.
         output: The PNG file.
         root: Where the images lie now; None takes the folder that the test read.
@@ -73,59 +76,38 @@ def show_activations(
         The share of the maps that lies on the person, as a table; it is known of drawn people.
 
     Raises:
-        InputError: The folder holds no run, its test kept no lists, or images are not there.
+        InputError: A folder holds no run, the first run's test kept no lists, runs were tested on
+            different images, or images are not there.
     """
-    if not (folder / "config.yml").is_file():
-        raise InputError(f"{folder} has no config.yml; name the OUTPUT_DIR of a run")
-    cfg = load_cfg(folder / "config.yml")
-    lists = read_lists(folder / RANKING_FILE, root)
-    queries = [query_named(lists, name) for name in names]
-    for which, count in counts.items():
-        queries += chosen(lists, which, count)
-    queries = list(dict.fromkeys(queries))
-    if len(queries) > MOST_QUERIES:
-        raise InputError(f"{len(queries)} queries are too many to draw; ask for {MOST_QUERIES}")
-    logger = logging.getLogger("reid.show")
-    model = builders.load_trained(cfg, _weight(folder), logger)
-    looked = _look(cfg, model, lists, queries)
+    models = tested_models(folders)
+    lists = read_lists(folders[0] / RANKING_FILE, root)
+    queries = asked_queries(lists, counts, names, MOST_QUERIES)
+    seed = models[0].cfg.SEED
+    looked = {one.name: _look(one.cfg, one.load(), lists, queries, seed) for one in models}
     _draw(output, lists, queries, looked)
     return _shares(lists, queries, looked)
 
 
-def _weight(folder: Path) -> Path:
-    """Returns the checkpoint that the lists are of.
-
-    Raises:
-        InputError: They are of none: of saved features or of a reference.
-    """
-    file = folder / METRICS_FILE
-    metrics = fields(read_json(file, "the result of a test"), str(file), {}, {"weight": str})
-    if "weight" not in metrics:
-        raise InputError(f"{file} is of no checkpoint; test one (reid test) to see where it looks")
-    named = Path(metrics["weight"])
-    return named if named.is_file() else folder / named.name
-
-
 def _look(
-    cfg: CfgNode, model: ReIDModel, lists: Lists, queries: Sequence[int]
+    cfg: CfgNode, model: ReIDModel, lists: Lists, queries: Sequence[int], seed: int
 ) -> dict[str, _Looked]:
-    """Returns what is seen under each condition."""
+    """Returns what is seen under each condition; the seed decides occluder, masks and attack."""
     device = build_device(cfg)
     embed = Embedding(model, cfg.TEST.NECK_FEAT)
     size = tuple(cfg.INPUT.SIZE_TEST)
-    clean = _images(lists, "query", queries, size).to(device)
-    matches = [_match(lists, query) for query in queries]
+    clean = images_of(lists, "query", queries, size).to(device)
+    matches = [nearest_match(lists, query) for query in queries]
     with torch.no_grad(), eval_mode(embed):
-        targets = embed(_images(lists, "gallery", matches, size).to(device))
-    rngs = ImageRNGs(cfg.SEED, queries)
+        targets = embed(images_of(lists, "gallery", matches, size).to(device))
+    rngs = ImageRNGs(seed, queries)
     with eval_mode(embed):
         seen = {
             "clean": clean,
             "occluded": CORRUPTIONS["occlusion"](clean, SEVERITY, rngs.generators),
-            "attacked": ATTACK(embed, clean, cfg.SEED),
+            "attacked": ATTACK(embed, clean, seed),
         }
         looked = {name: _maps(embed, images, targets) for name, images in seen.items()}
-        with _masked(cfg, model):
+        with _masked(cfg, model, seed):
             looked["LFM-masked"] = _maps(embed, clean, targets)
     return {name: looked[name] for name in CONDITIONS}
 
@@ -137,11 +119,11 @@ def _maps(embed: Embedding, images: Tensor, targets: Tensor) -> _Looked:
 
 
 @contextmanager
-def _masked(cfg: CfgNode, model: ReIDModel) -> Iterator[None]:
+def _masked(cfg: CfgNode, model: ReIDModel, seed: int) -> Iterator[None]:
     """Has LFM mask every image behind the first stage, whatever the model was trained with."""
     stages = cast(Backbone, model.backbone).stages
     lfm = make(REGULARIZERS, "lfm", cfg, {"p": 1.0}).train()
-    lfm.reseed(cfg.SEED)
+    lfm.reseed(seed)
     before = dict(model.regularizers.items())
     try:
         model.regularizers.clear()
@@ -153,47 +135,35 @@ def _masked(cfg: CfgNode, model: ReIDModel) -> Iterator[None]:
         model.regularizers.update(before)
 
 
-def _match(lists: Lists, query: int) -> int:
-    """Returns the nearest match of a query, or one of another camera if none was kept."""
-    for hit in found(lists, "plain", query, lists.rankings["plain"].places.shape[1]).hits:
-        if hit.right:
-            return hit.image
-    same = np.flatnonzero(lists.gallery.pids == lists.query.pids[query])
-    other = same[lists.gallery.camids[same] != lists.query.camids[query]]
-    return int((other if len(other) else same)[-1])
-
-
-def _images(lists: Lists, side: str, indices: Sequence[int], size: tuple[int, int]) -> Tensor:
-    """Returns images, (B, 3, H, W) in [0, 1]."""
-    pixels = []
-    for index in indices:
-        picture_of(lists, side, index)  # says how to mend it if there is no image
-        path = lists.path(side, index)
-        assert path is not None
-        pixels.append(torch.from_numpy(decode(path, size).copy()).permute(2, 0, 1))
-    return to_unit(torch.stack(pixels))
-
-
-def _draw(output: Path, lists: Lists, queries: Sequence[int], looked: dict[str, _Looked]) -> None:
-    """Draws a row for each query, and for each condition the image and its two maps."""
+def _draw(
+    output: Path,
+    lists: Lists,
+    queries: Sequence[int],
+    looked: dict[str, dict[str, _Looked]],
+) -> None:
+    """Draws, for each query and model, a row with the image and two maps for each condition."""
     rows: list[list[Tile | None]] = []
-    for row in range(len(queries)):
-        tiles: list[Tile | None] = []
-        for one in looked.values():
-            image = _pixels(one.images[row])
-            tiles.append(Tile(image))
-            for heat in (one.norm, one.grad_cam):
-                tiles.append(Tile(overlay(image, _drawn_size(heat[row]))))
-        rows.append(tiles)
+    captions = []
+    for row, query in enumerate(queries):
+        path = lists.path("query", query)
+        for name, conditions in looked.items():
+            rows.append([tile for one in conditions.values() for tile in _tiles(one, row)])
+            file = path.name if path is not None else ""
+            captions.append(f"{file}, {name}" if len(looked) > 1 else file)
     wide = 1 + len(MAPS)
-    titles = {wide * i: name for i, name in enumerate(looked)}
+    titles = {wide * i: name for i, name in enumerate(CONDITIONS)}
     for start in list(titles):
         titles |= {start + 1 + i: name for i, name in enumerate(MAPS)}
-    paths = [lists.path("query", query) for query in queries]
-    captions = [path.name if path is not None else "" for path in paths]
-    wider = range(wide, wide * len(looked), wide)
+    wider = range(wide, wide * len(CONDITIONS), wide)
     sheet = draw_tiles(rows, titles=titles, captions=captions, wider_before=wider)
     write_whole(output, lambda file: sheet.save(file, "PNG"))
+
+
+def _tiles(one: _Looked, row: int) -> list[Tile]:
+    """Returns an image and its maps."""
+    image = _pixels(one.images[row])
+    maps = [overlay(image, _drawn_size(heat[row])) for heat in (one.norm, one.grad_cam)]
+    return [Tile(image), *map(Tile, maps)]
 
 
 def _pixels(image: Tensor) -> np.ndarray:
@@ -206,24 +176,30 @@ def _drawn_size(heat: Tensor) -> np.ndarray:
     return resized(heat[None], SIZE)[0].numpy()
 
 
-def _shares(lists: Lists, queries: Sequence[int], looked: dict[str, _Looked]) -> str:
+def _shares(lists: Lists, queries: Sequence[int], looked: dict[str, dict[str, _Looked]]) -> str:
     """Returns a table of the mean share of each map that lies on the visible person."""
-    paths = [lists.path("query", query) for query in queries]
-    masks = [mask_of(path) if path is not None else None for path in paths]
-    known = [row for row, mask in enumerate(masks) if mask is not None]
+    known = masks_of(lists, queries)
     if not known:
         return "how much of a map lies on the person is known of drawn people only"
-    person = torch.stack([torch.from_numpy(masks[row]) for row in known])
-    size = looked["clean"].images.shape[2:]
-    area = torch.nn.functional.interpolate(person[:, None], tuple(size), mode="area")[:, 0]
-    clean = looked["clean"].images[known]
     rows = []
-    for name, one in looked.items():
-        visible = area
-        if name == "occluded":
-            visible = area * (one.images[known] == clean).all(1)
-        # A map that is 0 everywhere has no share.
-        shares = [share_inside(heat[known], visible).nanmean() for heat in (one.norm, one.grad_cam)]
-        rows.append([name, *(f"{100 * float(share):.1f}" for share in (*shares, visible.mean()))])
-    headers = ("images", *(f"{name} on the person %" for name in MAPS), "a flat map %")
+    for condition in CONDITIONS:
+        for name, conditions in looked.items():
+            first = [name] if len(looked) > 1 else []
+            shares = _on_person(conditions[condition], conditions["clean"], condition, known)
+            rows.append([condition, *first, *(f"{100 * share:.1f}" for share in shares)])
+    headers = ["images", *(["run"] if len(looked) > 1 else [])]
+    headers += [*(f"{name} on the person %" for name in MAPS), "a flat map %"]
     return f"{len(known)} queries, mean share\n{tabulate(rows, headers, disable_numparse=True)}"
+
+
+def _on_person(
+    one: _Looked, clean: _Looked, condition: str, known: dict[int, np.ndarray]
+) -> list[float]:
+    """Returns the mean shares of both maps on the visible person, and that of a flat map."""
+    rows = list(known)
+    visible = at_size(known, (one.images.shape[2], one.images.shape[3]))
+    if condition == "occluded":
+        visible = visible * (one.images[rows] == clean.images[rows]).all(1)
+    # A map that is 0 everywhere has no share.
+    shares = [share_inside(heat[rows], visible).nanmean() for heat in (one.norm, one.grad_cam)]
+    return [float(share) for share in (*shares, visible.mean())]

@@ -8,7 +8,7 @@ from typing import Any
 
 import reid
 from reid.evaluation.protocol import CROSS_CAMERA
-from reid.report.attacks import attack_rows, attacked_hits, sheets, taken_over
+from reid.report.attacks import Picture, attack_rows, attacked_hits, sheets, taken_over
 from reid.report.cameras import camera_pairs
 from reid.report.figures import ap_charts, cmc_charts, robustness_charts, training_charts
 from reid.report.queries import shown_queries
@@ -30,7 +30,9 @@ SECTIONS = {
     "queries": "Queries",
     "made": "Environment and commands",
 }
-ACTIVATIONS = "activations.png"  # what reid show --activations writes
+# What reid show --activations writes for several runs, into the folder of the first, and for one.
+ACTIVATIONS_BESIDE = "activations_beside.png"
+ACTIVATIONS = "activations.png"
 
 
 @dataclass(frozen=True)
@@ -89,9 +91,7 @@ def render(
         "settings": _settings(runs),
         "training": training_charts(runs),
         "robustness": _robustness(runs),
-        "activations": [
-            picture for run in runs for picture in taken_over(run.folder / ACTIVATIONS, run.name)
-        ],
+        "activations": _activations(runs),
         "cameras": _cameras(results),
         "lists": [_lists(result, counts) for result in results],
     }
@@ -122,6 +122,17 @@ def _is_there(content: dict[str, Any], section: str) -> bool:
         return bool(content["robustness"]["charts"] or content["robustness"]["runs"])
     name = {"results": "groups", "queries": "lists", "made": "summary"}.get(section, section)
     return bool(content[name])
+
+
+def _activations(runs: Sequence[Run]) -> list[Picture]:
+    """Returns the pictures of where networks look: runs beside each other first."""
+    beside = [
+        picture
+        for run in runs
+        for picture in taken_over(run.folder / ACTIVATIONS_BESIDE, f"{run.name} beside other runs")
+    ]
+    alone = [picture for run in runs for picture in taken_over(run.folder / ACTIVATIONS, run.name)]
+    return beside + alone
 
 
 def _summary(runs: Sequence[Run], groups: Sequence[dict[str, Any]]) -> list[str]:

@@ -40,6 +40,21 @@ def fixed_torch_rng(seed: int) -> Iterator[None]:
         yield
 
 
+def forked(generator: torch.Generator | None) -> torch.Generator:
+    """Returns another generator, seeded by the one that comes in, which stays where it is.
+
+    So a draw can be added that moves no other draw, and that has no state of its own to be saved.
+
+    Args:
+        generator: A generator of the CPU; None is torch's global one.
+    """
+    source = torch.default_generator if generator is None else generator
+    state = source.get_state()
+    seed = torch.randint(2**63 - 1, (), generator=source)
+    source.set_state(state)
+    return torch.Generator().manual_seed(int(seed))
+
+
 class DeviceRNG:
     """One seeded ``torch.Generator`` per device; unseeded, torch's own generators are used.
 

@@ -1,6 +1,7 @@
 """Local feature masking, against plain loops and against what follows from its law."""
 
 import math
+from typing import get_args
 
 import pytest
 import torch
@@ -8,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from reid.modeling.regularizers.boxes import Boxes
+from reid.modeling.regularizers.boxes import Boxes, draw_sizes
+from reid.modeling.regularizers.fills import Fill, channel_values
 from reid.modeling.regularizers.lfm import LocalFeatureMasking
 from reid.utils.errors import InputError
 
@@ -43,6 +45,7 @@ def masked_by_loops(x: Tensor, boxes: Boxes, fill: str) -> Tensor:
                 "zero": torch.tensor(0.0),
                 "mean": x[i, c].mean(),
                 "normal": x[i, c].mean() + x[i, c].std(correction=0) * normal.icdf(die),
+                "scaled": x[i, c].mean() + x[i, c].std(correction=0) * (2 * die - 1) * 3**0.5,
             }[fill]
             for y in range(top, top + int(boxes.height[row, column])):
                 for z in range(left, left + int(boxes.width[row, column])):
@@ -50,7 +53,7 @@ def masked_by_loops(x: Tensor, boxes: Boxes, fill: str) -> Tensor:
     return out
 
 
-@pytest.mark.parametrize("fill", ["uniform", "zero", "mean", "normal"])
+@pytest.mark.parametrize("fill", get_args(Fill))
 def test_lfm_equals_the_loops(fill: str) -> None:
     x = torch.randn(8, 6, 12, 10)
     module = lfm(p=0.6, num_channels=3, fill=fill)
@@ -205,7 +208,7 @@ def test_first_and_second_derivatives_are_right() -> None:
     assert torch.autograd.gradgradcheck(masked, x)
 
 
-@pytest.mark.parametrize("fill", ["mean", "normal"])
+@pytest.mark.parametrize("fill", ["mean", "normal", "scaled"])
 def test_no_gradient_flows_through_the_statistics_of_a_fill(fill: str) -> None:
     x = torch.randn(4, 4, 8, 8, requires_grad=True)
     module = lfm(p=1.0, num_channels=4, fill=fill)
@@ -230,16 +233,18 @@ def test_eval_mode_and_p_0_return_the_input_itself() -> None:
 
 @pytest.mark.parametrize("fmt", FORMATS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("place", ["box", "cells"])
 def test_dtype_and_memory_format_are_kept_and_do_not_change_the_mask(
-    dtype: torch.dtype, fmt: torch.memory_format
+    dtype: torch.dtype, fmt: torch.memory_format, place: str
 ) -> None:
     x = -1 - torch.rand(6, 8, 16, 12)  # so that no fill can equal what it replaces
     x = x.to(dtype).contiguous(memory_format=fmt).requires_grad_()
-    out = lfm(p=0.5, num_channels=3)(x)
+    out = lfm(p=0.5, num_channels=3, place=place)(x)
     out.backward(torch.ones_like(out))
     assert out.dtype == dtype
     assert out.is_contiguous(memory_format=fmt)
-    expected = lfm(p=0.5, num_channels=3)(x.detach().float().contiguous()).to(dtype)
+    plain = x.detach().float().contiguous()
+    expected = lfm(p=0.5, num_channels=3, place=place)(plain).to(dtype)
     assert torch.equal(out, expected)
     assert x.grad is not None
     assert torch.equal(x.grad, (out == x).to(dtype))
@@ -250,6 +255,87 @@ def test_fills_share_their_rectangles_under_one_seed() -> None:
     changed = [lfm(7, p=0.5, num_channels=4, fill=fill)(x) != x for fill in ("uniform", "zero")]
     assert changed[0].any()
     assert torch.equal(*changed)
+
+
+def test_scaled_values_have_the_channels_mean_and_deviation_and_its_bounds() -> None:
+    uniform = torch.rand(100_000, generator=torch.Generator().manual_seed(0))
+    values = channel_values("scaled", uniform, torch.tensor(7.0), torch.tensor(2.0))
+    # The standard error of a mean is sd / sqrt(n); that of a uniform law's deviation is smaller.
+    error = 2 / math.sqrt(len(values))
+    assert values.mean().item() == pytest.approx(7, abs=4 * error)
+    assert values.std().item() == pytest.approx(2, abs=4 * error)
+    assert (values - 7).abs().max() <= 2 * 3**0.5 + 1e-5
+
+
+def test_a_pass_draws_its_numbers_in_the_order_of_earlier_versions() -> None:
+    module = lfm(9, p=0.5, num_channels=2, area=(0.05, 0.1), aspect=(1.0, 1.0))
+    boxes = module.draw(8, 5, 16, 12)
+    generator = torch.Generator().manual_seed(9)
+    sample = (torch.rand(8, generator=generator) < 0.5).nonzero().flatten()
+    order = torch.rand(len(sample), 5, dtype=torch.float64, generator=generator)
+    shape = (len(sample), 2)
+    # Squares of at most a tenth of the map fit at once, so that one round of draws is enough.
+    height, width = draw_sizes(shape, (16, 12), (0.05, 0.1), (1.0, 1.0), generator)
+    rooms = ((16 - height, boxes.top), (12 - width, boxes.left))
+    assert torch.equal(boxes.sample, sample)
+    assert torch.equal(boxes.channels, order.argsort(1)[:, :2])
+    assert torch.equal(boxes.height, height) and torch.equal(boxes.width, width)
+    for room, start in rooms:
+        share = torch.rand(shape, dtype=torch.float64, generator=generator)
+        assert torch.equal(start, (share * (room + 1)).long())
+    assert torch.equal(boxes.fill, torch.rand(shape, generator=generator))
+    own = module.rng.on(torch.device("cpu"))
+    assert own is not None and torch.equal(own.get_state(), generator.get_state())
+
+
+def changed_and_values(place: str, passes: int) -> list[tuple[Tensor, Tensor]]:
+    """For each pass: changed cells by channel, and the largest value of each channel."""
+    x = torch.full((8, 6, 16, 12), -1.0)
+    module = lfm(4, p=0.5, num_channels=3, place=place)
+    outs = [module(x) for _ in range(passes)]
+    return [((out != -1).sum((2, 3)), out.amax((2, 3))) for out in outs]
+
+
+def test_cells_share_with_boxes_all_but_the_place_in_every_pass() -> None:
+    boxes, cells = changed_and_values("box", 5), changed_and_values("cells", 5)
+    assert sum(int(count.sum()) for count, _ in boxes) > 0
+    for box, cell in zip(boxes, cells, strict=True):
+        assert torch.equal(box[0], cell[0]) and torch.equal(box[1], cell[1])
+    assert not torch.equal(boxes[0][0], boxes[1][0])
+
+
+def test_cells_of_a_channel_have_one_value_and_lie_apart() -> None:
+    x = torch.full((20, 8, 32, 16), -1.0)
+    out = lfm(p=1.0, num_channels=8, place="cells")(x)
+    whole = 0
+    for channel in out.flatten(0, 1):
+        assert len(channel[channel != -1].unique()) == 1
+        rows, columns = (channel != -1).nonzero(as_tuple=True)
+        box = channel[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+        whole += box.numel() == len(rows)
+    assert whole < 3  # a box of one value would be whole in all 160
+
+
+def test_every_cell_is_chosen_equally_often_and_independently_of_other_channels() -> None:
+    module = lfm(p=1.0, num_channels=2, area=(0.25, 0.25), aspect=(1.0, 1.0), place="cells")
+    boxes = module.draw(8000, 2, 8, 8)
+    inside = module.draw_cells(boxes, 8, 8)
+    assert torch.equal(inside.sum((2, 3)), boxes.height * boxes.width)
+    share = inside.double().mean(0)
+    error = math.sqrt(0.25 * 0.75 / 8000)
+    assert (share - 0.25).abs().max() < 4.5 * error
+    # Both channels have 16 of 64 cells: they share 4 on average, with variance 4 * 0.75 * 48 / 63.
+    shared = (inside[:, 0] & inside[:, 1]).sum((1, 2)).double().mean().item()
+    assert shared == pytest.approx(4, abs=4 * math.sqrt(4 * 0.75 * 48 / 63 / 8000))
+
+
+def test_gradient_is_zero_in_single_cells_and_upstream_elsewhere() -> None:
+    x = torch.full((6, 8, 16, 8), -1.0, requires_grad=True)
+    out = lfm(p=0.7, num_channels=4, place="cells")(x)
+    upstream = torch.randn(out.shape)
+    out.backward(upstream)
+    assert x.grad is not None and (out != -1).any()
+    assert torch.equal(x.grad, torch.where(out != -1, 0.0, upstream))
 
 
 def test_next_pass_draws_another_mask_and_reseeding_repeats_the_first() -> None:
@@ -274,10 +360,12 @@ def test_torch_manual_seed_governs_it_until_it_is_seeded() -> None:
         assert torch.equal(state, torch.get_rng_state())
 
 
-@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
-def test_compiled_masking_equals_the_eager_one(backend: str) -> None:
+@pytest.mark.parametrize(
+    ("backend", "place"), [("eager", "box"), ("aot_eager", "box"), ("aot_eager", "cells")]
+)
+def test_compiled_masking_equals_the_eager_one(backend: str, place: str) -> None:
     torch.compiler.reset()
-    module = lfm(2, p=0.5, num_channels=4)
+    module = lfm(2, p=0.5, num_channels=4, place=place)
     compiled = torch.compile(module, backend=backend)
     x = torch.randn(6, 8, 16, 8, requires_grad=True)
     for step in range(4):
@@ -292,11 +380,12 @@ def test_compiled_masking_equals_the_eager_one(backend: str) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
-@pytest.mark.parametrize("fill", ["uniform", "zero", "mean", "normal"])
-def test_cuda_masks_what_the_cpu_masks_without_waiting(fill: str) -> None:
+@pytest.mark.parametrize("fill", get_args(Fill))
+@pytest.mark.parametrize("place", ["box", "cells"])
+def test_cuda_masks_what_the_cpu_masks_without_waiting(fill: str, place: str) -> None:
     x = torch.randn(16, 64, 32, 16)
-    expected = lfm(5, p=0.5, fill=fill)(x)
-    on_cuda, module = x.cuda().requires_grad_(), lfm(5, p=0.5, fill=fill)
+    expected = lfm(5, p=0.5, fill=fill, place=place)(x)
+    on_cuda, module = x.cuda().requires_grad_(), lfm(5, p=0.5, fill=fill, place=place)
     upstream = torch.ones_like(on_cuda)
     torch.cuda.set_sync_debug_mode("error")
     try:
@@ -323,6 +412,7 @@ def test_too_many_channels_are_refused_with_both_numbers() -> None:
         ({"area": (0.1,)}, "area must be"),
         ({"aspect": (0.0, 1.0)}, "aspect must be"),
         ({"fill": "unifrom"}, "did you mean 'uniform'"),
+        ({"place": "cell"}, "did you mean 'cells'"),
     ],
 )
 def test_bad_settings_are_refused(settings: dict[str, object], message: str) -> None:
