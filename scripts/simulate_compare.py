@@ -2,7 +2,7 @@
 
     python scripts/simulate_compare.py                    # all cases, 2000 studies each: 10 minutes
     python scripts/simulate_compare.py --studies 400      # a first look: 1 minute
-    python scripts/simulate_compare.py --only "5 seeds" --json coverage.json
+    python scripts/simulate_compare.py --only "2 x 2" --json coverage.json    # other rows stay
 
 Each study draws two recipes, training seeds and identities anew. The AP of a query is
 
@@ -10,6 +10,9 @@ Each study draws two recipes, training seeds and identities anew. The AP of a qu
     x = shift + identity + recipe x identity + seed + seed x identity + query + rest,
 
 all parts normal. It is skewed, queries of an identity are alike, and each has 1 to 7 queries.
+In a 2 x 2 study there are four recipes, and the effects of A and B on single identities are in AB,
+too; the difference is that of differences. Both main effects are there, and AB is shifted so far
+that the interaction of the mean AP is 0, or is not. In "rankings" each run is ranked in two ways.
 Printed is how often an interval of 95 % holds the true difference, once where there is none and
 once where there is one, and how often the test calls a difference where there is none (5 % of the
 cases are right). "naive" is the coverage of a percentile bootstrap that draws seeds, too, with
@@ -23,17 +26,20 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy
+from scipy.optimize import brentq
 from scipy.special import expit
 from tabulate import tabulate
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from reid.statistics.comparison import compare
-from reid.statistics.groups import Block, Group
+from reid.statistics.groups import Block, Gain, Group
 from reid.statistics.resampling import Draws
 
 RESAMPLES = 5000  # a study; half of what the command takes
@@ -62,6 +68,8 @@ class Case:
         unequal: Factor of ``seed_sd`` in the second group.
         skewed_seeds: Whether seed effects have an exponential law: now and then one fails.
         splits: Number of splits, each with identities of its own.
+        four: "2 x 2" for four recipes, "rankings" for two recipes whose runs are ranked in two
+            ways; "" for two recipes.
     """
 
     name: str
@@ -77,8 +85,10 @@ class Case:
     unequal: float = 1.0
     skewed_seeds: bool = False
     splits: int = 1
+    four: str = ""
 
 
+MAIN_EFFECTS = (0.3, 0.5)  # of A and of B, in x
 SEED_SDS = {"none": 0.0, "small": 0.06, "medium": 0.15, "dominant": 0.6}
 
 
@@ -106,7 +116,27 @@ def cases() -> list[Case]:
         replace(few, name="one run each, these two models", seeds=1, seed_sd=0, seed_identity_sd=0),
         replace(few, name="2 data seeds x 3 seeds", seeds=3, splits=2),
         replace(few, name="5 splits, one run each", seeds=1, splits=5),
+        *four_cases(),
     ]
+
+
+def four_cases() -> list[Case]:
+    """Returns the cases of differences of differences."""
+    two = Case("", four="2 x 2")
+    return [
+        replace(two, name="2 x 2, 3 seeds, paired, seeds vary: small", seeds=3),
+        replace(two, name="2 x 2, 5 seeds, paired, seeds vary: none", seed_sd=0.0),
+        replace(two, name="2 x 2, 5 seeds, paired, seeds vary: small"),
+        replace(two, name="2 x 2, 5 seeds, paired, seeds vary: medium", seed_sd=0.15),
+        replace(two, name="2 x 2, 5 seeds, not paired, seeds vary: medium", seed_sd=0.15,
+                paired=False),
+        replace(two, name="2 x 2, 10 seeds, paired, seeds vary: medium", seeds=10, seed_sd=0.15),
+        replace(two, name="2 x 2, 2 data seeds x 5 seeds", splits=2),
+        replace(two, name="rankings, 5 seeds, paired, seeds vary: medium", seed_sd=0.15,
+                four="rankings"),
+        replace(two, name="rankings, 5 seeds, not paired, seeds vary: medium", seed_sd=0.15,
+                four="rankings", paired=False),
+    ]  # fmt: skip
 
 
 def draw_study(case: Case, rng: np.random.Generator, shift: float = 0.0) -> list[Block]:
@@ -126,6 +156,8 @@ def _block(case: Case, rng: np.random.Generator, shift: float) -> Block:
     pids = np.repeat(np.arange(most), queries)
     person = rng.standard_normal(most)
     query = QUERY_SD * rng.standard_normal(len(pids))
+    if case.four:
+        return _four(case, rng, shift, pids, person, query)
     common = _seeds(case, rng)
     groups = []
     for number in range(2):
@@ -137,6 +169,62 @@ def _block(case: Case, rng: np.random.Generator, shift: float) -> Block:
         ap = expit(STEEP * (x + (shift if number == 0 else 0.0)) + case.level)
         groups.append(Group.of(ap, pids))
     return Block(groups[0], groups[1], case.paired)
+
+
+def _four(
+    case: Case,
+    rng: np.random.Generator,
+    shift: float,
+    pids: np.ndarray,
+    person: np.ndarray,
+    query: np.ndarray,
+) -> Block:
+    """Draws plain, A, B and AB; in "rankings", B is another ranking of the same runs."""
+    gains = case.recipe_identity_sd * rng.standard_normal((3, case.identities))  # of A, B, AB
+    groups = {}
+    kept: dict[bool, np.ndarray] = {}
+    for (a, b), moved in shifts(case, shift).items():
+        if not (case.four == "rankings" and b):  # else the run of the other ranking
+            seed = _seeds(case, rng)[:, None]
+            kept[a] = seed + case.seed_identity_sd * rng.standard_normal((case.seeds, len(person)))
+        own = person + a * gains[0] + b * gains[1] + (a and b) * gains[2]
+        rest = REST_SD * rng.standard_normal((case.seeds, len(pids)))
+        x = (own + kept[a])[:, pids] + query + rest + moved
+        groups[a, b] = Group.of(expit(STEEP * x + case.level), pids)
+    if case.four == "rankings":
+        within = [Gain(groups[a, True], groups[a, False], paired=True) for a in (True, False)]
+        return Block(within[0], within[1], case.paired)
+    on_top = Gain(groups[True, True], groups[False, True], case.paired)
+    return Block(on_top, Gain(groups[True, False], groups[False, False], case.paired), case.paired)
+
+
+@cache
+def shifts(case: Case, shift: float) -> dict[tuple[bool, bool], float]:
+    """Returns the shift of x for plain, A, B and AB; (has A, has B) are the keys.
+
+    Args:
+        case: How studies are drawn.
+        shift: That of AB beyond the one at which the interaction of the mean AP is 0.
+    """
+    a, b = MAIN_EFFECTS
+    alone = mean_ap(case, a, 1) + mean_ap(case, b, 1) - mean_ap(case, 0.0, 0)
+    even = float(brentq(lambda both: mean_ap(case, both, 3) - alone, -3, 5))
+    return {(False, False): 0.0, (True, False): a, (False, True): b, (True, True): even + shift}
+
+
+@cache
+def mean_ap(case: Case, shift: float, gains: int) -> float:
+    """Returns the mean AP of a recipe, by Gauss and Hermite's rule.
+
+    Args:
+        case: How studies are drawn.
+        shift: The shift of x.
+        gains: How many effects on single identities the recipe has.
+    """
+    parts = (1, case.seed_sd, case.seed_identity_sd, QUERY_SD, REST_SD)
+    sd = np.sqrt(sum(part**2 for part in parts) + gains * case.recipe_identity_sd**2)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(99)
+    return float(weights @ expit(STEEP * (sd * nodes + shift) + case.level) / weights.sum())
 
 
 def _seeds(case: Case, rng: np.random.Generator) -> np.ndarray:
@@ -154,6 +242,11 @@ def true_difference(case: Case, shift: float) -> float:
     """
     if not shift and case.unequal == 1:
         return 0.0
+    if case.four:
+        a, b = MAIN_EFFECTS
+        moved = shifts(case, shift)[True, True]
+        one = mean_ap(case, moved, 3) - mean_ap(case, b, 1)
+        return one - (mean_ap(case, a, 1) - mean_ap(case, 0.0, 0))
     if case.skewed_seeds:
         return float("nan")
     means = []
@@ -181,17 +274,15 @@ def naive_interval(blocks: list[Block], draws: Draws, rng: np.random.Generator) 
     total = np.zeros(draws.resamples)
     for number, block in enumerate(blocks):
         times = draws.times(block.identities, number)
-        runs = [
-            (times @ group.sums.T.astype(np.float32)) / (times @ group.counts.T.astype(np.float32))
-            for group in (block.first, block.second)
-        ]
-        weights = [
-            rng.multinomial(r.shape[1], np.full(r.shape[1], 1 / r.shape[1]), len(r)) / r.shape[1]
-            for r in runs
-        ]
-        if block.paired:
-            weights[1] = weights[0]
-        total += (runs[0] * weights[0]).sum(1) - (runs[1] * weights[1]).sum(1)
+        # So many groups, one behind the other, have the same seeds.
+        together = len(block.parts) // (1 if block.paired else len(block.independent))
+        for place, (sign, group) in enumerate(block.parts):
+            sums, counts = (one.T.astype(np.float32) for one in (group.sums, group.counts))
+            runs = (times @ sums) / (times @ counts)
+            if place % together == 0:
+                count = runs.shape[1]
+                same = rng.multinomial(count, np.full(count, 1 / count), len(runs)) / count
+            total += sign * (runs * same).sum(1)
     return np.quantile(total / len(blocks), [0.025, 0.975])
 
 
@@ -282,6 +373,22 @@ HEADERS = (
 )
 
 
+def kept_rows(file: Path | None, chosen: list[Case], studies: int) -> list[dict[str, Any]]:
+    """Returns the rows of a file that are not computed anew.
+
+    Args:
+        file: What an earlier run wrote; None, or no file, has none.
+        chosen: The cases that are computed.
+        studies: Number of studies of a case; rows of another number are not kept.
+    """
+    if file is None or not file.exists():
+        return []
+    content = json.loads(file.read_text())
+    names = {case.name for case in chosen}
+    same = content["studies"] == studies
+    return [row for row in content["rows"] if same and row["case"]["name"] not in names]
+
+
 def main() -> None:
     """Reads the arguments, simulates and prints."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -291,14 +398,17 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="file for the raw numbers")
     args = parser.parse_args()
     chosen = [case for case in cases() if args.only in case.name]
+    others = kept_rows(args.json, chosen, args.studies)
     done: list[dict[str, Any]] = []
     for row in rows(chosen, args.studies, args.seed):
         done.append(row)
         print(*table_row(row), sep=" | ", flush=True)
         if args.json:  # after each case: the command takes long
-            facts = {"command": " ".join(["python", *sys.argv]), "studies": args.studies}
+            facts = {"command": f"python {sys.argv[0]} --json {args.json}", "studies": args.studies}
             versions = {"python": platform.python_version(), "numpy": np.__version__}
-            args.json.write_text(json.dumps({**facts, **versions, "rows": done}, indent=1) + "\n")
+            versions |= {"scipy": scipy.__version__}
+            content = {**facts, **versions, "rows": [*others, *done]}
+            args.json.write_text(json.dumps(content, indent=1) + "\n")
     table = [table_row(row) for row in done]
     print("\n" + tabulate(table, HEADERS, "github", disable_numparse=True))
 

@@ -11,8 +11,8 @@ from commands import ROOT, lfm, run
 from fabricated import PIDS, scores, write_attacked, write_tested
 
 from reid.cli import compare as command
-from reid.jobs.compare import KINDS, PAIRINGS
 from reid.jobs.comparing.measures import METRICS
+from reid.jobs.comparing.question import KINDS, PAIRINGS
 from reid.jobs.comparing.record import check_record
 from reid.utils.errors import InputError
 
@@ -366,6 +366,100 @@ def test_a_published_table_is_checked_against_the_files(study: Path, tmp_path: P
     shutil.rmtree(study / "b" / "seed1")
     with pytest.raises(InputError, match=r"seed1 has none; test it"):
         check_record(record)
+
+
+@pytest.fixture
+def two_by_two(tmp_path: Path) -> Path:
+    """a adds .1 alone and nothing on top of b, which adds .2; all are attacked, too."""
+    levels = {"plain": 0.2, "a": 0.3, "b": 0.4, "ab": 0.4}
+    for name, level in levels.items():
+        for seed in range(3):
+            folder, number = tmp_path / "study" / name / f"seed{seed}", hash_of(name) + seed
+            write_tested(folder, scores(level, number), seed, scores(level / 2, number + 50))
+            aps = {CLEAN: scores(level, number), ("attack", "x", 4.0): scores(0.1, number + 90)}
+            write_attacked(folder, aps, seed)
+    return tmp_path / "study"
+
+
+def test_the_interaction_of_a_2_x_2_study(two_by_two: Path, tmp_path: Path) -> None:
+    asked = ["--baseline", "plain", "--interaction", "ab", "a", "b", "--only", "test"]
+    done = run("compare", two_by_two, *asked, "--ranking", "plain", "--csv", tmp_path / "t.csv")
+    plain, table = done.stdout.split("Interactions. Tested: market1501")
+    assert plain.count(" − plain") == 3, "the groups themselves are compared as without it"
+    means = {
+        name: np.mean([scores(level, hash_of(name) + seed) for seed in range(3)])
+        for name, level in (("plain", 0.2), ("a", 0.3), ("b", 0.4), ("ab", 0.4))
+    }
+    found = means["ab"] - means["b"] - (means["a"] - means["plain"])
+    row = next(line for line in table.splitlines() if line.startswith("clean"))
+    assert "(ab − b) − (a − plain)" in row and f"{100 * found:+.1f}" in row
+    assert f"a adds {-100 * found:.1f} less on top of b than alone" in row
+    with (tmp_path / "t.csv").open() as file:
+        last = list(csv.DictReader(file))[-1]
+    assert (last["first"], last["second"]) == ("ab − b", "a − plain")
+    assert float(last["first_mean"]) == pytest.approx(means["ab"] - means["b"])
+    assert float(last["difference"]) == pytest.approx(found)
+    assert check_record(tmp_path / "t.csv.json") == []
+    again = json.loads((tmp_path / "t.csv.json").read_text())["command"]
+    before = (tmp_path / "t.csv").read_text()
+    run(*again[1:])
+    assert (tmp_path / "t.csv").read_text() == before
+
+
+def test_an_interaction_with_a_ranking_is_paired_within_each_run(two_by_two: Path) -> None:
+    asked = ["--baseline", "plain", "--interaction", "b", "re-ranked", "--only", "test"]
+    text = run("compare", two_by_two, *asked, "--seeds", "independent").stdout
+    row = text.split("Interactions. ")[1].splitlines()[4]
+    assert "(b: re-ranked − plain) − (plain: re-ranked − plain)" in row
+    gains = []
+    for name, level in (("b", 0.4), ("plain", 0.2)):
+        numbers = [hash_of(name) + seed for seed in range(3)]
+        gains.append([100 * (scores(level / 2, n + 50) - scores(level, n)).mean() for n in numbers])
+    found = np.mean(gains[0]) - np.mean(gains[1])
+    assert f"{np.mean(gains[0]):.1f} ± {np.std(gains[0], ddof=1):.1f}" in row
+    assert f"re-ranking adds {-found:.1f} less to b than to plain" in row
+
+
+def test_the_primary_comparison_stands_alone(two_by_two: Path) -> None:
+    """Holm's correction counts the other rows only; without it, it counts all."""
+    record = {"baseline": "plain", "interactions": [["ab", "a", "b"], ["missing", "a", "b"]]}
+    record["primary"] = {"compared": ["a"], "test": "x 4", "metric": "mAP"}
+    (two_by_two / "study.json").write_text(json.dumps(record))
+    done = run("compare", two_by_two, "--ranking", "plain")
+    heads = [line for line in done.stdout.splitlines() if "market1501" in line]
+    assert [head.split(": market1501")[0] for head in heads] == [
+        "Primary comparison. Attacked",
+        "Secondary. Tested",
+        "Secondary. Interactions. Tested",
+        "Secondary. Attacked",
+        "Secondary. Interactions. Attacked",
+    ]
+    first, *others = done.stdout.split("Secondary. ")
+    (row,) = [line for line in first.splitlines() if line.startswith("x 4")]
+    assert "a − plain" in row and "this table at once (1)" in first.replace("\n", " ")
+    assert not any("x 4" in line and " a − plain" in line for line in others[2].splitlines())
+    assert "rows of this table at once (2)" in others[2].replace("\n", " ")
+    assert "interaction missing a b is left out: unknown group 'missing'" in done.stderr
+    record["primary"]["test"] = "x 44"
+    (two_by_two / "study.json").write_text(json.dumps(record))
+    done = run("compare", two_by_two, "--only", "attack")
+    assert "the primary comparison is not there: no row 'x 44'; did you mean 'x 4'?" in done.stderr
+    assert done.stdout.startswith("Attacked: ")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--interaction", "ab", "a", "bb"], "unknown group 'bb'"),
+        (["--interaction", "ab", "reranked"], "'reranked' is no ranking; did you mean 're-ranked'"),
+        (["--interaction", "ab", "a", "plain"], "'ab a plain' over plain names a group twice"),
+        (["--interaction", *"abcde"], "name the group with both, the one and the other"),
+        (["--primary", "lfm"], "unknown group 'lfm'"),
+    ],
+)
+def test_a_wrong_interaction_is_one_line(two_by_two: Path, words: list[str], says: str) -> None:
+    error = run("compare", two_by_two, "--baseline", "plain", *words, code=2).stderr
+    assert says in error and error.count("\n") == 1
 
 
 def test_seed_and_resamples_decide_the_last_digits_alone(study: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 reid compare lfm=outputs/a,outputs/b,outputs/c plain=outputs/d,outputs/e,outputs/f
 reid compare outputs/ablation --baseline plain --latex table.tex
+reid compare outputs/ablation --interaction lfm_erasing lfm erasing
 
 Each group is a name and the OUTPUT_DIRs of its training seeds, tested by `reid test` and attacked
 by `reid attack`. Or name the folder of a study, whose folders VARIANT/RUN hold runs. All groups are
@@ -15,7 +16,7 @@ from pathlib import Path
 from reid.cli._arguments import path
 
 HELP = "compare groups of runs: differences, intervals, tests"
-# As in reid.jobs.compare and reid.jobs.comparing.measures, which take seconds to import.
+# As in reid.jobs.comparing.question and reid.jobs.comparing.measures, which take seconds to import.
 METRICS = ("mAP", "rank1", "rank5", "mINP", "success")
 KINDS = ("test", "attack", "corruption")
 PAIRINGS = ("auto", "paired", "independent")
@@ -40,6 +41,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="whether runs of one seed are pairs; auto: if both groups have the same seeds",
     )
+    parser.add_argument(
+        "--interaction",
+        action="append",
+        nargs="+",
+        metavar="NAME",
+        help="does ONE add as much on top of OTHER as alone? BOTH ONE OTHER, over the baseline or a"
+        " fourth name; or a group and a ranking: lfm re-ranked; default: those of the study",
+    )
+    parser.add_argument(
+        "--primary",
+        nargs="+",
+        metavar="NAME",
+        help="the one comparison that was named before the runs: a group, or the names of an"
+        " interaction; it stands alone, without Holm's correction; default: that of the study",
+    )
+    parser.add_argument("--primary-row", default="clean", metavar="TEST", help="its row (clean)")
+    parser.add_argument("--primary-metric", choices=METRICS, default="mAP", help="its metric (mAP)")
     parser.add_argument("--seed", type=int, default=0, help="of the resampling")
     parser.add_argument("--resamples", type=int, default=10_000)
     for style in ("markdown", "csv", "latex"):
@@ -49,7 +67,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Prints the tables, and writes them."""
-    from reid.jobs.compare import Question, compare_runs
+    from reid.jobs.compare import compare_runs
+    from reid.jobs.comparing.question import Primary, Question
     from reid.jobs.comparing.record import FORMATS, write_table
     from reid.jobs.comparing.selection import select
     from reid.statistics.tables import as_text
@@ -68,6 +87,10 @@ def run(args: argparse.Namespace) -> None:
         pairing=args.seeds,
         seed=args.seed,
         resamples=args.resamples,
+        interactions=args.interaction or chosen.interactions,
+        primary=Primary(args.primary, args.primary_row, args.primary_metric)
+        if args.primary
+        else chosen.primary,
     )
     answer = compare_runs(chosen, question)
     for line in answer.cautions:

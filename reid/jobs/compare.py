@@ -1,46 +1,24 @@
 """The job of ``reid compare``: from run folders to tables, and to files that can be checked."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
 from reid.evaluation.protocol import CROSS_CAMERA
-from reid.jobs.comparing.alike import Match, cautions, matched, named, shown
-from reid.jobs.comparing.measures import METRICS, SUCCESS, Line, group_of, lines_of
+from reid.jobs.comparing.alike import cautions, named, shown
+from reid.jobs.comparing.contrast import Contrast, contrast_of
+from reid.jobs.comparing.measures import METRICS, SUCCESS
+from reid.jobs.comparing.question import KINDS, Question
+from reid.jobs.comparing.rows import Groups, rows_of
 from reid.jobs.comparing.runs import Run, read_attack, read_test
 from reid.jobs.comparing.selection import Selection, has_attack, has_test
-from reid.statistics.comparison import compare
-from reid.statistics.groups import Block
-from reid.statistics.resampling import RESAMPLES, Draws
+from reid.statistics.resampling import Draws
 from reid.statistics.tables import Row, Table
-from reid.utils.errors import InputError
+from reid.utils.errors import InputError, suggest
 
-KINDS = {"test": "Tested", "attack": "Attacked", "corruption": "Corrupted images"}
-PAIRINGS = ("auto", "paired", "independent")
-Groups = Mapping[str, Sequence[Run]]
-
-
-@dataclass(frozen=True)
-class Question:
-    """What is asked of the runs.
-
-    Attributes:
-        kinds: Keys of :data:`KINDS`; none means all that the runs have.
-        metric: A key of :data:`reid.jobs.comparing.measures.METRICS`.
-        rankings: Names of rankings; none means all.
-        pairing: One of :data:`PAIRINGS`.
-        seed: Seed of the random numbers.
-        resamples: Number of resamples.
-    """
-
-    kinds: Sequence[str] = ()
-    metric: str = "mAP"
-    rankings: Sequence[str] = ()
-    pairing: str = "auto"
-    seed: int = 0
-    resamples: int = RESAMPLES
+PRIMARY = "Primary comparison. "
+SECONDARY = "Secondary. "
+INTERACTIONS = "Interactions. "
 
 
 @dataclass(frozen=True)
@@ -48,7 +26,8 @@ class Answer:
     """Tables, and the runs that they are made of.
 
     Attributes:
-        tables: One for each kind.
+        tables: The primary comparison, if one was named; then one for each kind, and one for the
+            interactions of each kind.
         runs: The runs that were read, with their group.
         cautions: What may be a slip.
     """
@@ -68,26 +47,122 @@ def compare_runs(chosen: Selection, question: Question) -> Answer:
     Raises:
         InputError: A file is missing or wrong, or runs cannot be compared.
     """
-    draws = Draws(question.resamples, question.seed)
-    tables: list[Table] = []
-    read: list[tuple[str, Run]] = []
+    groups_of = _read_all(chosen, question)
     said = [f"left out, no result yet: {folder}" for folder in chosen.left_out]
-    groups_of = {"test": _read(chosen, question, "test", has_test, read_test)}
-    attacked = _read(chosen, question, "attack", has_attack, read_attack)
-    groups_of |= {"attack": attacked, "corruption": attacked}
-    for kind in question.kinds or KINDS:
-        groups = groups_of[kind]
-        # Clean images stand in the table of the tests; and no attack succeeds on them.
-        clean = question.metric != SUCCESS and (kind == "test" or not tables)
-        rows = _rows(kind, groups, chosen.baseline, question, draws, clean) if groups else []
-        if rows:
-            tables.append(Table(_title(kind, groups), METRICS[question.metric], rows))
-            read += [(name, run) for name, runs in groups.items() for run in runs]
-            said += cautions(groups)
+    said += chosen.cautions
+    asker = _Asker(chosen, question, groups_of)
+    first = asker.primary()
+    if question.primary is not None and first is None:
+        said.append(asker.no_primary())
+    tables = asker.tables(first)
     if not tables:
         raise _nothing(chosen, question, groups_of)
+    read: list[tuple[str, Run]] = []
+    for kind in asker.used:
+        read += [(name, run) for name, runs in groups_of[kind].items() for run in runs]
+        said += cautions(groups_of[kind])
     unique = {id(run): (name, run) for name, run in read}
     return Answer(tables, list(unique.values()), list(dict.fromkeys(said)))
+
+
+def _read_all(chosen: Selection, question: Question) -> dict[str, Groups]:
+    """Reads the runs of each kind; tables of attacks and of corruptions share theirs."""
+    attacked = _read(chosen, question, "attack", has_attack, read_attack)
+    tested = _read(chosen, question, "test", has_test, read_test)
+    return {"test": tested, "attack": attacked, "corruption": attacked}
+
+
+class _Asker:
+    """Asks one question of runs that were read.
+
+    Attributes:
+        used: The kinds of which a table was made.
+    """
+
+    def __init__(
+        self, chosen: Selection, question: Question, groups_of: Mapping[str, Groups]
+    ) -> None:
+        self.question = question
+        self.groups_of = groups_of
+        self.draws = Draws(question.resamples, question.seed)
+        self.used: list[str] = []
+        names = chosen.groups
+        self.pairs = [Contrast((n, chosen.baseline)) for n in names if n != chosen.baseline]
+        self.interactions = [
+            contrast_of(words, names, chosen.baseline) for words in question.interactions
+        ]
+        self.first: Contrast | None = None
+        if question.primary is not None:
+            self.first = contrast_of(question.primary.compared, names, chosen.baseline)
+
+    def primary(self) -> tuple[str, Row] | None:
+        """Returns kind and row of the comparison that was named before; None if not there."""
+        asked = self.question.primary
+        if asked is None or self.first is None:
+            return None
+        question = replace(self.question, metric=asked.metric, rankings=())
+        for kind, groups in self.groups_of.items():
+            if groups:
+                rows = rows_of(kind, groups, self.first, question, self.draws, True, asked.test)
+                if rows:
+                    return kind, rows[0]
+        return None
+
+    def no_primary(self) -> str:
+        """Says that the comparison that was named before the runs is not there."""
+        titles = [
+            line.title
+            for kind, groups in self.groups_of.items()
+            if self.first is not None and groups
+            for line, _ in self.first.lines(
+                kind, [run for name in self.first.groups for run in groups[name]], ()
+            )
+        ]
+        asked = self.question.primary.test if self.question.primary else ""
+        return (
+            f"the primary comparison is not there: no row '{asked}'"
+            f"{suggest(asked, titles) or '; there are ' + ', '.join(dict.fromkeys(titles))}"
+        )
+
+    def tables(self, first: tuple[str, Row] | None) -> list[Table]:
+        """Returns all tables.
+
+        Args:
+            first: From :meth:`primary`.
+        """
+        found: list[Table] = []
+        asked = self.question.primary
+        if first is not None and asked is not None:
+            found.append(self._table(first[0], PRIMARY, [first[1]], asked.metric))
+        kinds = [kind for kind in self.question.kinds or KINDS if self.groups_of[kind]]
+        for kind in kinds:
+            # Clean images stand in the table of the tests; and no attack succeeds on them.
+            with_clean = self.question.metric != SUCCESS and (kind == "test" or kinds[0] != "test")
+            for contrasts, name in ((self.pairs, ""), (self.interactions, INTERACTIONS)):
+                rows = [row for one in contrasts for row in self._rows(kind, one, with_clean)]
+                rows = [row for row in rows if not self._is_first(kind, row, first)]
+                if rows:
+                    prefix = (SECONDARY if first is not None else "") + name
+                    found.append(self._table(kind, prefix, rows, self.question.metric))
+        return found
+
+    def _rows(self, kind: str, contrast: Contrast, clean: bool) -> list[Row]:
+        groups = self.groups_of[kind]
+        return rows_of(kind, groups, contrast, self.question, self.draws, clean)
+
+    def _is_first(self, kind: str, row: Row, first: tuple[str, Row] | None) -> bool:
+        """Says whether a row is the one that was named before, and has its own table."""
+        asked = self.question.primary
+        if first is None or asked is None or asked.metric != self.question.metric:
+            return False
+        one = first[1]
+        return (kind, row.condition, row.first, row.second) == (
+            first[0], one.condition, one.first, one.second,
+        )  # fmt: skip
+
+    def _table(self, kind: str, prefix: str, rows: Sequence[Row], metric: str) -> Table:
+        self.used.append(kind)
+        return Table(prefix + _title(kind, self.groups_of[kind]), METRICS[metric], rows)
 
 
 def _read(
@@ -115,68 +190,6 @@ def _read(
     return named(
         {name: [read(folder) for folder in group] for name, group in chosen.groups.items()}
     )
-
-
-def _rows(
-    kind: str, groups: Groups, baseline: str, question: Question, draws: Draws, clean: bool
-) -> list[Row]:
-    """Compares each group with the baseline; ``clean`` says whether clean images get a line."""
-    rows = []
-    for name, runs in groups.items():
-        if name == baseline:
-            continue
-        matches = matched(runs, groups[baseline], question.pairing)
-        _check_sizes(name, baseline, matches)
-        for line in lines_of(kind, [*runs, *groups[baseline]], question.rankings):
-            if clean or line.conditions[0].kind not in ("test", "clean"):
-                rows.append(_row(line, name, baseline, matches, question, draws))
-    return rows
-
-
-def _row(
-    line: Line,
-    name: str,
-    baseline: str,
-    matches: Sequence[Match],
-    question: Question,
-    draws: Draws,
-) -> Row:
-    blocks = [
-        Block(
-            group_of(match.first, line, question.metric),
-            group_of(match.second, line, question.metric),
-            match.paired,
-        )
-        for match in matches
-    ]
-    for block, match in zip(blocks, matches, strict=True):
-        for group, runs in ((block.first, match.first), (block.second, match.second)):
-            empty = np.flatnonzero(group.counts.sum(1) == 0)
-            if len(empty):
-                raise InputError(
-                    f"{runs[empty[0]].folder}: no query is right on clean images, so that the"
-                    f" {METRICS[question.metric]} is not defined; choose another --metric"
-                )
-    found = compare(blocks, draws)
-    return Row(line.title, name, baseline, found, question.metric != SUCCESS)
-
-
-def _check_sizes(name: str, baseline: str, matches: Sequence[Match]) -> None:
-    """Raises InputError where one group has a single run, and more are needed."""
-    for match in matches:
-        sizes = (len(match.first), len(match.second))
-        if min(sizes) == 1 and max(sizes) > 1:
-            alone, other = (name, baseline) if sizes[0] == 1 else (baseline, name)
-            raise InputError(
-                f"{alone} has one run and {other} has {max(sizes)}: one run tells nothing of what"
-                f" another seed does; add seeds to {alone}, or compare one run with one"
-            )
-    alone_on = [len(match.first) == 1 for match in matches]
-    if any(alone_on) and not all(alone_on):
-        raise InputError(
-            f"{name} and {baseline} have one run on some query sets and several on others; give"
-            " each the same number of seeds"
-        )
 
 
 def _title(kind: str, groups: Groups) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 from yacs.config import CfgNode
 
 from reid.config import leaves, read_chain
-from reid.jobs.compare import Question, compare_runs
+from reid.jobs.compare import compare_runs
+from reid.jobs.comparing.question import Question
 from reid.jobs.comparing.selection import STUDY_FILE, select
 from reid.jobs.results.read import runs_below
 from reid.report.page import Comparison, render
@@ -56,7 +57,9 @@ def comparisons_of(folders: Sequence[Path]) -> list[Comparison]:
     if len(folders) != 1 or not (folders[0] / STUDY_FILE).is_file():
         return []
     try:
-        answer = compare_runs(select([str(folders[0])]), Question())
+        chosen = select([str(folders[0])])
+        question = Question(interactions=chosen.interactions, primary=chosen.primary)
+        answer = compare_runs(chosen, question)
     except InputError as error:
         return [Comparison("Compared with the baseline", (), (), [f"not computed: {error}"])]
     return [

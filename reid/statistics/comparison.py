@@ -8,7 +8,7 @@ import numpy as np
 from reid.statistics.components import Components, between_splits, components, pooled_sd
 from reid.statistics.detectable import detectable
 from reid.statistics.effect import hedges_g, share_better, standardized
-from reid.statistics.groups import Block, Group
+from reid.statistics.groups import Block, Side
 from reid.statistics.permutation import exchange_of_runs, null_differences, p_value
 from reid.statistics.resampling import (
     Draws,
@@ -166,10 +166,11 @@ def _check(blocks: Sequence[Block]) -> None:
     if not blocks:
         raise ArgumentError("blocks", "must hold at least one set of queries")
     for block in blocks:
-        sizes = (block.first.runs, block.second.runs)
+        sizes = [group.runs for _, group in block.parts]
         if min(sizes) == 1 and max(sizes) > 1:
             raise ArgumentError(
-                "blocks", f"hold {sizes[0]} and {sizes[1]} runs; one run tells nothing of seeds"
+                "blocks",
+                f"hold {' and '.join(map(str, sizes))} runs; one run tells nothing of seeds",
             )
     if len({block.alone for block in blocks}) == 2:
         raise ArgumentError("blocks", "hold one run on some sets of queries and several on others")
@@ -181,15 +182,20 @@ def _groups(
     blocks: Sequence[Block], splits: bool
 ) -> tuple[list[float], list[float | None], list[int]]:
     """Returns mean, standard deviation and number of runs of both groups."""
-    means, sds, counts = [], [], []
-    for name in ("first", "second"):
-        groups: list[Group] = [getattr(block, name) for block in blocks]
-        values = np.concatenate([group.metric for group in groups])
-        sd = float(values.std(ddof=1)) if splits else pooled_sd(groups)
-        means.append(float(np.mean([group.metric.mean() for group in groups])))
-        sds.append(None if np.isnan(sd) else sd)
-        counts.append(len(values))
-    return means, sds, counts
+    both: list[list[Side]] = [[b.first for b in blocks], [b.second for b in blocks]]
+    means = [float(np.mean([side.mean for side in sides])) for sides in both]
+    counts = [sum(side.runs for side in sides) for sides in both]
+    return means, [_spread(sides, splits) for sides in both], counts
+
+
+def _spread(sides: Sequence[Side], splits: bool) -> float | None:
+    """Returns the standard deviation over runs; None for one run, and for gains of no pairs."""
+    if splits:
+        return float(np.concatenate([side.metric for side in sides]).std(ddof=1))
+    if len(sides[0].independent) > 1:
+        return None
+    sd = pooled_sd(sides)
+    return None if np.isnan(sd) else sd
 
 
 def _effect(blocks: Sequence[Block], difference: float, splits: bool) -> float | None:
@@ -202,6 +208,8 @@ def _effect(blocks: Sequence[Block], difference: float, splits: bool) -> float |
 def _runs_test(blocks: Sequence[Block], splits: bool) -> tuple[float, float] | None:
     """Exchanges whole runs; runs of several sets of queries only within their pair."""
     paired = blocks[0].paired or splits
+    if not paired and len(blocks[0].independent) > 2:
+        return None
     if len(blocks) > 1 and (not paired or len({block.first.runs for block in blocks}) > 1):
         return None
     first, second = (

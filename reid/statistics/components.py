@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reid.statistics.groups import Block, Group
+from reid.statistics.groups import Block, Side
 
 NO_LIMIT = float("inf")  # degrees of freedom of a variance that is known
 
@@ -77,7 +77,7 @@ def components(block: Block) -> Components:
         metric = block.first.metric - block.second.metric
         tables = [(metric, block.first.influence - block.second.influence)]
     else:
-        tables = [(group.metric, group.influence) for group in (block.first, block.second)]
+        tables = [(side.metric, side.influence) for side in block.independent]
     seeds = [float(metric.var(ddof=1)) / len(metric) for metric, _ in tables]
     both = [few * float(table.var(0, ddof=1).sum()) / len(table) for _, table in tables]
     sizes = [len(metric) for metric, _ in tables]
@@ -104,7 +104,7 @@ def _welch(variances: Sequence[float], sizes: Sequence[int]) -> float:
     return sum(variances) ** 2 / below if below > 0 else float(sum(n - 1 for n in sizes))
 
 
-def pooled_sd(groups: Sequence[Group]) -> float:
+def pooled_sd(groups: Sequence[Side]) -> float:
     """Returns the standard deviation over runs, within groups; NaN if each has one run.
 
     Args:

@@ -24,7 +24,7 @@ def hedges_g(blocks: Sequence[Block], difference: float) -> float | None:
         df = sum(len(one) - 1 for one in pairs)
         spread = sum(float(((one - one.mean()) ** 2).sum()) for one in pairs)
     else:
-        groups = [group for block in blocks for group in (block.first, block.second)]
+        groups = [group for block in blocks for group in block.independent]
         df = sum(group.runs - 1 for group in groups)
         spread = pooled_sd(groups) ** 2 * df if df else 0.0
     return standardized(difference, spread, df)

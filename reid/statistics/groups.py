@@ -54,6 +54,32 @@ class Group:
         return ratio
 
     @property
+    def mean(self) -> float:
+        """The mean metric over the runs."""
+        return float(self.metric.mean())
+
+    @property
+    def identities(self) -> int:
+        """I."""
+        return self.sums.shape[1]
+
+    @property
+    def parts(self) -> "tuple[tuple[int, Group], ...]":
+        """What the mean is made of, with signs."""
+        return ((1, self),)
+
+    @property
+    def independent(self) -> "tuple[Side, ...]":
+        """What has seeds of its own, one after the other."""
+        return (self,)
+
+    @property
+    def contributions(self) -> np.ndarray:
+        """(I,) what each identity adds to the mean metric; the sum is the mean."""
+        added: np.ndarray = (self.sums / self.counts.sum(1, keepdims=True)).mean(0)
+        return added
+
+    @property
     def influence(self) -> np.ndarray:
         """(S, I) by how much an identity moves the metric of a run; the sum over I is 0.
 
@@ -65,64 +91,145 @@ class Group:
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
-    """Two groups of runs on the same queries.
+class Gain:
+    """What a recipe gains over another one: one side of a difference of differences.
 
     Attributes:
-        first: The runs of one recipe.
-        second: The runs of the other one, the baseline.
-        paired: Run k of the one belongs to run k of the other: they share the training seed.
+        of: The runs that gain.
+        over: The runs that they are compared with.
+        paired: Run k of the one belongs to run k of the other: they share the training seed, or are
+            one run that is ranked in two ways.
 
     Raises:
         ArgumentError: The groups show other identities, or runs are paired and not as many.
     """
 
-    first: Group
-    second: Group
+    of: Group
+    over: Group
     paired: bool = False
 
     def __post_init__(self) -> None:
-        widths = [group.sums.shape[1] for group in (self.first, self.second)]
-        if widths[0] != widths[1]:
-            raise ArgumentError("second", f"shows {widths[1]} identities, first shows {widths[0]}")
-        if self.paired and self.first.runs != self.second.runs:
-            raise ArgumentError(
-                "paired", f"needs as many runs, got {self.first.runs} and {self.second.runs}"
-            )
+        _check_fit(("of", self.of), ("over", self.over), self.paired)
+
+    @property
+    def runs(self) -> int:
+        """The number of runs of a group; the smaller one where they are not as many."""
+        return min(self.of.runs, self.over.runs)
+
+    @property
+    def metric(self) -> np.ndarray:
+        """(S,) the gain of each pair of runs; it has a meaning for paired and for single runs."""
+        gained: np.ndarray = self.of.metric - self.over.metric
+        return gained
+
+    @property
+    def mean(self) -> float:
+        """The mean gain."""
+        return self.of.mean - self.over.mean
 
     @property
     def identities(self) -> int:
         """I."""
-        return self.first.sums.shape[1]
+        return self.of.identities
+
+    @property
+    def parts(self) -> tuple[tuple[int, Group], ...]:
+        """Both groups, with signs."""
+        return ((1, self.of), (-1, self.over))
+
+    @property
+    def independent(self) -> "tuple[Side, ...]":
+        """The pairs; or both groups, if they are not paired."""
+        return (self,) if self.paired else (self.of, self.over)
+
+    @property
+    def contributions(self) -> np.ndarray:
+        """(I,) what each identity adds to the mean gain."""
+        return self.of.contributions - self.over.contributions
+
+    @property
+    def influence(self) -> np.ndarray:
+        """(S, I) by how much an identity moves the gain of a pair; see ``metric``."""
+        return self.of.influence - self.over.influence
+
+
+Side = Group | Gain
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Two groups of runs on the same queries, or two gains.
+
+    Two gains make a difference of differences. That of a 2 x 2 study is what A gains on top of B,
+    less what it gains alone: (AB - B) - (A - plain).
+
+    Attributes:
+        first: The runs of one recipe, or one gain.
+        second: The runs of the other one, the baseline; or the other gain.
+        paired: Run k of the one belongs to run k of the other: they share the training seed.
+
+    Raises:
+        ArgumentError: The sides show other identities, or runs are paired and not as many.
+    """
+
+    first: Side
+    second: Side
+    paired: bool = False
+
+    def __post_init__(self) -> None:
+        _check_fit(("first", self.first), ("second", self.second), self.paired)
+
+    @property
+    def independent(self) -> tuple[Side, ...]:
+        """What has seeds of its own where the sides are not paired."""
+        return (*self.first.independent, *self.second.independent)
+
+    @property
+    def parts(self) -> list[tuple[int, Group]]:
+        """All groups, with their signs in the difference."""
+        return [*self.first.parts, *((-sign, group) for sign, group in self.second.parts)]
+
+    @property
+    def identities(self) -> int:
+        """I."""
+        return self.first.identities
 
     @property
     def alone(self) -> bool:
         """Whether each group is a single run."""
-        return self.first.runs == self.second.runs == 1
+        return all(group.runs == 1 for _, group in self.parts)
 
     @property
     def difference(self) -> float:
-        """The mean metric of the first group less that of the second."""
-        return float(self.first.metric.mean() - self.second.metric.mean())
+        """The mean of the first side less that of the second."""
+        return self.first.mean - self.second.mean
 
     @property
     def effective_identities(self) -> float:
         """How many identities with equally many queries tell as much. Source: Kish, 1965."""
-        counts = self.first.counts.sum(0) + self.second.counts.sum(0)
-        return float(counts.sum() ** 2 / (counts**2).sum())
+        counts = sum(group.counts.sum(0) for _, group in self.parts)
+        return float(np.sum(counts) ** 2 / np.sum(counts**2))
 
     @property
     def influence(self) -> np.ndarray:
         """(I,) by how much an identity moves the difference; the sum is 0."""
-        moved: np.ndarray = self.first.influence.mean(0) - self.second.influence.mean(0)
+        moved: np.ndarray = sum(sign * group.influence.mean(0) for sign, group in self.parts)
         return moved
 
     @property
     def contributions(self) -> np.ndarray:
         """(I,) what each identity adds to the difference; the sum is the difference."""
-        parts = [
-            (group.sums / group.counts.sum(1, keepdims=True)).mean(0)
-            for group in (self.first, self.second)
-        ]
-        added: np.ndarray = parts[0] - parts[1]
-        return added
+        return self.first.contributions - self.second.contributions
+
+
+def _check_fit(first: tuple[str, Side], second: tuple[str, Side], paired: bool) -> None:
+    """Raises ArgumentError unless two named sides can be set against each other."""
+    (name, one), (other_name, other) = first, second
+    if one.identities != other.identities:
+        raise ArgumentError(
+            other_name, f"shows {other.identities} identities, {name} shows {one.identities}"
+        )
+    if paired and one.runs != other.runs:
+        raise ArgumentError("paired", f"needs as many runs, got {one.runs} and {other.runs}")
+    if paired and len(one.independent) + len(other.independent) > 2:
+        raise ArgumentError("paired", "needs gains whose own groups are paired, too")

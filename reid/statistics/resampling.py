@@ -113,7 +113,7 @@ def bootstrap_errors(block: Block, parts: Components, draws: Draws, number: int 
         number: Number of the block.
     """
     times = draws.times(block.identities, number)
-    resampled = _means(block.first, times) - _means(block.second, times)
+    resampled = np.sum([sign * _means(group, times) for sign, group in block.parts], axis=0)
     errors = resampled - block.difference
     # The spread of these is that of I identities around their own mean, with the interaction.
     raw = float((block.influence**2).sum())

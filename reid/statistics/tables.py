@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from reid.statistics.comparison import LEVEL, SPLITS, Comparison
 from reid.statistics.detectable import POWER
 from reid.statistics.holm import holm
-from reid.statistics.verdict import verdict
+from reid.statistics.verdict import Adds, verdict
 
 HEADERS = (
     *("test", "compared", "mean of first", "mean of second", "difference"),
@@ -37,6 +37,7 @@ class Row:
         found: The comparison.
         more_is_better: Whether a large value of the metric is good; not of the success of an
             attack.
+        adds: The words of an interaction, whose sides are gains; None for two groups.
     """
 
     condition: str
@@ -44,6 +45,24 @@ class Row:
     second: str
     found: Comparison
     more_is_better: bool = True
+    adds: Adds | None = None
+
+    @property
+    def compared(self) -> str:
+        """Both sides with a minus."""
+        if self.adds is not None:
+            return f"({self.first}) − ({self.second})"
+        return f"{self.first} − {self.second}"
+
+    def verdict(self, p_of_all: float, comparisons: int) -> str:
+        """Returns a sentence.
+
+        Args:
+            p_of_all: The p-value after Holm's correction.
+            comparisons: Number of rows of the table.
+        """
+        names = (self.first, self.second)
+        return verdict(self.found, p_of_all, names, comparisons, self.more_is_better, self.adds)
 
 
 @dataclass(frozen=True)
@@ -69,8 +88,7 @@ class Table:
     def verdicts(self) -> list[str]:
         """A sentence for each row."""
         return [
-            verdict(row.found, p, (row.first, row.second), len(self.rows), row.more_is_better)
-            for row, p in zip(self.rows, self.p_of_all, strict=True)
+            row.verdict(p, len(self.rows)) for row, p in zip(self.rows, self.p_of_all, strict=True)
         ]
 
 
@@ -82,7 +100,7 @@ def cells(table: Table) -> list[list[str]]:
         found.append(
             [
                 row.condition,
-                f"{row.first} − {row.second}",
+                row.compared,
                 _mean(c.first_mean, c.first_sd),
                 _mean(c.second_mean, c.second_sd),
                 f"{100 * c.difference:+.{_DECIMALS}f}",
@@ -117,6 +135,11 @@ def notes(table: Table) -> list[str]:
         "What could have been shown: the true difference that such a study finds, without Holm's"
         f" correction, in {100 * POWER:.0f} % of the cases.",
     ]
+    if any(row.adds is not None for row in table.rows):
+        lines.append(
+            "Both means are gains, and their difference is the interaction: (both − other) −"
+            " (one − neither)."
+        )
     if SPLITS in about:
         lines.append("Splits share training images, so that the interval is a little too short.")
     return lines

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from commands import run
 
-from reid.jobs.compare import Question, compare_runs
+from reid.jobs.compare import compare_runs
+from reid.jobs.comparing.question import Question
 from reid.jobs.comparing.selection import select
 from reid.robustness.reading import read_report
 from reid.statistics.tables import as_csv

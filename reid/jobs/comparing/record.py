@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from reid import __version__
-from reid.jobs.compare import Answer, Question, compare_runs
+from reid.jobs.compare import Answer, compare_runs
+from reid.jobs.comparing.question import Primary, Question
 from reid.jobs.comparing.selection import Selection
 from reid.statistics.tables import Table, as_csv, as_latex, as_markdown
 from reid.utils.errors import InputError
@@ -54,7 +55,14 @@ def words(chosen: Selection, question: Question) -> list[str]:
     options += [("only", one) for one in question.kinds]
     options += [("seeds", question.pairing), ("seed", str(question.seed))]
     options.append(("resamples", str(question.resamples)))
-    return [*groups, *(word for name, value in options for word in (f"--{name}", value))]
+    typed = [*groups, *(word for name, value in options for word in (f"--{name}", value))]
+    for names in question.interactions:
+        typed += ["--interaction", *names]
+    if question.primary is not None:
+        first = question.primary
+        typed += ["--primary", *first.compared, "--primary-row", first.test]
+        typed += ["--primary-metric", first.metric]
+    return typed
 
 
 def record_of(chosen: Selection, question: Question, answer: Answer, style: str) -> dict[str, Any]:
@@ -103,7 +111,7 @@ def check_record(path: Path) -> list[str]:
     if record["format"] not in FORMATS:
         raise InputError(f"{path}: 'format' must be one of {', '.join(FORMATS)}")
     try:
-        question = Question(**record["question"])
+        question = _question(record["question"])
         groups = {str(k): [Path(one) for one in group] for k, group in record["groups"].items()}
     except TypeError as error:
         raise InputError(f"{path} is not {WHAT}: {error}") from error
@@ -115,6 +123,12 @@ def check_record(path: Path) -> list[str]:
     if not table.is_file() or _digest(table.read_text(encoding="utf-8")) != record["sha256"]:
         differs.append(f"{table} is missing, or was changed by hand")
     return differs
+
+
+def _question(entries: Mapping[str, Any]) -> Question:
+    """Returns the question of a record; older ones name no interactions."""
+    first = entries.get("primary")
+    return Question(**{**entries, "primary": Primary(**first) if first else None})
 
 
 def _changed_files(runs: Sequence[Any], answer: Answer) -> list[str]:

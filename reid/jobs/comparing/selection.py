@@ -2,10 +2,13 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from reid.evaluation.places import METRICS_FILE
+from reid.jobs.comparing.contrast import contrast_of
+from reid.jobs.comparing.question import Primary
 from reid.utils.errors import InputError, unknown
 from reid.utils.jsonfile import fields, read_json
 
@@ -22,11 +25,18 @@ class Selection:
         groups: Folders of runs by the name of the group, in the order of the table.
         baseline: Name of the group that all others are compared with.
         left_out: Folders that hold no result yet.
+        interactions: Those that the study names, as
+            :func:`reid.jobs.comparing.contrast.contrast_of` takes them.
+        primary: The comparison that the study names as the one it was made for.
+        cautions: What of these cannot be computed.
     """
 
     groups: Mapping[str, Sequence[Path]]
     baseline: str
     left_out: Sequence[Path] = ()
+    interactions: Sequence[Sequence[str]] = ()
+    primary: Primary | None = None
+    cautions: Sequence[str] = ()
 
 
 def select(words: Sequence[str], baseline: str | None = None) -> Selection:
@@ -67,13 +77,63 @@ def _study(folder: Path, baseline: str | None) -> Selection:
         left_out += empty
     if not groups:
         raise InputError(f"{folder} holds no tested runs in folders VARIANT/RUN; test them first")
-    if baseline is None and os.path.isfile(folder / STUDY_FILE):
-        study = read_json(folder / STUDY_FILE, "the record of a study")
-        found = fields(study, str(folder / STUDY_FILE), {}, {"baseline": str})
-        baseline = found.get("baseline")
+    file = folder / STUDY_FILE
+    study = read_json(file, "the record of a study") if os.path.isfile(file) else {}
+    return of_study(study, str(file), groups, baseline, left_out)
+
+
+def of_study(
+    study: Any,
+    where: str,
+    groups: Mapping[str, Sequence[Path]],
+    baseline: str | None,
+    left_out: Sequence[Path] = (),
+) -> Selection:
+    """Returns the groups with what the record of a study says of them.
+
+    Args:
+        study: The record.
+        where: Its name, for messages.
+        groups: Folders of runs by variant.
+        baseline: The baseline that was typed; None takes that of the record.
+        left_out: Folders that hold no result yet.
+
+    Raises:
+        InputError: The record is wrong, or there is no baseline.
+    """
+    entries = {"baseline": str, "interactions": list, "primary": dict}
+    found = fields(study, where, {}, entries)
+    baseline = baseline or found.get("baseline")
     if baseline is None:
         raise InputError(f"--baseline is missing: name one of {', '.join(groups)}")
-    return _with_baseline(groups, baseline, left_out)
+    chosen = _with_baseline(groups, baseline, left_out)
+    interactions, cautions = [], []
+    for words in found.get("interactions", []):
+        if problem := _not_there(words, groups, baseline):
+            cautions.append(f"interaction {' '.join(map(str, words))} is left out: {problem}")
+        else:
+            interactions.append(words)
+    primary = _primary(found.get("primary"), where)
+    if primary is not None and (problem := _not_there(primary.compared, groups, baseline)):
+        cautions.append(f"the primary comparison is not there: {problem}")
+        primary = None
+    return replace(chosen, interactions=interactions, primary=primary, cautions=cautions)
+
+
+def _primary(entry: Any, where: str) -> Primary | None:
+    if entry is None:
+        return None
+    found = fields(entry, f"{where}: primary", {"compared": list, "test": str, "metric": str})
+    return Primary(**found)
+
+
+def _not_there(words: Any, groups: Mapping[str, Any], baseline: str) -> str:
+    """Says why an interaction cannot be computed; "" if it can."""
+    try:
+        contrast_of(words, groups, baseline)
+    except InputError as error:
+        return str(error)
+    return ""
 
 
 def _with_baseline(
