@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from studies import write
 
-from reid.jobs.ablation.study import as_typed
+from reid.jobs.ablation.study import Study, as_typed
 from reid.jobs.ablation.study_file import read_study
+from reid.jobs.comparing.question import Primary
 from reid.utils.errors import InputError
 
 
@@ -178,3 +179,45 @@ def test_a_preset_s_variants_exist(tmp_path: Path) -> None:
     path = write(tmp_path, PRESETS={"small": {"VARIANTS": ["lfn"]}})
     with pytest.raises(InputError, match=r"VARIANTS names 'lfn'; did you mean 'lfm'\?"):
         read_study(path, "small")
+
+
+def asking(tmp_path: Path, preset: str = "", **changes: object) -> Study:
+    variants = {
+        name: {"SOLVER.BASE_LR": 0.1 * n} for n, name in enumerate(("plain", "a", "b", "ab"), 1)
+    }
+    few = {"few": {"VARIANTS": ["plain", "a"]}}
+    return read_study(write(tmp_path, VARIANTS=variants, PRESETS=few, **changes), preset)
+
+
+def test_a_study_names_its_questions(tmp_path: Path) -> None:
+    """A preset that leaves variants out leaves the questions about them out, too."""
+    asked = {
+        "INTERACTIONS": [["ab", "a", "b"], ["a", "re-ranked"]],
+        "PRIMARY": {"COMPARED": ["ab", "a", "b"], "TEST": "pgd-fna 4"},
+    }
+    study = asking(tmp_path, **asked)
+    assert study.interactions == (("ab", "a", "b"), ("a", "re-ranked"))
+    assert study.primary == Primary(("ab", "a", "b"), "pgd-fna 4", "mAP")
+    few = asking(tmp_path, "few", **asked)
+    assert few.interactions == (("a", "re-ranked"),) and few.primary is None
+    one = asking(tmp_path, PRIMARY={"COMPARED": "a", "METRIC": "rank1"})
+    assert one.primary == Primary(("a",), "clean", "rank1")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"INTERACTIONS": "ab"}, "INTERACTIONS must be a list of [both, one, other]"),
+        ({"INTERACTIONS": [["ab", "a", "bb"]]}, "INTERACTIONS unknown group 'bb'"),
+        ({"INTERACTIONS": [["a"]]}, "INTERACTIONS has ['a']; name [both, one, other]"),
+        ({"INTERACTIONS": [["ab", 1]]}, "INTERACTIONS must hold names of variants"),
+        ({"PRIMARY": "a"}, "PRIMARY must be KEY: value lines"),
+        ({"PRIMARY": {"COMPARED": "a", "METRICS": "x"}}, "unknown key METRICS; did you mean"),
+        ({"PRIMARY": {"COMPARED": "a", "METRIC": "map"}}, "is 'map'; did you mean 'mAP'"),
+        ({"PRIMARY": {"COMPARED": "plain"}}, "names a group twice"),
+    ],
+)
+def test_a_wrong_question_is_one_line(tmp_path: Path, changes: dict, said: str) -> None:
+    with pytest.raises(InputError) as caught:
+        asking(tmp_path, **changes)
+    assert said in str(caught.value) and "study.yml: " in str(caught.value)

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +196,8 @@ def write_study(study: Study, cells: Sequence[Cell], threads: int) -> Counter[st
     content = {
         "file": study.file.name,
         "baseline": study.baseline,
+        "interactions": study.interactions,
+        "primary": None if study.primary is None else asdict(study.primary),
         "threads": threads,
         "states": dict(sorted(counts.items())),
         "variants": {

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reid.jobs.comparing.question import Primary
+
 STEPS = ("train", "test", "attack")
 KEEP = ("weights", "results")
 WEIGHTS = ("last", "best")
@@ -46,6 +48,8 @@ class Study:
         steps: Overrides of each command that a cell runs, in their order.
         weight: Which weights are tested and attacked: ``last`` or ``best``.
         keep: What is kept of a finished cell: ``weights``, or only ``results``.
+        interactions: Names of variants (and of a ranking) whose interactions are asked for.
+        primary: The comparison that the study is made for, if its file names one.
     """
 
     file: Path
@@ -60,6 +64,8 @@ class Study:
     steps: Mapping[str, Overrides]
     weight: str
     keep: str
+    interactions: tuple[tuple[str, ...], ...] = ()
+    primary: Primary | None = None
 
 
 def without(pairs: Overrides, later: Overrides) -> Overrides:

@@ -10,6 +10,7 @@ from reid.config import find_config
 from reid.config.files import base_file, read_yaml
 from reid.config.imports import resolved
 from reid.config.strict_yaml import YamlError, parse
+from reid.jobs.ablation.questions import read_interactions, read_primary
 from reid.jobs.ablation.study import (
     DATA_KEY,
     KEEP,
@@ -28,7 +29,8 @@ from reid.jobs.ablation.study import (
 from reid.utils.errors import InputError, suggest
 
 _PRESET_KEYS = ("OUTPUT_DIR", "OVERRIDES", "VARIANTS", "SEEDS", "DATA_SEEDS", "RUN", "KEEP")
-_STUDY_KEYS = ("_BASE_", "BASELINE", "DATA_KEY", "WEIGHT", "PRESETS", *_PRESET_KEYS)
+_ASKED = ("PRIMARY", "INTERACTIONS")
+_STUDY_KEYS = ("_BASE_", "BASELINE", "DATA_KEY", "WEIGHT", "PRESETS", *_ASKED, *_PRESET_KEYS)
 _TYPED_KEYS = ("OUTPUT_DIR", "KEEP", "SEEDS", "DATA_SEEDS")  # of a study, not of a config
 _NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
 _MOST_CELLS = 100_000
@@ -69,11 +71,14 @@ class _Reader:
         behind = tuple(zip(typed[::2], typed[1::2], strict=True))
         own = {key: _read_typed(key, text) for key, text in behind if key in _TYPED_KEYS}
         self.small = {**self.small, **own}
-        variants = self._variants()
+        every = self._every_variant()
+        variants = self._wanted(every)
+        names, wanted = ([v.name for v in some] for some in (every, variants))
+        baseline = self._word("BASELINE", wanted[0], wanted)
         study = Study(
             file=self.file,
             output=Path(self._output()).expanduser(),
-            baseline=self._word("BASELINE", variants[0].name, [v.name for v in variants]),
+            baseline=baseline,
             variants=tuple(variants),
             common=self._overrides("OVERRIDES"),
             typed=tuple(pair for pair in behind if pair[0] not in _TYPED_KEYS),
@@ -83,6 +88,10 @@ class _Reader:
             steps=self._steps(),
             weight=self._word("WEIGHT", "last", WEIGHTS),
             keep=self._word("KEEP", "weights", KEEP),
+            interactions=read_interactions(
+                self.tree.get("INTERACTIONS"), names, wanted, baseline, self.fail
+            ),
+            primary=read_primary(self.tree.get("PRIMARY"), names, wanted, baseline, self.fail),
         )
         self._check_own(study)
         return study
@@ -186,7 +195,7 @@ class _Reader:
             raise self.fail("RUN", f"names no command; known: {', '.join(STEPS)}")
         return found
 
-    def _variants(self) -> list[Variant]:
+    def _every_variant(self) -> list[Variant]:
         tree = self.tree.get("VARIANTS")
         if not isinstance(tree, Mapping) or not tree:
             raise self.fail("VARIANTS", "must name the variants, a line each, such as `plain: {}`")
@@ -195,6 +204,11 @@ class _Reader:
         for name in names:
             if names.count(name) > 1:
                 raise self.fail("VARIANTS", f"has two variants of the name {name}")
+        return variants
+
+    def _wanted(self, variants: Sequence[Variant]) -> list[Variant]:
+        """Returns the variants that the preset runs."""
+        names = [v.name for v in variants]
         wanted = self.small.get("VARIANTS", names)
         if not isinstance(wanted, list) or not wanted:
             where = f"PRESETS.{self.preset}.VARIANTS"
