@@ -3,6 +3,8 @@
     reid ablate ablations/lfm_p.yml --dry-run
     reid ablate ablations/lfm_p.yml --preset small --jobs 2
     reid ablate ablations/lfm_p.yml --only 'lfm*/0' OUTPUT_DIR outputs/p DATASETS.ROOT_DIR ~/data
+    reid ablate ablations/lfm_p.yml --export results/lfm_p.json
+    reid ablate ablations/lfm_p.yml --known results/lfm_p.json
     reid ablate ablations/lfm_p.yml --on slurm --engine slurm_partition=gpu --engine timeout_min=60
 
 The same command goes on where it was stopped. A cell that is done is not run again, one that was
@@ -14,6 +16,7 @@ Exit codes: 0 if all cells are done, 1 if not, 2 for a wrong file, 130 after Ctr
 
 import argparse
 
+from reid.cli._arguments import path
 from reid.utils.errors import InputError
 
 HELP = "run a study: variants of a config with several seeds"
@@ -52,6 +55,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--replace", action="store_true", help="move runs of older recipes aside, and run them anew"
     )
     parser.add_argument(
+        "--export",
+        type=path,
+        metavar="JSON",
+        help="write what the finished cells found into this small file, for a repository, for"
+        " `reid compare JSON` and `reid results JSON`; run nothing",
+    )
+    parser.add_argument(
+        "--known",
+        type=path,
+        metavar="JSON",
+        help="an exported study: cells that it has are taken from it, and not run",
+    )
+    parser.add_argument(
         "--on",
         default="here",
         choices=("here", "slurm", "local"),
@@ -75,6 +91,9 @@ def run(args: argparse.Namespace) -> None:
     check_count("--threads", args.threads, least=0)
     if args.engine and args.on == "here":
         raise InputError("--engine goes with --on slurm or --on local")
+    if args.export is not None:
+        _export(args)
+        return
     from reid.jobs.ablate import Options, ablate, dry_run
 
     options = Options(
@@ -85,11 +104,26 @@ def run(args: argparse.Namespace) -> None:
         again=_typed(args),
         where=args.on,
         engine=args.engine,
+        known=args.known,
     )
     if args.dry_run:
         print(dry_run(args.file, args.preset, args.overrides, options))
     elif not ablate(args.file, args.preset, args.overrides, options):
         raise SystemExit(UNDONE)
+
+
+def _export(args: argparse.Namespace) -> None:
+    """Writes the finished cells to a file, and says how many there are."""
+    if args.dry_run or args.known or args.only:
+        raise InputError("--export runs nothing; leave --dry-run, --known and --only out")
+    if args.export.suffix != ".json":
+        raise InputError(f"--export must end in .json, got {args.export}")
+    from reid.jobs.ablate import export
+
+    held, cells, dropped = export(args.file, args.preset, args.overrides, args.export)
+    size = args.export.stat().st_size / 2**10
+    more = f"; {dropped} cells of an older study are gone from it" if dropped else ""
+    print(f"written: {args.export}, {held} of {cells} cells, {size:.0f} KiB{more}")
 
 
 def _typed(args: argparse.Namespace) -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from reid.jobs.ablation import cluster
 from reid.jobs.ablation.costs import costs
+from reid.jobs.ablation.export import is_of, restore, write_export
 from reid.jobs.ablation.plan import Cell, DataFingerprints, Step, chosen, plan
 from reid.jobs.ablation.processes import (
     CellLock,
@@ -31,6 +32,7 @@ from reid.jobs.ablation.record import (
 from reid.jobs.ablation.scheduler import Scheduler
 from reid.jobs.ablation.study import Study
 from reid.jobs.ablation.study_file import read_study
+from reid.jobs.exported import read_export
 from reid.utils.errors import InputError
 from reid.utils.logs import get_logger, make_dir
 from reid.utils.signals import Stopped, StopSignals
@@ -48,6 +50,7 @@ class Options:
         again: What is typed behind ``reid ablate`` to mean the same study.
         where: ``here``, or the engine that runs the cells: ``slurm`` or ``local``.
         engine: Options of the engine.
+        known: An exported study, whose cells are not run again; None for none.
     """
 
     only: Sequence[str] = ()
@@ -57,6 +60,7 @@ class Options:
     again: Sequence[str] = ()
     where: str = "here"
     engine: Sequence[str] = ()
+    known: Path | None = None
 
 
 def dry_run(
@@ -74,7 +78,32 @@ def dry_run(
     study = read_study(file, preset, typed)
     cells = plan(study, DataFingerprints("train" in study.steps, make_missing=False))
     threads = options.threads or choose_threads(study.output, options.jobs)
-    return costs(study, chosen(cells, options.only), options.jobs, threads)
+    wanted = chosen(cells, options.only)
+    if options.known is None:
+        return costs(study, wanted, options.jobs, threads)
+    known = read_export(options.known).cells
+    rest = [cell for cell in wanted if not is_of(known.get(cell.name, {}), cell)]
+    taken = f"{len(wanted) - len(rest)} cells are taken from {options.known}"
+    return f"{taken}\n{costs(study, rest, options.jobs, threads)}" if rest else taken
+
+
+def export(file: str, preset: str, typed: Sequence[str], target: Path) -> tuple[int, int, int]:
+    """Writes the finished cells of a study to a file; runs nothing.
+
+    Args:
+        file: The study's file.
+        preset: One of its presets, or "".
+        typed: ``[KEY, VALUE, ...]`` of the command line.
+        target: The file; cells of the study that it has and that are not done here stay in it.
+
+    Returns:
+        The number of cells that it holds, of cells of the study, and of cells that it held and that
+        are not of the study any more.
+    """
+    study = read_study(file, preset, typed)
+    cells = plan(study, DataFingerprints("train" in study.steps, make_missing=True))
+    held, dropped = write_export(target, study, cells)
+    return held, len(cells), dropped
 
 
 def ablate(
@@ -103,6 +132,9 @@ def ablate(
     logger = get_logger(study.output, "ablate")
     threads = options.threads or choose_threads(study.output, options.jobs)
     clear_way(study, wanted, options.replace, logger)
+    if options.known is not None:
+        taken = restore(read_export(options.known), wanted)
+        logger.info(f"{len(taken)} cells are taken from {options.known}, and not run")
     done = sum(CellRecord(cell).state() == DONE for cell in wanted)
     logger.info(
         f"{study.file}: {len(wanted)} cells, {done} of them done; {options.jobs} at a time with"

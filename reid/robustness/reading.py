@@ -44,13 +44,30 @@ def read_report(folder: Path) -> Report:
     """
     path = find_report(folder)
     try:
-        report: Report = read_json(path, "a report of tools/attack.py", _MAX_BYTES)
-        _check_report(report)
+        report = read_json(path, "a report of tools/attack.py", _MAX_BYTES)
     except InputError as error:
         raise InputError(f"{error}; attack the run again (reid attack)") from error
     except (OSError, ValueError, RecursionError) as error:
         raise _wrong(path, error) from error
-    return report
+    return checked_report(report, path)
+
+
+def checked_report(report: Any, path: Path) -> Report:
+    """Returns a report if it is one.
+
+    Args:
+        report: What was read.
+        path: Where it was read, for the message.
+
+    Raises:
+        InputError: Something is missing, or of the wrong kind.
+    """
+    try:
+        _check_report(report)
+    except (ValueError, RecursionError) as error:
+        raise _wrong(path, error) from error
+    found: Report = report
+    return found
 
 
 def _wrong(path: Path, error: Exception) -> InputError:

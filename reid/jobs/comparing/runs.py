@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from reid.evaluation.places import METRICS_FILE, RANKING_FILE
-from reid.robustness.reading import find_report, read_report
+from reid.jobs.exported import Part, part_of
+from reid.robustness.reading import checked_report, find_report, read_report
 from reid.utils.arrays import read_arrays
 from reid.utils.errors import InputError
 from reid.utils.jsonfile import fields, read_json
@@ -30,7 +31,7 @@ NAMES |= {"num_gallery": "the number of gallery images", "surrogate": "the attac
 NAMES |= {"query": "the query images", "gallery": "the gallery images"}
 # These say on which images a run was tested; runs on several sets are compared set by set.
 OF_A_SET = ("dataset", "ids", "num_gallery", "query", "gallery", "query_index")
-_ROUNDING = 1e-6
+_ROUNDING = 1e-5  # of a mean of values that an exported study rounds to 1 / 65535
 
 
 class Condition(NamedTuple):
@@ -89,11 +90,13 @@ def read_test(folder: Path) -> Run:
         InputError: A file is missing, wrong, or was written before queries were kept.
     """
     file, ranking_file = folder / METRICS_FILE, folder / RANKING_FILE
-    content = read_json(file, "the result of a test")
+    part = part_of(folder, "test")
+    content = part.content if part else read_json(file, "the result of a test")
     entry = _entries(content, file, {"mAP": float, "num_gallery": int})
     again = "test the run again (reid test)"
     optional = [f"{prefix}{key}" for prefix in PREFIXES for key in PER_QUERY]
-    arrays = _arrays(ranking_file, ["pids", "query_index", *PER_QUERY], optional, again)
+    needed = ["pids", "query_index", *PER_QUERY]
+    arrays = _arrays(ranking_file, part, needed, optional, again)
     if abs(float(arrays["ap"].mean()) - entry["mAP"]) > _ROUNDING:
         raise InputError(f"{file} and {RANKING_FILE} are of two tests; {again}")
     values = {
@@ -101,7 +104,7 @@ def read_test(folder: Path) -> Run:
         for prefix, ranking in PREFIXES.items()
         if prefix + "ap" in arrays
     }
-    return _run(folder, (file, ranking_file), entry, arrays, values)
+    return _run(folder, _files(part, file, ranking_file), entry, arrays, values)
 
 
 def read_attack(folder: Path) -> Run:
@@ -113,12 +116,14 @@ def read_attack(folder: Path) -> Run:
     Raises:
         InputError: As :func:`read_test`.
     """
-    report, file = read_report(folder), find_report(folder)
+    part = part_of(folder, "attack")
+    file = part.where if part else find_report(folder)
+    report = checked_report(part.content, file) if part else read_report(folder)
     queries_file = file.with_name("per_query.npz")
     again = "attack the run again (reid attack)"
     kept = [(n, row) for n, row in enumerate(report["rows"]) if row["kind"] != "steps"]
     per_row = [f"{n}/{key}" for n, _ in kept for key in PER_QUERY]
-    arrays = _arrays(queries_file, ["pids", "query_index", *per_row], [], again)
+    arrays = _arrays(queries_file, part, ["pids", "query_index", *per_row], [], again)
     values: dict[Condition, dict[str, np.ndarray]] = {}
     for n, row in kept:
         key = Condition(row["kind"], row["name"], float(row["level"]), row["ranking"])
@@ -126,7 +131,7 @@ def read_attack(folder: Path) -> Run:
             raise InputError(f"{file} and {queries_file.name} are of two runs, row {n}; {again}")
         values.setdefault(key, {name: arrays[f"{n}/{name}"] for name in PER_QUERY})
     entry = _entries(report, file, {})
-    run = _run(folder, (file, queries_file), entry, arrays, values)
+    run = _run(folder, _files(part, file, queries_file), entry, arrays, values)
     seen = "a white box" if report["surrogate"] is None else "seen through a surrogate"
     failed = any(check["passed"] is False for check in report["sanity"]["checks"])
     return replace(
@@ -145,7 +150,7 @@ def _entries(content: Any, file: Path, required: Mapping[str, type]) -> dict[str
 
 def _run(
     folder: Path,
-    files: tuple[Path, Path],
+    files: Mapping[str, str],
     entry: Mapping[str, Any],
     arrays: Mapping[str, np.ndarray],
     values: Mapping[Condition, Mapping[str, np.ndarray]],
@@ -155,9 +160,9 @@ def _run(
     about = {key: entry.get(key) for key in ("dataset", "protocol", "ids", "num_gallery")}
     return Run(
         folder=folder,
-        files=_digests(*files),
+        files=files,
         facts={**facts, "weight": (sources or [""])[0]},
-        about={**about, **_sides(entry, str(files[0]))},
+        about={**about, **_sides(entry, f"{folder}: {next(iter(files))}")},
         query_index=arrays["query_index"],
         pids=arrays["pids"],
         values=values,
@@ -171,11 +176,14 @@ def _sides(entry: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def _arrays(
-    path: Path, needed: list[str], optional: list[str], again: str
+    path: Path, part: Part | None, needed: list[str], optional: list[str], again: str
 ) -> dict[str, np.ndarray]:
     """Returns (V,) arrays, checked; a file of an older version has no identities."""
     try:
-        arrays = read_arrays(path, needed, optional)
+        arrays = read_arrays(path, needed, optional) if part is None else part.arrays()
+        for key in needed:
+            if key not in arrays:
+                raise InputError(f"{path} has no array '{key}'")
     except InputError as error:
         raise InputError(f"{error}; {again}") from error
     for key, values in arrays.items():
@@ -192,5 +200,8 @@ def _arrays(
     return arrays
 
 
-def _digests(*paths: Path) -> dict[str, str]:
+def _files(part: Part | None, *paths: Path) -> dict[str, str]:
+    """Returns the digests of the files that were read, or of the part of an exported study."""
+    if part is not None:
+        return {part.where.name: part.digest}
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}

@@ -9,6 +9,7 @@ from typing import Any
 from reid.evaluation.places import METRICS_FILE
 from reid.jobs.comparing.contrast import contrast_of
 from reid.jobs.comparing.question import Primary
+from reid.jobs.exported import file_of, part_of, read_export
 from reid.utils.errors import InputError, unknown
 from reid.utils.jsonfile import fields, read_json
 
@@ -40,7 +41,7 @@ class Selection:
 
 
 def select(words: Sequence[str], baseline: str | None = None) -> Selection:
-    """Returns what was typed: ``NAME=DIR,DIR NAME=DIR``, or the folder of a study.
+    """Returns what was typed: ``NAME=DIR,DIR NAME=DIR``, or the folder or file of a study.
 
     Args:
         words: The words.
@@ -50,7 +51,8 @@ def select(words: Sequence[str], baseline: str | None = None) -> Selection:
         InputError: A word is neither, a group is named twice or empty, or the baseline is unknown.
     """
     if len(words) == 1 and "=" not in words[0]:
-        return _study(Path(os.path.expanduser(words[0])), baseline)
+        place = Path(os.path.expanduser(words[0]))
+        return _exported(place, baseline) if file_of(place) == place else _study(place, baseline)
     groups: dict[str, list[Path]] = {}
     for text in words:
         name, equals, folders = text.partition("=")
@@ -67,7 +69,10 @@ def select(words: Sequence[str], baseline: str | None = None) -> Selection:
 def _study(folder: Path, baseline: str | None) -> Selection:
     """Reads the variants of a study off its folders: VARIANT/seed0, VARIANT/seed0/data1."""
     if not os.path.isdir(folder):
-        raise InputError(f"{folder} is no folder of a study; or name groups, as NAME=DIR,DIR")
+        raise InputError(
+            f"{folder} is no folder of a study, and no exported one (.json); or name groups, as"
+            " NAME=DIR,DIR"
+        )
     groups: dict[str, list[Path]] = {}
     left_out: list[Path] = []
     for variant in _folders(folder):
@@ -79,10 +84,22 @@ def _study(folder: Path, baseline: str | None) -> Selection:
         raise InputError(f"{folder} holds no tested runs in folders VARIANT/RUN; test them first")
     file = folder / STUDY_FILE
     study = read_json(file, "the record of a study") if os.path.isfile(file) else {}
-    return of_study(study, str(file), groups, baseline, left_out)
+    return _of_study(study, str(file), groups, baseline, left_out)
 
 
-def of_study(
+def _exported(file: Path, baseline: str | None) -> Selection:
+    """Takes the variants of an exported study, in the order of its file."""
+    export = read_export(file)
+    groups: dict[str, list[Path]] = {}
+    for name, cell in export.cells.items():
+        groups.setdefault(cell["variant"], []).append(file / name)
+    if not groups:
+        raise InputError(f"{file} holds no cell; export the study again")
+    ordered = sorted(groups, key=lambda name: Path(name))  # as the folders of a study are
+    return _of_study(export.study, str(file), {name: groups[name] for name in ordered}, baseline)
+
+
+def _of_study(
     study: Any,
     where: str,
     groups: Mapping[str, Sequence[Path]],
@@ -158,12 +175,16 @@ def _runs(folder: Path, deeper: int) -> tuple[list[Path], list[Path]]:
 
 
 def has_test(folder: Path) -> bool:
-    """Says whether a folder holds the result of a test."""
+    """Says whether a folder, or a cell of an exported study, holds the result of a test."""
+    if part_of(folder, "test") is not None:
+        return True
     return os.path.isfile(folder / METRICS_FILE)
 
 
 def has_attack(folder: Path) -> bool:
-    """Says whether a folder holds the report of an attack."""
+    """Says whether a folder, or a cell of an exported study, holds the report of an attack."""
+    if part_of(folder, "attack") is not None:
+        return True
     return any(os.path.isfile(folder / name / REPORT_FILE) for name in ("", "attack"))
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from reid.jobs.exported import file_of, part_of, read_export
 from reid.jobs.results.states import state_of
 from reid.utils.errors import InputError
 from reid.utils.jsonfile import fields, read_json
@@ -101,7 +102,7 @@ def read_all(folders: Sequence[Path]) -> tuple[list[Tested], dict[str, str], boo
     """Reads the results of runs and of trees of runs.
 
     Args:
-        folders: Each is the OUTPUT_DIR of a run, or holds runs.
+        folders: Each is the OUTPUT_DIR of a run, holds runs, or is an exported study.
 
     Returns:
         The results; the state of each run that has none, by its name; and whether one of the
@@ -114,6 +115,10 @@ def read_all(folders: Sequence[Path]) -> tuple[list[Tested], dict[str, str], boo
     without: dict[str, str] = {}
     trees = False
     for folder, name in zip(folders, run_names(folders), strict=True):
+        if file_of(folder) == folder:
+            tested += _exported(folder, "" if len(folders) == 1 else f"{name}/")
+            trees = True
+            continue
         if _result_files(folder):
             tested += read(folder, name)
             continue
@@ -129,6 +134,17 @@ def read_all(folders: Sequence[Path]) -> tuple[list[Tested], dict[str, str], boo
             else:
                 without[called] = state_of(run) or "trained, not tested"
     return tested, without, trees
+
+
+def _exported(file: Path, prefix: str) -> list[Tested]:
+    """Returns the results in an exported study, sorted as those of its folder."""
+    names = sorted(read_export(file).cells, key=lambda name: _natural(Path(name)))
+    parts = {name: part_of(file / name, "test") for name in names}
+    return [
+        parsed(part.content, part.where, f"{prefix}{name}")
+        for name, part in parts.items()
+        if part is not None
+    ]
 
 
 def _result_files(folder: Path) -> list[Path]:
