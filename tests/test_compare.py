@@ -11,9 +11,11 @@ from commands import ROOT, lfm, run
 from fabricated import PIDS, scores, write_attacked, write_tested
 
 from reid.cli import compare as command
+from reid.jobs.comparing.checking import check_record
 from reid.jobs.comparing.measures import METRICS
 from reid.jobs.comparing.question import KINDS, PAIRINGS
-from reid.jobs.comparing.record import check_record
+from reid.jobs.comparing.record import digest_of, tables_of
+from reid.statistics.tables import as_csv
 from reid.utils.errors import InputError
 
 CLEAN = ("clean", "clean", 0.0)
@@ -362,7 +364,7 @@ def test_a_published_table_is_checked_against_the_files(study: Path, tmp_path: P
     write_tested(study / "b" / "seed1", scores(0.45, 77), 1)
     found = check_record(record)
     assert f"{study}/b/seed1/metrics.json was written anew" in found
-    assert "the runs give another table now" in found
+    assert any("the runs give another table now: clean, b − a: first_mean" in one for one in found)
     shutil.rmtree(study / "b" / "seed1")
     with pytest.raises(InputError, match=r"seed1 has none; test it"):
         check_record(record)
@@ -460,6 +462,52 @@ def test_the_primary_comparison_stands_alone(two_by_two: Path) -> None:
 def test_a_wrong_interaction_is_one_line(two_by_two: Path, words: list[str], says: str) -> None:
     error = run("compare", two_by_two, "--baseline", "plain", *words, code=2).stderr
     assert says in error and error.count("\n") == 1
+
+
+def test_all_tables_of_a_folder_are_checked(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Records, and what Markdown files show of them; from any folder."""
+    monkeypatch.chdir(tmp_path)
+    few = ["--baseline", "a", "--resamples", 200]
+    for name, metric in (("t", "mAP"), ("u", "rank1")):
+        run("compare", "study", *few, "--metric", metric, "--markdown", f"docs/results/{name}.md")
+    text = Path("docs/results/t.md").read_text()
+    page = Path("docs/record.md")
+    page.write_text(f"# R\n\n<!-- table results/t.md -->\n{text}<!-- end of table -->\n\nEnd.\n")
+    Path("docs/results/other.csv.json").write_text('{"rows": []}')
+    (tmp_path / "else").mkdir()
+    monkeypatch.chdir(tmp_path / "else")
+    said = run("report", "--check", tmp_path / "docs").stdout.splitlines()
+    assert [line.rpartition("/")[2].partition(":")[0] for line in said] == [
+        "t.md.json", "u.md.json", "record.md", "3 of 3 files are right",
+    ]  # fmt: skip
+    page = tmp_path / page
+    page.write_text(page.read_text().replace("b is better", "b is far better"))
+    shutil.rmtree(tmp_path / "study/c/seed1")
+    said = run("report", "--check", tmp_path / "docs", code=1).stdout.splitlines()
+    assert "t.md.json: cannot be computed: " in said[0]
+    assert said[2].endswith("record.md: the table is not the one in results/t.md")
+    assert said[3] == "0 of 3 files are right"
+    error = run("report", "--check", tmp_path / "else", code=2).stderr
+    assert "else holds no record of a table" in error
+
+
+def test_last_digits_of_another_processor_are_no_difference(study: Path, tmp_path: Path) -> None:
+    table, record = tmp_path / "t.csv", tmp_path / "t.csv.json"
+    run("compare", study, "--baseline", "a", "--csv", table, "--resamples", 500)
+    content = json.loads(record.read_text())
+    for change, says in ((1e-7, ""), (1e-3, "another table now: clean, b − a: low was")):
+        content["tables"][0]["rows"][0]["low"] += change
+        text = as_csv(tables_of(content["tables"]))
+        table.write_text(text)
+        record.write_text(json.dumps({**content, "sha256": digest_of(text)}))
+        found = check_record(record)
+        assert says in found[0] if says else found == []
+    text = text.replace("b is better", "b is far better")
+    table.write_text(text)
+    record.write_text(json.dumps({**content, "sha256": digest_of(text)}))
+    assert f"{record} has other numbers than the table that it is about" in check_record(record)
 
 
 def test_seed_and_resamples_decide_the_last_digits_alone(study: Path, tmp_path: Path) -> None:

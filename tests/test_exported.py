@@ -15,7 +15,7 @@ from reid.jobs import ablate
 from reid.jobs.ablation.export import is_of, write_export
 from reid.jobs.ablation.plan import Cell, Step
 from reid.jobs.ablation.record import CellRecord
-from reid.jobs.comparing.record import check_record
+from reid.jobs.comparing.checking import check_record
 from reid.utils.packed import STEPS
 
 LEVELS = {"plain": 0.2, "a": 0.3, "b": 0.4, "ab": 0.45}

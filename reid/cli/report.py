@@ -4,6 +4,7 @@
     reid report outputs/lfm_s0 outputs/lfm_s1 outputs/baseline_s0 --title "LFM against the baseline"
     reid report outputs                                      # all runs in a folder
     reid report --check table.tex.json                       # a table of reid compare, once more
+    reid report --check docs                                 # all such tables in a folder
 
 The file needs no network and no other file. It shows what is there: tests (reid test), training
 curves (reid train), attacks (reid attack), a check of the data (reid check-data), and the maps of
@@ -17,6 +18,7 @@ from pathlib import Path
 from reid.cli._arguments import path
 from reid.utils.errors import InputError
 
+SAME = "the runs give the same table"
 HELP = "write one HTML file about some runs"
 
 
@@ -28,8 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--check",
         action="store_true",
-        help="what is named are the JSON files beside tables of `reid compare`: compute the tables"
-        " again from the runs, and say what differs; the exit code is 1 if anything does",
+        help="what is named are the JSON files beside tables of `reid compare`, or folders of such:"
+        " compute the tables again from the runs, and say what differs; the exit code is 1 if"
+        " anything does",
     )
     parser.add_argument(
         "-o", "--output", type=path, default=Path("report.html"), metavar="HTML",
@@ -64,12 +67,16 @@ def run(args: argparse.Namespace) -> None:
     print(f"written: {args.output}, {len(runs)} runs, {size:.1f} MiB")
 
 
-def _check(records: Sequence[Path]) -> None:
+def _check(places: Sequence[Path]) -> None:
     """Says of each published table whether the runs still give it; exits with 1 if one differs."""
-    from reid.jobs.comparing.record import check_record
+    from reid.jobs.comparing.checking import check_all
 
-    found = {record: check_record(record) for record in records}
-    for record, differs in found.items():
-        print(f"{record}: {'; '.join(differs) or 'the runs give the same table'}")
-    if any(found.values()):
+    found = check_all(places)
+    for place, differs in found.items():
+        good = "the tables are those of their files" if place.suffix == ".md" else SAME
+        print(f"{place}: {'; '.join(differs) or good}")
+    wrong = sum(bool(differs) for differs in found.values())
+    if len(found) > 1:
+        print(f"{len(found) - wrong} of {len(found)} files are right")
+    if wrong:
         raise SystemExit(1)

@@ -1,19 +1,19 @@
-"""The small JSON beside a published table: what it was made of, and whether that is still so."""
+"""The small JSON beside a published table: what it was made of."""
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from reid import __version__
-from reid.jobs.compare import Answer, compare_runs
-from reid.jobs.comparing.question import Primary, Question
+from reid.jobs.compare import Answer
+from reid.jobs.comparing.question import Question
 from reid.jobs.comparing.selection import Selection
-from reid.statistics.tables import Table, as_csv, as_latex, as_markdown
-from reid.utils.errors import InputError
-from reid.utils.jsonfile import fields, read_json
+from reid.statistics.comparison import Comparison
+from reid.statistics.tables import Row, Table, as_csv, as_latex, as_markdown
+from reid.statistics.verdict import Adds
 from reid.utils.logs import make_dir, write_text
 
 FORMATS = {"markdown": as_markdown, "csv": as_csv, "latex": as_latex}
@@ -39,7 +39,7 @@ def write_table(
     write_text(file, text)
     # The record is last: where it is, the table is.
     beside = file.with_name(f"{file.name}.json")
-    write_text(beside, json.dumps({**record, "sha256": _digest(text)}, indent=1) + "\n")
+    write_text(beside, json.dumps({**record, "sha256": digest_of(text)}, indent=1) + "\n")
 
 
 def words(chosen: Selection, question: Question) -> list[str]:
@@ -93,58 +93,12 @@ def record_of(chosen: Selection, question: Question, answer: Answer, style: str)
             }
             for name, run in answer.runs
         ],
-        "tables": [_numbers(table) for table in answer.tables],
+        "tables": [numbers_of(table) for table in answer.tables],
     }
 
 
-def check_record(path: Path) -> list[str]:
-    """Computes a published table again, and returns what differs; nothing if all is as it was.
-
-    Args:
-        path: The JSON; the table lies beside it, the run folders where they lay.
-
-    Raises:
-        InputError: A file is missing or wrong, or the runs cannot be compared any more.
-    """
-    kinds = {"format": str, "sha256": str, "question": dict, "baseline": str, "groups": dict}
-    record = fields(read_json(path, WHAT), str(path), {**kinds, "runs": list, "tables": list})
-    if record["format"] not in FORMATS:
-        raise InputError(f"{path}: 'format' must be one of {', '.join(FORMATS)}")
-    try:
-        question = _question(record["question"])
-        groups = {str(k): [Path(one) for one in group] for k, group in record["groups"].items()}
-    except TypeError as error:
-        raise InputError(f"{path} is not {WHAT}: {error}") from error
-    answer = compare_runs(Selection(groups, record["baseline"]), question)
-    differs = _changed_files(record["runs"], answer)
-    if _digest(FORMATS[record["format"]](answer.tables)) != record["sha256"]:
-        differs.append("the runs give another table now")
-    table = path.with_suffix("")
-    if not table.is_file() or _digest(table.read_text(encoding="utf-8")) != record["sha256"]:
-        differs.append(f"{table} is missing, or was changed by hand")
-    return differs
-
-
-def _question(entries: Mapping[str, Any]) -> Question:
-    """Returns the question of a record; older ones name no interactions."""
-    first = entries.get("primary")
-    return Question(**{**entries, "primary": Primary(**first) if first else None})
-
-
-def _changed_files(runs: Sequence[Any], answer: Answer) -> list[str]:
-    then: dict[str, Mapping[str, str]] = {}
-    for one in runs:
-        entry = fields(one, "a run of the record", {"folder": str, "files": dict})
-        then[f"{entry['folder']} {sorted(entry['files'])}"] = entry["files"]
-    return [
-        f"{run.folder / name} was written anew"
-        for _, run in answer.runs
-        for name, digest in run.files.items()
-        if then.get(f"{run.folder} {sorted(run.files)}", {}).get(name) != digest
-    ]
-
-
-def _numbers(table: Table) -> dict[str, Any]:
+def numbers_of(table: Table) -> dict[str, Any]:
+    """Returns all numbers of a table, unrounded."""
     return {
         "title": table.title,
         "metric": table.metric,
@@ -156,11 +110,45 @@ def _numbers(table: Table) -> dict[str, Any]:
                 **row.found.numbers(),
                 "p_holm": p,
                 "verdict": words,
+                "more_is_better": row.more_is_better,
+                "adds": None if row.adds is None else asdict(row.adds),
             }
             for row, p, words in zip(table.rows, table.p_of_all, table.verdicts, strict=True)
         ],
     }
 
 
-def _digest(text: str) -> str:
+def tables_of(entries: Sequence[Mapping[str, Any]]) -> list[Table]:
+    """Returns the tables whose numbers a record has.
+
+    Args:
+        entries: From :func:`numbers_of`.
+
+    Raises:
+        KeyError: A number is missing.
+        TypeError: An entry is something else.
+    """
+    return [
+        Table(entry["title"], entry["metric"], [_row(one) for one in entry["rows"]])
+        for entry in entries
+    ]
+
+
+def _row(entry: Mapping[str, Any]) -> Row:
+    numbers = {one.name: entry[one.name] for one in fields(Comparison)}
+    if numbers["df"] is None:  # JSON has no infinity
+        numbers["df"] = float("inf")
+    adds = entry.get("adds")
+    return Row(
+        entry["test"],
+        entry["first"],
+        entry["second"],
+        Comparison(**numbers),
+        entry.get("more_is_better", True),
+        Adds(**adds) if adds else None,
+    )
+
+
+def digest_of(text: str) -> str:
+    """Returns the SHA-256 of a table's text."""
     return hashlib.sha256(text.encode()).hexdigest()
