@@ -5,9 +5,9 @@ reid compare outputs/ablation --baseline plain --latex table.tex
 reid compare outputs/ablation --interaction lfm_erasing lfm erasing
 
 Each group is a name and the OUTPUT_DIRs of its training seeds, tested by `reid test` and attacked
-by `reid attack`. Or name the folder of a study, whose folders VARIANT/RUN hold runs. All groups are
-compared with the baseline: the last one, that of the study, or --baseline. What is computed:
-docs/statistics.md.
+by `reid attack`. Or name the folder of a study, whose folders VARIANT/RUN hold runs, or the file
+that `reid ablate --export` wrote. All groups are compared with the baseline: the last one, that of
+the study, or --baseline. What is computed: docs/statistics.md.
 """
 
 import argparse
@@ -25,7 +25,10 @@ PAIRINGS = ("auto", "paired", "independent")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     parser.add_argument(
-        "groups", nargs="+", metavar="NAME=DIR[,DIR...]", help="or one STUDY folder"
+        "groups",
+        nargs="+",
+        metavar="NAME=DIR[,DIR...]",
+        help="or one STUDY, its folder or its file",
     )
     parser.add_argument("--baseline", metavar="NAME", help="what the others are compared with")
     parser.add_argument("--metric", choices=METRICS, default="mAP")

@@ -3,6 +3,7 @@
     reid results outputs/a outputs/b --markdown
     reid results outputs --sort mAP                    a tree: seeds of a recipe together
     reid results outputs/study --only 'lfm*' --runs    the same, each run by itself
+    reid results docs/results/study.json               what reid ablate --export wrote
 
 Each folder is the OUTPUT_DIR of a run, or holds runs at any depth. What was tested on other images
 or under another protocol stands in another table, because such numbers cannot be compared. Runs of

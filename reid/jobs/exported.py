@@ -90,8 +90,8 @@ def read_export(file: Path) -> Export:
     """
     try:
         found = file.stat()
-    except OSError as error:
-        raise InputError(f"{file} does not exist; it should be {WHAT}") from error
+    except (OSError, ValueError):  # read_json says what is wrong
+        return _read(file)
     return _read(file, found.st_mtime_ns, found.st_size)
 
 

@@ -10,6 +10,7 @@ from reid.config import leaves, read_chain
 from reid.jobs.compare import compare_runs
 from reid.jobs.comparing.question import Question
 from reid.jobs.comparing.selection import STUDY_FILE, select
+from reid.jobs.exported import file_of
 from reid.jobs.results.read import runs_below
 from reid.report.page import Comparison, render
 from reid.report.runs import CONFIG, Run, read_run
@@ -79,6 +80,11 @@ def find_runs(folders: Sequence[Path]) -> list[Path]:
     """
     runs: list[Path] = []
     for folder in folders:
+        if file_of(folder) is not None:
+            raise InputError(
+                f"{folder} is a file, which holds no curves and pictures; name folders of runs"
+                " (reid compare and reid results read exported studies)"
+            )
         if not folder.is_dir():
             raise InputError(f"{folder} is not a folder; name the OUTPUT_DIR of a run")
         below = runs_below(folder)

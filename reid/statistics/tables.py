@@ -137,8 +137,8 @@ def notes(table: Table) -> list[str]:
     ]
     if any(row.adds is not None for row in table.rows):
         lines.append(
-            "Both means are gains, and their difference is the interaction: (both − other) −"
-            " (one − neither)."
+            "Both means are gains of one recipe or ranking over another; the difference of the two"
+            " is the interaction."
         )
     if SPLITS in about:
         lines.append("Splits share training images, so that the interval is a little too short.")

@@ -8,12 +8,13 @@ import pytest
 from scipy import stats
 
 from reid.statistics.comparison import ONE_RUN, SEEDS, SPLITS, Comparison, compare
+from reid.statistics.components import components
 from reid.statistics.detectable import detectable
 from reid.statistics.effect import hedges_g, share_better, standardized
-from reid.statistics.groups import Block, Group
+from reid.statistics.groups import Block, Gain, Group
 from reid.statistics.holm import holm
 from reid.statistics.resampling import Draws
-from reid.statistics.verdict import verdict
+from reid.statistics.verdict import Adds, verdict
 from reid.utils.errors import ArgumentError
 
 DRAWS = Draws(2000)
@@ -94,6 +95,65 @@ def test_what_cannot_be_compared_is_refused(blocks: list[Block], says: str) -> N
         compare(blocks, DRAWS)
 
 
+def four(runs: int = 4) -> list[Group]:
+    """AB, A, B and plain, with a query for each identity."""
+    rng = np.random.default_rng(3)
+    levels = (0.5, 0.3, 0.25, 0.2)
+    return [Group.of(level + 0.3 * rng.random((runs, 20)), np.arange(20)) for level in levels]
+
+
+def test_an_interaction_of_paired_runs_is_a_comparison_of_their_gains() -> None:
+    both, a, b, plain = four()
+    found = compare([Block(Gain(both, b, True), Gain(a, plain, True), True)], DRAWS)
+    gains = both.metric - b.metric, a.metric - plain.metric
+    table = (both.sums - b.sums) - (a.sums - plain.sums)  # seeds x identities
+    assert found.difference == pytest.approx(table.mean())
+    assert found.first_mean == pytest.approx(gains[0].mean())
+    assert found.second_sd == pytest.approx(gains[1].std(ddof=1))
+    assert found.seed_sd == pytest.approx(table.mean(1).std(ddof=1) / 2)
+    assert found.better == np.mean(table.mean(0) > 0)
+    known = stats.permutation_test(
+        gains, lambda x, y: np.mean(x - y), permutation_type="samples", n_resamples=np.inf
+    )
+    assert found.p_runs == pytest.approx(known.pvalue)
+    # What B adds on top of A, less what it adds alone, is the same number.
+    turned = compare([Block(Gain(both, a, True), Gain(b, plain, True), True)], DRAWS)
+    assert (turned.low, turned.p) == pytest.approx((found.low, found.p), abs=1e-6)
+
+
+def test_an_interaction_of_four_independent_groups_is_welchs() -> None:
+    groups = four(3)
+    both, a, b, plain = [*groups[:3], four(5)[3]]
+    block = Block(Gain(both, b), Gain(a, plain))
+    parts = components(block)
+    of_each = [group.metric.var(ddof=1) / group.runs for group in (both, b, a, plain)]
+    assert parts.seeds == pytest.approx(sum(of_each))
+    below = sum(v**2 / (n - 1) for v, n in zip(of_each, (3, 3, 3, 5), strict=True))
+    assert parts.seeds_df == pytest.approx(sum(of_each) ** 2 / below)
+    found = compare([block], DRAWS)
+    assert (found.first_sd, found.p_runs, found.first_runs, found.second_runs) == (None, None, 3, 3)
+
+
+def test_gains_within_runs_need_no_pairs_of_recipes() -> None:
+    """Re-ranking of two recipes with other seeds: the spread is that of the gains of runs."""
+    ranked, first, other, second = four()
+    within = Block(Gain(ranked, first, True), Gain(other, second, True))
+    gains = ranked.metric - first.metric, other.metric - second.metric
+    known = sum(gain.var(ddof=1) / 4 for gain in gains)
+    assert components(within).seeds == pytest.approx(known)
+    assert compare([within], DRAWS).first_sd == pytest.approx(gains[0].std(ddof=1))
+
+
+def test_gains_that_do_not_fit_are_refused() -> None:
+    both, a, b, plain = four()
+    with pytest.raises(ArgumentError, match="own groups are paired, too"):
+        Block(Gain(both, b), Gain(a, plain), paired=True)
+    with pytest.raises(ArgumentError, match="needs as many runs, got 4 and 3"):
+        Gain(both, four(3)[0], paired=True)
+    with pytest.raises(ArgumentError, match="hold 4 and 4 and 1 and 4 runs"):
+        compare([Block(Gain(both, b), Gain(four(1)[0], plain))], DRAWS)
+
+
 def test_holm_by_hand() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.5, 0.9]) == [1.0, 1.0] and holm([0.2]) == [0.2] and holm([]) == []
@@ -133,6 +193,23 @@ def test_what_is_detectable_is_found_in_80_percent() -> None:
 def found(**changes: Any) -> Comparison:
     values = {**compare([block((3, 3), 0.1)], DRAWS).numbers(), **changes}
     return Comparison(**values)
+
+
+def test_the_verdict_of_an_interaction_says_who_adds_what() -> None:
+    adds = Adds("lfm", "on top of erasing", "alone")
+    less = found(difference=-0.021, p=0.001)
+    assert verdict(less, 0.01, ("x", "y"), 3, True, adds) == (
+        "lfm adds 2.1 less on top of erasing than alone"
+    )
+    more = found(difference=0.02, p=0.001, speaks_of=ONE_RUN)
+    assert verdict(more, 0.01, ("x", "y"), 3, False, adds).endswith(
+        "adds 2.0 more on top of erasing than alone, of these models"
+    )
+    none = verdict(found(p=0.03, detectable=0.04), 0.09, ("x", "y"), 3, True, adds)
+    assert none == (
+        "no evidence that lfm adds more or less on top of erasing than alone among 3 comparisons;"
+        " a difference of 4.0 could have been shown"
+    )
 
 
 def test_the_verdict_says_what_follows() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from reid.evaluation.places import METRICS_FILE
 from reid.jobs.comparing.contrast import contrast_of
 from reid.jobs.comparing.question import Primary
-from reid.jobs.exported import file_of, part_of, read_export
+from reid.jobs.exported import part_of, read_export
 from reid.utils.errors import InputError, unknown
 from reid.utils.jsonfile import fields, read_json
 
@@ -52,7 +52,8 @@ def select(words: Sequence[str], baseline: str | None = None) -> Selection:
     """
     if len(words) == 1 and "=" not in words[0]:
         place = Path(os.path.expanduser(words[0]))
-        return _exported(place, baseline) if file_of(place) == place else _study(place, baseline)
+        is_file = place.suffix == ".json" and not os.path.isdir(place)
+        return _exported(place, baseline) if is_file else _study(place, baseline)
     groups: dict[str, list[Path]] = {}
     for text in words:
         name, equals, folders = text.partition("=")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from reid.jobs.exported import file_of, part_of, read_export
+from reid.jobs.exported import part_of, read_export
 from reid.jobs.results.states import state_of
 from reid.utils.errors import InputError
 from reid.utils.jsonfile import fields, read_json
@@ -115,7 +115,7 @@ def read_all(folders: Sequence[Path]) -> tuple[list[Tested], dict[str, str], boo
     without: dict[str, str] = {}
     trees = False
     for folder, name in zip(folders, run_names(folders), strict=True):
-        if file_of(folder) == folder:
+        if folder.suffix == ".json" and not os.path.isdir(folder):
             tested += _exported(folder, "" if len(folders) == 1 else f"{name}/")
             trees = True
             continue
