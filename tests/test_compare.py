@@ -474,7 +474,8 @@ def test_all_tables_of_a_folder_are_checked(
         run("compare", "study", *few, "--metric", metric, "--markdown", f"docs/results/{name}.md")
     text = Path("docs/results/t.md").read_text()
     page = Path("docs/record.md")
-    page.write_text(f"# R\n\n<!-- table results/t.md -->\n{text}<!-- end of table -->\n\nEnd.\n")
+    code = "```markdown\n<!-- table x.md -->\n<!-- end of table -->\n```\n"  # is no table
+    page.write_text(f"# R\n\n<!-- table results/t.md -->\n{text}<!-- end of table -->\n\n{code}")
     Path("docs/results/other.csv.json").write_text('{"rows": []}')
     (tmp_path / "else").mkdir()
     monkeypatch.chdir(tmp_path / "else")

@@ -126,8 +126,8 @@ def read_lists(path: Path, root: Path | None = None) -> Lists:
     missing = [key for key in (*ids, *SCORES, *LISTS, ROOT) if key not in arrays]
     if missing:
         raise InputError(
-            f"{path} has no ranked lists ({missing[0]} is missing): an older version wrote it; test"
-            " the run again (reid test)"
+            f"{path} has no ranked lists ({missing[0]} is missing): an older version wrote it, or"
+            " it came with an exported study; test the run again (reid test)"
         )
     query, gallery = (_images(path, arrays, side) for side in SIDES)
     rankings = {}

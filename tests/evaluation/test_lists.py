@@ -59,7 +59,7 @@ def test_lists_are_read_back_and_follow_images_that_moved(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("key", "value", "says"),
     [
-        ("places", None, "places is missing): an older version wrote it; test the run again"),
+        ("places", None, "places is missing): an older version wrote it"),
         ("query_pids", None, "query_pids is missing"),
         ("places", np.full((12, 5), 40), "the ranking plain do not fit"),
         ("places", np.full((12, 4), 1), "the ranking plain do not fit"),

@@ -8,6 +8,7 @@ from typing import Any
 
 from reid.evaluation.places import METRICS_FILE
 from reid.jobs.comparing.contrast import contrast_of
+from reid.jobs.comparing.measures import METRICS
 from reid.jobs.comparing.question import Primary
 from reid.jobs.exported import part_of, read_export
 from reid.utils.errors import InputError, unknown
@@ -127,8 +128,9 @@ def _of_study(
     chosen = _with_baseline(groups, baseline, left_out)
     interactions, cautions = [], []
     for words in found.get("interactions", []):
+        _check_names(words, f"{where}: interactions")
         if problem := _not_there(words, groups, baseline):
-            cautions.append(f"interaction {' '.join(map(str, words))} is left out: {problem}")
+            cautions.append(f"interaction {' '.join(words)} is left out: {problem}")
         else:
             interactions.append(words)
     primary = _primary(found.get("primary"), where)
@@ -142,10 +144,18 @@ def _primary(entry: Any, where: str) -> Primary | None:
     if entry is None:
         return None
     found = fields(entry, f"{where}: primary", {"compared": list, "test": str, "metric": str})
+    _check_names(found["compared"], f"{where}: primary")
+    if found["metric"] not in METRICS:
+        raise InputError(f"{where}: primary: metric must be one of {', '.join(METRICS)}")
     return Primary(**found)
 
 
-def _not_there(words: Any, groups: Mapping[str, Any], baseline: str) -> str:
+def _check_names(words: Any, where: str) -> None:
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise InputError(f"{where} must be lists of names, got {words!r:.60}")
+
+
+def _not_there(words: Sequence[str], groups: Mapping[str, Any], baseline: str) -> str:
     """Says why an interaction cannot be computed; "" if it can."""
     try:
         contrast_of(words, groups, baseline)
