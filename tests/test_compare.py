@@ -425,7 +425,7 @@ def test_an_interaction_with_a_ranking_is_paired_within_each_run(two_by_two: Pat
 def test_the_primary_comparison_stands_alone(two_by_two: Path) -> None:
     """Holm's correction counts the other rows only; without it, it counts all."""
     record = {"baseline": "plain", "interactions": [["ab", "a", "b"], ["missing", "a", "b"]]}
-    record["primary"] = {"compared": ["a"], "test": "x 4", "metric": "mAP"}
+    record["primary"] = [{"compared": ["a"], "test": "x 4", "metric": "mAP"}]
     (two_by_two / "study.json").write_text(json.dumps(record))
     done = run("compare", two_by_two, "--ranking", "plain")
     heads = [line for line in done.stdout.splitlines() if "market1501" in line]
@@ -442,11 +442,31 @@ def test_the_primary_comparison_stands_alone(two_by_two: Path) -> None:
     assert not any("x 4" in line and " a − plain" in line for line in others[2].splitlines())
     assert "rows of this table at once (2)" in others[2].replace("\n", " ")
     assert "interaction missing a b is left out: unknown group 'missing'" in done.stderr
-    record["primary"]["test"] = "x 44"
+    record["primary"][0]["test"] = "x 44"
     (two_by_two / "study.json").write_text(json.dumps(record))
     done = run("compare", two_by_two, "--only", "attack")
-    assert "the primary comparison is not there: no row 'x 44'; did you mean 'x 4'?" in done.stderr
+    assert "a primary comparison is not there: no row 'x 44'; did you mean 'x 4'?" in done.stderr
     assert done.stdout.startswith("Attacked: ")
+
+
+def test_two_primary_comparisons_are_corrected_together(two_by_two: Path, tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    asked = ["--baseline", "plain", "--primary", "a", "--primary", "ab,a,b", "x 4", "rank1"]
+    done = run("compare", two_by_two, *asked, "--csv", table)
+    assert done.stdout.startswith("Primary comparisons. Tested: market1501")
+    assert "60 queries; Attacked: market1501" in done.stdout.splitlines()[0]
+    with table.open() as file:
+        first, other, *rest = csv.DictReader(file)
+    assert [first["test"], other["test"]] == ["clean, mAP", "x 4, Rank-1"]
+    assert other["second"] == "a − plain"
+    p_values = sorted(float(row["p"]) for row in (first, other))
+    assert float(min(first["p_holm"], other["p_holm"])) == pytest.approx(min(1, 2 * p_values[0]))
+    assert {row["test"] for row in rest if row["first"] == "a"} == {"clean, re-ranked", "x 4"}
+    assert check_record(tmp_path / "t.csv.json") == []
+    again = json.loads((tmp_path / "t.csv.json").read_text())["command"]
+    before = table.read_text()
+    run(*again[1:])
+    assert table.read_text() == before
 
 
 @pytest.mark.parametrize(
@@ -457,6 +477,7 @@ def test_the_primary_comparison_stands_alone(two_by_two: Path) -> None:
         (["--interaction", "ab", "a", "plain"], "'ab a plain' over plain names a group twice"),
         (["--interaction", *"abcde"], "name the group with both, the one and the other"),
         (["--primary", "lfm"], "unknown group 'lfm'"),
+        (["--primary", "a", "clean", "map"], "write a group, its row and its metric"),
     ],
 )
 def test_a_wrong_interaction_is_one_line(two_by_two: Path, words: list[str], says: str) -> None:

@@ -62,7 +62,7 @@ def exported(made: Path, tmp_path: Path) -> Path:
 def test_tables_are_those_of_the_folder(exported: Path, tmp_path: Path) -> None:
     """Numbers are rounded to 1 / 65535, which no printed digit shows."""
     asked = ["--baseline", "plain", "--interaction", "ab", "a", "b", "--interaction", "a",
-             "re-ranked", "--primary", "a", "--primary-row", "x 4"]  # fmt: skip
+             "re-ranked", "--primary", "a", "x 4"]  # fmt: skip
     of_folder = run("compare", tmp_path / "s", *asked).stdout
     assert of_folder.count("market1501") == 5
     table = tmp_path / "t.md"

@@ -11,9 +11,14 @@ the study, or --baseline. What is computed: docs/statistics.md.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reid.cli._arguments import path
+
+if TYPE_CHECKING:
+    from reid.jobs.comparing.question import Primary
 
 HELP = "compare groups of runs: differences, intervals, tests"
 # As in reid.jobs.comparing.question and reid.jobs.comparing.measures, which take seconds to import.
@@ -54,13 +59,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--primary",
+        action="append",
         nargs="+",
         metavar="NAME",
-        help="the one comparison that was named before the runs: a group, or the names of an"
-        " interaction; it stands alone, without Holm's correction; default: that of the study",
+        help="a comparison that was named before the runs: a group, or an interaction as"
+        " BOTH,ONE,OTHER; then its row (clean) and its metric (mAP). It stands first, and is"
+        " corrected for the others of its kind alone; default: those of the study",
     )
-    parser.add_argument("--primary-row", default="clean", metavar="TEST", help="its row (clean)")
-    parser.add_argument("--primary-metric", choices=METRICS, default="mAP", help="its metric (mAP)")
     parser.add_argument("--seed", type=int, default=0, help="of the resampling")
     parser.add_argument("--resamples", type=int, default=10_000)
     for style in ("markdown", "csv", "latex"):
@@ -71,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Prints the tables, and writes them."""
     from reid.jobs.compare import compare_runs
-    from reid.jobs.comparing.question import Primary, Question
+    from reid.jobs.comparing.question import Question
     from reid.jobs.comparing.record import FORMATS, write_table
     from reid.jobs.comparing.selection import select
     from reid.statistics.tables import as_text
@@ -91,9 +96,8 @@ def run(args: argparse.Namespace) -> None:
         seed=args.seed,
         resamples=args.resamples,
         interactions=args.interaction or chosen.interactions,
-        primary=Primary(args.primary, args.primary_row, args.primary_metric)
-        if args.primary
-        else chosen.primary,
+        primary=[_primary(words, list(chosen.groups)) for words in args.primary or ()]
+        or chosen.primary,
     )
     answer = compare_runs(chosen, question)
     for line in answer.cautions:
@@ -104,3 +108,17 @@ def run(args: argparse.Namespace) -> None:
         if file is not None:
             write_table(file, style, chosen, question, answer)
             print(f"written: {file}, {file}.json")
+
+
+def _primary(words: Sequence[str], groups: Sequence[str]) -> "Primary":
+    """Reads COMPARED [ROW [METRIC]]."""
+    from reid.jobs.comparing.question import Primary
+    from reid.utils.errors import InputError
+
+    if len(words) > 3 or (len(words) == 3 and words[2] not in METRICS):
+        raise InputError(
+            f"--primary {' '.join(words)}: write a group, its row and its metric, such as"
+            f' lfm "pgd-fna 4" mAP; metrics: {", ".join(METRICS)}'
+        )
+    compared, *rest = words
+    return Primary([compared] if compared in groups else compared.split(","), *rest)

@@ -8,7 +8,7 @@ from reid.evaluation.protocol import CROSS_CAMERA
 from reid.jobs.comparing.alike import cautions, named, shown
 from reid.jobs.comparing.contrast import Contrast, contrast_of
 from reid.jobs.comparing.measures import METRICS, SUCCESS
-from reid.jobs.comparing.question import KINDS, Question
+from reid.jobs.comparing.question import KINDS, Primary, Question
 from reid.jobs.comparing.rows import Groups, rows_of
 from reid.jobs.comparing.runs import Run, read_attack, read_test
 from reid.jobs.comparing.selection import Selection, has_attack, has_test
@@ -26,7 +26,7 @@ class Answer:
     """Tables, and the runs that they are made of.
 
     Attributes:
-        tables: The primary comparison, if one was named; then one for each kind, and one for the
+        tables: The primary comparisons, if some were named; then one for each kind, and one for the
             interactions of each kind.
         runs: The runs that were read, with their group.
         cautions: What may be a slip.
@@ -51,10 +51,8 @@ def compare_runs(chosen: Selection, question: Question) -> Answer:
     said = [f"left out, no result yet: {folder}" for folder in chosen.left_out]
     said += chosen.cautions
     asker = _Asker(chosen, question, groups_of)
-    first = asker.primary()
-    if question.primary is not None and first is None:
-        said.append(asker.no_primary())
-    tables = asker.tables(first)
+    tables = asker.tables()
+    said += asker.said
     if not tables:
         raise _nothing(chosen, question, groups_of)
     read: list[tuple[str, Run]] = []
@@ -77,6 +75,7 @@ class _Asker:
 
     Attributes:
         used: The kinds of which a table was made.
+        said: What was named before the runs, and is not there.
     """
 
     def __init__(
@@ -86,83 +85,74 @@ class _Asker:
         self.groups_of = groups_of
         self.draws = Draws(question.resamples, question.seed)
         self.used: list[str] = []
-        names = chosen.groups
-        self.pairs = [Contrast((n, chosen.baseline)) for n in names if n != chosen.baseline]
-        self.interactions = [
-            contrast_of(words, names, chosen.baseline) for words in question.interactions
-        ]
-        self.first: Contrast | None = None
-        if question.primary is not None:
-            self.first = contrast_of(question.primary.compared, names, chosen.baseline)
+        self.said: list[str] = []
+        names, baseline = chosen.groups, chosen.baseline
+        self.pairs = [Contrast((name, baseline)) for name in names if name != baseline]
+        self.interactions = [contrast_of(some, names, baseline) for some in question.interactions]
+        self.named = [(one, contrast_of(one.compared, names, baseline)) for one in question.primary]
 
-    def primary(self) -> tuple[str, Row] | None:
-        """Returns kind and row of the comparison that was named before; None if not there."""
-        asked = self.question.primary
-        if asked is None or self.first is None:
-            return None
-        question = replace(self.question, metric=asked.metric, rankings=())
-        for kind, groups in self.groups_of.items():
-            if groups:
-                rows = rows_of(kind, groups, self.first, question, self.draws, True, asked.test)
-                if rows:
-                    return kind, rows[0]
-        return None
-
-    def no_primary(self) -> str:
-        """Says that the comparison that was named before the runs is not there."""
-        titles = [
-            line.title
-            for kind, groups in self.groups_of.items()
-            if self.first is not None and groups
-            for line, _ in self.first.lines(
-                kind, [run for name in self.first.groups for run in groups[name]], ()
-            )
-        ]
-        asked = self.question.primary.test if self.question.primary else ""
-        return (
-            f"the primary comparison is not there: no row '{asked}'"
-            f"{suggest(asked, titles) or '; there are ' + ', '.join(dict.fromkeys(titles))}"
-        )
-
-    def tables(self, first: tuple[str, Row] | None) -> list[Table]:
-        """Returns all tables.
-
-        Args:
-            first: From :meth:`primary`.
-        """
-        found: list[Table] = []
-        asked = self.question.primary
-        if first is not None and asked is not None:
-            found.append(self._table(first[0], PRIMARY, [first[1]], asked.metric))
+    def tables(self) -> list[Table]:
+        """Returns all tables."""
+        first = [named for one in self.named if (named := self._primary(*one)) is not None]
+        found = [self._first_table(first)] if first else []
         kinds = [kind for kind in self.question.kinds or KINDS if self.groups_of[kind]]
+        shown_before = {(kind, row.condition, row.first, row.second, one.metric)
+                        for one, kind, row in first}  # fmt: skip
         for kind in kinds:
             # Clean images stand in the table of the tests; and no attack succeeds on them.
             with_clean = self.question.metric != SUCCESS and (kind == "test" or kinds[0] != "test")
             for contrasts, name in ((self.pairs, ""), (self.interactions, INTERACTIONS)):
-                rows = [row for one in contrasts for row in self._rows(kind, one, with_clean)]
-                rows = [row for row in rows if not self._is_first(kind, row, first)]
+                rows = [
+                    row
+                    for one in contrasts
+                    for row in self._rows(kind, one, with_clean)
+                    if (kind, row.condition, row.first, row.second, self.question.metric)
+                    not in shown_before
+                ]
                 if rows:
-                    prefix = (SECONDARY if first is not None else "") + name
-                    found.append(self._table(kind, prefix, rows, self.question.metric))
+                    title = (SECONDARY if first else "") + name + self._title(kind)
+                    found.append(Table(title, METRICS[self.question.metric], rows))
         return found
+
+    def _primary(self, asked: Primary, contrast: Contrast) -> tuple[Primary, str, Row] | None:
+        """Returns the kind and the row of a comparison that was named before; None if not there."""
+        question = replace(self.question, metric=asked.metric, rankings=())
+        titles: list[str] = []
+        for kind, groups in self.groups_of.items():
+            if groups:
+                rows = rows_of(kind, groups, contrast, question, self.draws, True, asked.test)
+                if rows:
+                    return asked, kind, rows[0]
+                runs = [run for name in contrast.groups for run in groups[name]]
+                titles += [line.title for line, _ in contrast.lines(kind, runs, ())]
+        there = f"; there are {', '.join(dict.fromkeys(titles))}"
+        self.said.append(
+            f"a primary comparison is not there: no row '{asked.test}'"
+            f"{suggest(asked.test, titles) or there}"
+        )
+        return None
+
+    def _first_table(self, first: Sequence[tuple[Primary, str, Row]]) -> Table:
+        """Returns the table of what was named before the runs, of all kinds."""
+        kinds = list(dict.fromkeys(kind for _, kind, _ in first))
+        metrics = {one.metric for one, _, _ in first}
+        rows = [row for _, _, row in first]
+        if len(metrics) > 1:
+            rows = [
+                replace(row, condition=f"{row.condition}, {METRICS[one.metric]}")
+                for one, _, row in first
+            ]
+        many = "Primary comparisons. " if len(rows) > 1 else PRIMARY
+        title = many + "; ".join(self._title(kind) for kind in kinds)
+        return Table(title, ", ".join(METRICS[one] for one in sorted(metrics)), rows)
 
     def _rows(self, kind: str, contrast: Contrast, clean: bool) -> list[Row]:
         groups = self.groups_of[kind]
         return rows_of(kind, groups, contrast, self.question, self.draws, clean)
 
-    def _is_first(self, kind: str, row: Row, first: tuple[str, Row] | None) -> bool:
-        """Says whether a row is the one that was named before, and has its own table."""
-        asked = self.question.primary
-        if first is None or asked is None or asked.metric != self.question.metric:
-            return False
-        one = first[1]
-        return (kind, row.condition, row.first, row.second) == (
-            first[0], one.condition, one.first, one.second,
-        )  # fmt: skip
-
-    def _table(self, kind: str, prefix: str, rows: Sequence[Row], metric: str) -> Table:
+    def _title(self, kind: str) -> str:
         self.used.append(kind)
-        return Table(prefix + _title(kind, self.groups_of[kind]), METRICS[metric], rows)
+        return _title(kind, self.groups_of[kind])
 
 
 def _read(

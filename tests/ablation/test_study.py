@@ -197,11 +197,11 @@ def test_a_study_names_its_questions(tmp_path: Path) -> None:
     }
     study = asking(tmp_path, **asked)
     assert study.interactions == (("ab", "a", "b"), ("a", "re-ranked"))
-    assert study.primary == Primary(("ab", "a", "b"), "pgd-fna 4", "mAP")
+    assert study.primary == (Primary(("ab", "a", "b"), "pgd-fna 4", "mAP"),)
     few = asking(tmp_path, "few", **asked)
-    assert few.interactions == (("a", "re-ranked"),) and few.primary is None
-    one = asking(tmp_path, PRIMARY={"COMPARED": "a", "METRIC": "rank1"})
-    assert one.primary == Primary(("a",), "clean", "rank1")
+    assert few.interactions == (("a", "re-ranked"),) and few.primary == ()
+    two = asking(tmp_path, PRIMARY=[{"COMPARED": "a", "METRIC": "rank1"}, {"COMPARED": "b"}])
+    assert two.primary == (Primary(("a",), "clean", "rank1"), Primary(("b",), "clean", "mAP"))
 
 
 @pytest.mark.parametrize(
@@ -212,6 +212,7 @@ def test_a_study_names_its_questions(tmp_path: Path) -> None:
         ({"INTERACTIONS": [["a"]]}, "INTERACTIONS has ['a']; name [both, one, other]"),
         ({"INTERACTIONS": [["ab", 1]]}, "INTERACTIONS must hold names of variants"),
         ({"PRIMARY": "a"}, "PRIMARY must be KEY: value lines"),
+        ({"PRIMARY": [{"COMPARED": "a"}] * 2}, "PRIMARY names a comparison twice"),
         ({"PRIMARY": {"COMPARED": "a", "METRICS": "x"}}, "unknown key METRICS; did you mean"),
         ({"PRIMARY": {"COMPARED": "a", "METRIC": "map"}}, "is 'map'; did you mean 'mAP'"),
         ({"PRIMARY": {"COMPARED": "plain"}}, "names a group twice"),

@@ -58,7 +58,7 @@ def write_export(file: Path, study: Study, cells: Sequence[Cell]) -> tuple[int, 
         "file": study.file.name,
         "baseline": study.baseline,
         "interactions": study.interactions,
-        "primary": None if study.primary is None else asdict(study.primary),
+        "primary": [asdict(one) for one in study.primary],
         "variants": {
             v.name: {
                 "config": v.base.name,

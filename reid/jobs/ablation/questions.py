@@ -42,8 +42,8 @@ def read_interactions(
 
 def read_primary(
     value: Any, variants: Sequence[str], wanted: Sequence[str], baseline: str, fail: Fail
-) -> Primary | None:
-    """Reads PRIMARY; None if there is none, or if a preset leaves its variants out.
+) -> tuple[Primary, ...]:
+    """Reads PRIMARY: one comparison, or a list; those of variants that a preset leaves out are out.
 
     Args:
         value: What the file says.
@@ -55,8 +55,14 @@ def read_primary(
     Raises:
         InputError: A key is unknown, or names what is not there.
     """
-    if value is None:
-        return None
+    entries = [] if value is None else value if isinstance(value, list) else [value]
+    found = [_primary(entry, variants, baseline, fail) for entry in entries]
+    if len({(tuple(one.compared), one.test, one.metric) for one in found}) < len(found):
+        raise fail("PRIMARY", "names a comparison twice")
+    return tuple(one for one in found if _is_run(one.compared, variants, wanted))
+
+
+def _primary(value: Any, variants: Sequence[str], baseline: str, fail: Fail) -> Primary:
     if not isinstance(value, Mapping) or "COMPARED" not in value:
         wants = 'KEY: value lines, such as {COMPARED: lfm, TEST: "pgd-fna 4", METRIC: mAP}'
         raise fail("PRIMARY", f"must be {wants}, got {shown(value)}")
@@ -66,13 +72,12 @@ def read_primary(
             raise fail("PRIMARY", f"unknown key {key}{mend}")
     compared = value["COMPARED"]
     names = [compared] if isinstance(compared, str) else compared
-    names = _names(names, "PRIMARY.COMPARED", variants, baseline, fail)
     test = str(value.get("TEST", "clean"))
     metric = str(value.get("METRIC", "mAP"))
     if metric not in METRICS:
         mend = suggest(metric, METRICS) or f"; known: {', '.join(METRICS)}"
         raise fail("PRIMARY.METRIC", f"is '{metric}'{mend}")
-    return Primary(names, test, metric) if _is_run(names, variants, wanted) else None
+    return Primary(_names(names, "PRIMARY.COMPARED", variants, baseline, fail), test, metric)
 
 
 def _names(

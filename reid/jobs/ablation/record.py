@@ -197,7 +197,7 @@ def write_study(study: Study, cells: Sequence[Cell], threads: int) -> Counter[st
         "file": study.file.name,
         "baseline": study.baseline,
         "interactions": study.interactions,
-        "primary": None if study.primary is None else asdict(study.primary),
+        "primary": [asdict(one) for one in study.primary],
         "threads": threads,
         "states": dict(sorted(counts.items())),
         "variants": {

@@ -49,7 +49,7 @@ class Study:
         weight: Which weights are tested and attacked: ``last`` or ``best``.
         keep: What is kept of a finished cell: ``weights``, or only ``results``.
         interactions: Names of variants (and of a ranking) whose interactions are asked for.
-        primary: The comparison that the study is made for, if its file names one.
+        primary: The comparisons that the study is made for, if its file names some.
     """
 
     file: Path
@@ -65,7 +65,7 @@ class Study:
     weight: str
     keep: str
     interactions: tuple[tuple[str, ...], ...] = ()
-    primary: Primary | None = None
+    primary: tuple[Primary, ...] = ()
 
 
 def without(pairs: Overrides, later: Overrides) -> Overrides:

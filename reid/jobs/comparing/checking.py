@@ -135,8 +135,8 @@ def _checked(path: Path) -> list[str]:
 
 def _question(entries: Mapping[str, Any]) -> Question:
     """Returns the question of a record; older ones name no interactions."""
-    first = entries.get("primary")
-    return Question(**{**entries, "primary": Primary(**first) if first else None})
+    named = [Primary(**one) for one in entries.get("primary", [])]
+    return Question(**{**entries, "primary": named})
 
 
 def _sought(folder: Path, record: Path) -> Path:

@@ -11,7 +11,7 @@ PAIRINGS = ("auto", "paired", "independent")
 
 @dataclass(frozen=True)
 class Primary:
-    """The one comparison that was named before the runs were made.
+    """A comparison that was named before the runs were made.
 
     Attributes:
         compared: Name of the group that is compared with the baseline; or what names an
@@ -38,7 +38,7 @@ class Question:
         resamples: Number of resamples.
         interactions: Names of the groups of each; see
             :func:`reid.jobs.comparing.contrast.contrast_of`.
-        primary: What was named before the runs, if anything was.
+        primary: What was named before the runs; it is corrected by itself.
     """
 
     kinds: Sequence[str] = ()
@@ -48,4 +48,4 @@ class Question:
     seed: int = 0
     resamples: int = RESAMPLES
     interactions: Sequence[Sequence[str]] = ()
-    primary: Primary | None = None
+    primary: Sequence[Primary] = ()

@@ -58,10 +58,8 @@ def words(chosen: Selection, question: Question) -> list[str]:
     typed = [*groups, *(word for name, value in options for word in (f"--{name}", value))]
     for names in question.interactions:
         typed += ["--interaction", *names]
-    if question.primary is not None:
-        first = question.primary
-        typed += ["--primary", *first.compared, "--primary-row", first.test]
-        typed += ["--primary-metric", first.metric]
+    for one in question.primary:
+        typed += ["--primary", ",".join(one.compared), one.test, one.metric]
     return typed
 
 

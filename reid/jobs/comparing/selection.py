@@ -29,7 +29,7 @@ class Selection:
         left_out: Folders that hold no result yet.
         interactions: Those that the study names, as
             :func:`reid.jobs.comparing.contrast.contrast_of` takes them.
-        primary: The comparison that the study names as the one it was made for.
+        primary: The comparisons that the study names as those it was made for.
         cautions: What of these cannot be computed.
     """
 
@@ -37,7 +37,7 @@ class Selection:
     baseline: str
     left_out: Sequence[Path] = ()
     interactions: Sequence[Sequence[str]] = ()
-    primary: Primary | None = None
+    primary: Sequence[Primary] = ()
     cautions: Sequence[str] = ()
 
 
@@ -120,7 +120,7 @@ def _of_study(
     Raises:
         InputError: The record is wrong, or there is no baseline.
     """
-    entries = {"baseline": str, "interactions": list, "primary": dict}
+    entries = {"baseline": str, "interactions": list, "primary": list}
     found = fields(study, where, {}, entries)
     baseline = baseline or found.get("baseline")
     if baseline is None:
@@ -133,16 +133,16 @@ def _of_study(
             cautions.append(f"interaction {' '.join(words)} is left out: {problem}")
         else:
             interactions.append(words)
-    primary = _primary(found.get("primary"), where)
-    if primary is not None and (problem := _not_there(primary.compared, groups, baseline)):
-        cautions.append(f"the primary comparison is not there: {problem}")
-        primary = None
+    primary = []
+    for one in (_primary(entry, where) for entry in found.get("primary", [])):
+        if problem := _not_there(one.compared, groups, baseline):
+            cautions.append(f"a primary comparison is not there: {problem}")
+        else:
+            primary.append(one)
     return replace(chosen, interactions=interactions, primary=primary, cautions=cautions)
 
 
-def _primary(entry: Any, where: str) -> Primary | None:
-    if entry is None:
-        return None
+def _primary(entry: Any, where: str) -> Primary:
     found = fields(entry, f"{where}: primary", {"compared": list, "test": str, "metric": str})
     _check_names(found["compared"], f"{where}: primary")
     if found["metric"] not in METRICS:
