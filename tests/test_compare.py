@@ -285,7 +285,7 @@ def test_a_folder_of_an_older_version_is_to_be_tested_again(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["a"], "a is no folder of a study; or name groups, as NAME=DIR,DIR"),
+        (["a"], "a is no folder of a study, and no exported one (.json); or name groups"),
         (["a=x"], "there is one group, a; name two or more"),
         (["a=x", "a=y"], "'a=y': name each group once"),
         (["a=x", "b"], "'b': name each group once"),

@@ -144,6 +144,20 @@ def test_gains_within_runs_need_no_pairs_of_recipes() -> None:
     assert compare([within], DRAWS).first_sd == pytest.approx(gains[0].std(ddof=1))
 
 
+def test_an_interaction_over_splits_is_the_t_test_of_their_differences() -> None:
+    """One run of each recipe on each of five splits, as on VIPeR."""
+    rng = np.random.default_rng(5)
+    blocks = []
+    for _ in range(5):
+        both, a, b, plain = (Group.of(rng.random((1, 20)), np.arange(20)) for _ in range(4))
+        blocks.append(Block(Gain(both, b), Gain(a, plain)))
+    found = compare(blocks, Draws(100_000))
+    known = stats.ttest_1samp([block.difference for block in blocks], 0)
+    assert found.speaks_of == SPLITS and found.df == 4 and found.first_runs == 5
+    assert found.p == pytest.approx(known.pvalue, abs=0.002)
+    assert found.first_sd == pytest.approx(np.std([b.first.mean for b in blocks], ddof=1))
+
+
 def test_gains_that_do_not_fit_are_refused() -> None:
     both, a, b, plain = four()
     with pytest.raises(ArgumentError, match="own groups are paired, too"):
