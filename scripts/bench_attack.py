@@ -25,6 +25,7 @@ from reid.utils.batch import Batch, to_unit
 from reid.utils.environment import choose_device, choose_precision, describe
 
 STEPS, PEOPLE = 10, 16
+RIGHT, OTHERS = 20, 3000  # gallery images of each person, and of people who are not asked for
 
 
 def main() -> None:
@@ -51,7 +52,7 @@ def main() -> None:
         )
     guides = noise_guides(before)
     print(f"{args.backbone} {tuple(args.size)}, batch {args.batch}, {args.precision}")
-    for name in ("sma", "metric", "fna"):
+    for name in ("sma", "metric", "fna", "margin", "smooth_ap"):
         method = ATTACKS["pgd"](eps=8 / 255, steps=STEPS)
         attack = RetrievalAttack(f"pgd-{name}", method, OBJECTIVES[name]())
         perturb = Perturber(attack, embed, guides, seed=0)
@@ -112,8 +113,10 @@ def noise_batch(size: int, shape: tuple[int, int]) -> Batch:
 def noise_guides(before: Tensor) -> Guides:
     """Random unit features of a gallery of a few thousand images."""
     rng = torch.Generator().manual_seed(1)
-    feats = torch.nn.functional.normalize(torch.randn(PEOPLE * 200, before.shape[1], generator=rng))
-    pids = torch.arange(1, PEOPLE + 1).repeat_interleave(200).numpy()
+    size = PEOPLE * RIGHT + OTHERS
+    feats = torch.nn.functional.normalize(torch.randn(size, before.shape[1], generator=rng))
+    asked = torch.arange(1, PEOPLE + 1).repeat_interleave(RIGHT)
+    pids = torch.cat([asked, torch.arange(OTHERS) // RIGHT + PEOPLE + 1]).numpy()
     return Guides(Features(feats.to(before.device), pids, pids * 0 + 1), before=before)
 
 

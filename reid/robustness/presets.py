@@ -8,6 +8,7 @@ from reid.robustness.objectives import OBJECTIVES
 from reid.utils.errors import InputError, unknown
 
 DEFAULT_EPS_255 = (2.0, 4.0, 8.0)
+STAGE_MARK = "+"  # between objectives that are raised one after the other
 
 
 class AttackSpec(NamedTuple):
@@ -16,7 +17,8 @@ class AttackSpec(NamedTuple):
     Attributes:
         name: Name in reports.
         method: Name in ``ATTACKS``.
-        objective: Name in ``OBJECTIVES``; "" for a method that needs none.
+        objective: Name in ``OBJECTIVES``, or several with ``+`` between them; "" for a method that
+            needs none.
         settings: Arguments of the method that replace those of the config.
         eps_255: Budgets in 1/255, used if the user gives none.
     """
@@ -67,6 +69,8 @@ PRESETS: dict[str, tuple[float, list[tuple[str, str, dict[str, Any]]]]] = {
 def parse_attack(name: str) -> list[AttackSpec]:
     """Reads the name of an attack: a preset, "method-objective", or "noise".
 
+    Objectives that are raised one after the other have a + between them: "pgd-margin+smooth_ap".
+
     Raises:
         InputError: The name is unknown; the message lists the known names.
     """
@@ -84,6 +88,8 @@ def parse_attack(name: str) -> list[AttackSpec]:
     if method == "noise":
         if objective:
             raise InputError(f"attack '{name}': noise has no objective, its name is noise")
-    elif objective not in OBJECTIVES:
-        raise unknown(f"objective of attack '{name}':", objective, OBJECTIVES.names())
+    else:
+        for stage in objective.split(STAGE_MARK):
+            if stage not in OBJECTIVES:
+                raise unknown(f"objective of attack '{name}':", stage, OBJECTIVES.names())
     return [AttackSpec(name, method, objective, {}, DEFAULT_EPS_255)]

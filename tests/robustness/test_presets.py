@@ -43,6 +43,7 @@ def test_a_combination_is_named_by_its_parts() -> None:
     spec = parse_attack("apgd-fna")[0]
     assert spec == ("apgd-fna", "apgd", "fna", {}, (2.0, 4.0, 8.0))
     assert parse_attack("noise")[0].objective == ""
+    assert parse_attack("pgd-margin+smooth_ap")[0].objective == "margin+smooth_ap"
 
 
 @pytest.mark.parametrize(
@@ -52,6 +53,8 @@ def test_a_combination_is_named_by_its_parts() -> None:
         ("standart", "standard"),
         ("pgd-fan", "did you mean 'fna'"),
         ("pgd", "objective"),
+        ("pgd-margin+smoth_ap", "did you mean 'smooth_ap'"),
+        ("pgd-margin+", "objective"),
         ("noise-sma", "noise has no objective"),
     ],
 )
