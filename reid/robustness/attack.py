@@ -93,7 +93,7 @@ class RetrievalAttack:
             return self.method(_no_loss, clean, rngs)
         return self.method(self._search(embed, clean, case, rngs), clean, rngs).detach()
 
-    def stage(  # noqa: PLR0913 - what an objective needs, and which step
+    def stage(
         self,
         embed: Embedding,
         clean: Tensor,

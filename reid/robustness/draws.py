@@ -33,7 +33,8 @@ class ExpectedLoss:
     def __call__(self, images: Tensor) -> Tensor:
         """Returns the mean loss, (B,), of (B, 3, H, W) in [0, 1]."""
         fixed = images.detach().requires_grad_(images.requires_grad)
-        total, slope = 0, torch.zeros_like(images)
+        total = torch.zeros(len(images), device=images.device)
+        slope = torch.zeros_like(images)
         for _ in range(self.draws):
             with seeded(self.model, self.seed):
                 values = self.loss(fixed)

@@ -14,7 +14,7 @@ from torch.nn.functional import normalize
 
 from reid.evaluation.features import Embedding
 
-# An attack leaves an image alone when its AP can fall by no more: 0.05 points, which no table shows.
+# An attack leaves an image alone when its AP can fall by no more: 0.05 points.
 SLACK = 5e-4
 
 # (B, G) similarities and the marks of B rankings -> (B,) values, to be maximised

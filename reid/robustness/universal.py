@@ -79,5 +79,6 @@ class UniversalPerturber(Perturber):
 
     def _attack(self, clean: Tensor, case: Case, rngs: ImageRNGs) -> Tensor:
         method = self.attack.method
-        assert isinstance(method, Universal) and self.shared is not None
+        assert isinstance(method, Universal)
+        assert self.shared is not None
         return method.apply(clean, self.shared[self._half(case)])

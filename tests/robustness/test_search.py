@@ -1,6 +1,5 @@
 """Searches that know more than a loss: stages, starts compared by AP, images left alone, draws."""
 
-import numpy as np
 import pytest
 import torch
 from test_evaluator import attack, evaluator, run

@@ -50,7 +50,9 @@ def test_nobody_meets_a_perturbation_that_was_learned_on_them() -> None:
     assert half.tolist() == [1, 0, 1, 0, 1]  # the gallery shows 0 to 8, who take turns
     for number, batch in enumerate(t.query):
         other = (batch.pids % 2 == 0)[:, None, None, None]
-        t.query[number] = batch._replace(images=torch.where(other, 255 - batch.images, batch.images))
+        t.query[number] = batch._replace(
+            images=torch.where(other, 255 - batch.images, batch.images)
+        )
     t.__post_init__()
     pairs = zip(first.shared, learned(t).shared, strict=True)
     assert [torch.equal(a, b) for a, b in pairs] == [True, False]

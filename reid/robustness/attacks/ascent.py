@@ -80,9 +80,7 @@ def stage_at(loss: Loss, step: int, steps: int) -> Loss:
 Attempt: TypeAlias = Callable[[Loss, Tensor, ImageRNGs], Tensor]
 
 
-def best_of(
-    loss: Loss, attempts: int, attempt: Attempt, clean: Tensor, rngs: ImageRNGs
-) -> Tensor:
+def best_of(loss: Loss, attempts: int, attempt: Attempt, clean: Tensor, rngs: ImageRNGs) -> Tensor:
     """Returns for each image the best attempt, (B, 3, H, W); the first one of equals.
 
     The best one is that of the greatest score of a :class:`reid.robustness.attacks.search.Search`,

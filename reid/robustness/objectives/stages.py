@@ -27,9 +27,7 @@ class Stages(Objective):
         self.redrawn = objectives[-1].redrawn  # type: ignore[misc]
         self.knows_ranking = objectives[-1].knows_ranking  # type: ignore[misc]
 
-    def __call__(
-        self, embed: Embedding, clean: Tensor, case: Case, rngs: ImageRNGs
-    ) -> StagedLoss:
+    def __call__(self, embed: Embedding, clean: Tensor, case: Case, rngs: ImageRNGs) -> StagedLoss:
         """Returns the losses of all objectives, each (B, 3, H, W) -> (B,).
 
         The arguments are those of :class:`reid.robustness.objectives.base.Objective`.
