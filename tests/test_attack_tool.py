@@ -137,8 +137,9 @@ def without_seconds(folder: Path) -> dict:
 def test_a_run_that_is_killed_again_and_again_goes_on(setup, tmp_path) -> None:
     """Signals at two points of one run; the report is that of a run left alone."""
     _, base = setup
-    names = "('noise','pgd-fna')"
-    more = ["ATTACK.NAMES", names, "ATTACK.SAVE_IMAGES", 3]
+    names = "('universal-margin','pgd-margin+smooth_ap')"
+    more = ["ATTACK.NAMES", names, "ATTACK.SAVE_IMAGES", 3, "ATTACK.PGD.RESTARTS", 2]
+    more += ["ATTACK.UNIVERSAL.STEPS", 2]
     more += ["ATTACK.CORRUPTIONS", "jpeg", "ATTACK.SEVERITIES", "(1,3)"]
     args = [*base, *FEW, *more, "ATTACK.STEP_CURVE", "(8,)", *HELD]
     whole, killed = tmp_path / "whole" / "attack", tmp_path / "killed" / "attack"
@@ -218,7 +219,7 @@ def test_transfer_and_gallery_and_sanity(data: Path, setup, tmp_path) -> None:
     text = (tmp_path / "t" / "attack" / "attack.log").read_text()
     report = json.loads((tmp_path / "t" / "attack" / "robustness.json").read_text())
     assert report["surrogate"] == str(last)
-    assert len(report["sanity"]["checks"]) == 13
+    assert len(report["sanity"]["checks"]) == 14
     assert report["sanity"]["verdict"] in text
     run("attack", *base, *FEW, "ATTACK.NAMES", both, "OUTPUT_DIR", tmp_path / "w")
     black, white = ([r["mAP"] for r in rows(tmp_path / x / "attack")] for x in "tw")

@@ -438,9 +438,10 @@ def _test_settings() -> dict[str, Setting]:
 def _attack_settings() -> dict[str, Setting]:
     return {
         "ATTACK.NAMES": _many(
-            ("noise", "fgsm-fna", "mi_fgsm-metric", "pgd-sma", "pgd-fna"),
+            ("noise", "fgsm-fna", "pgd-fna", "pgd-margin", "pgd-smooth_ap"),
             str,
-            "what `tools/attack.py` runs: `METHOD-OBJECTIVE`, `noise`, or the presets `ama`, `cea`,"
+            "what `tools/attack.py` runs: `METHOD-OBJECTIVE` (objectives joined by + follow each"
+            " other), `noise`, or the presets `ama`, `cea`,"
             " `lta`, `odfa16`, `standard`, `strong`; see docs/robustness.md",
         ),
         "ATTACK.EPS_255": _many(
@@ -485,7 +486,8 @@ def _attack_settings() -> dict[str, Setting]:
         "ATTACK.EARLY_STOP": _bool(
             True,
             "leave a query alone as soon as so many wrong images rank before all right ones that"
-            " its AP can fall by 0.0005 at most; for objectives that know the ranking",
+            " its AP can fall by 0.0005 at most; for objectives that know the ranking, where the"
+            " plain ranking of the attacked query is all that is scored, by the model attacked",
         ),
         "ATTACK.EOT": _int(
             1,

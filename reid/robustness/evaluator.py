@@ -103,6 +103,8 @@ class RobustEvaluator:
                 is up to the evaluator's protocol.
         """
         kind = UniversalPerturber if isinstance(attack.method, Universal) else Perturber
+        stops = attack.early_stop and attacker is self.embed and self._plain_queries()
+        attack = replace(attack, early_stop=stops)
         perturber = kind(attack, attacker, guides, self.seed, self.on_grid)
 
         def perturb(images: Tensor, batch: Batch) -> Tensor:
@@ -175,6 +177,11 @@ class RobustEvaluator:
         batches = tqdm(self._attacked_side(), title, leave=False, disable=None, unit="batch")
         feats = extract(self.embed, batches, self.device, perturb).feats
         return {**self.clean, self.side: self.clean[self.side]._replace(feats=feats)}
+
+    def _plain_queries(self) -> bool:
+        """Returns whether the ranking of an attacked image is the only one that is scored."""
+        more = self.protocol.rerank is not None or self.protocol.expansion is not None
+        return self.side == "query" and not more
 
     def _attacked_side(self) -> Iterable[Batch]:
         return self.query if self.side == "query" else self.gallery

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from toys import Net, case, images, linear
 
 from reid.evaluation.features import Embedding
+from reid.evaluation.retrieval import ReRanking
 from reid.robustness import rankings
 from reid.robustness.attack import RetrievalAttack, frozen
 from reid.robustness.attacks import ATTACKS
@@ -108,6 +109,17 @@ def test_stopping_early_saves_passes_and_costs_no_more_ap_than_it_says(
     assert (stopped.ap <= whole.ap + 0.05).all()
     assert whole.facts["passes"] == 20 * restarts
     assert stopped.facts["passes"] < 0.8 * whole.facts["passes"]
+
+
+@pytest.mark.parametrize("where", ["gallery", "re-ranked", "transfer"])
+def test_nothing_stops_early_where_another_ranking_is_scored(monkeypatch, where: str) -> None:
+    monkeypatch.setattr(rankings, "SLACK", 2.0)  # with which every image would stop at once
+    t = evaluator(side="gallery" if where == "gallery" else "query")
+    if where == "re-ranked":
+        t = evaluator(rerank=ReRanking(k1=4, k2=2))
+    attacker = Embedding(Net(seed=5).eval()) if where == "transfer" else t.embed
+    (found, *_) = t.attacked(attack("pgd", "margin", steps=3), attacker, t.guides(attacker))
+    assert found.facts["passes"] == 3
 
 
 def test_an_image_that_was_finished_with_stays_where_it_was() -> None:
