@@ -247,6 +247,12 @@ def test_defences_are_compared(setup, attacked: Path, tmp_path) -> None:
     ("more", "says"),
     [
         (["ATTACK.NAMES", "pdg-fna"], "did you mean 'pgd-fna'"),
+        (["ATTACK.NAMES", "pgd-margin+smothap"], "objective of attack 'pgd-margin+smothap'"),
+        (["ATTACK.NAMES", "fgsm-margin+smooth_ap"], "objectives joined by + are for"),
+        (["ATTACK.NAMES", "universal-sma"], "zero at the clean image"),
+        (["ATTACK.SANITY_CHECKS", "rankings"], "did you mean 'ranking'"),
+        (["ATTACK.CHOOSE_BY", "rank"], "ATTACK.CHOOSE_BY"),
+        (["ATTACK.EOT", "0"], "ATTACK.EOT"),
         (["ATTACK.NAMES", "fgsm-sma"], "random start"),
         (["ATTACK.NAMES", "('noise','noise')"], "names noise twice"),
         (["ATTACK.NAMES", "()"], "nothing to do"),

@@ -224,6 +224,9 @@ def build_sanity_checks(
 
     other = (surrogate, evaluator.guides(surrogate)) if surrogate is not None else None
     reported = [a for a in attacks if a.method.uses_gradient and a.eps_255 == eps]
+    knowing = _knowing(cfg, reported, eps)
+    ball = type(knowing[0].method.ball)  # budgets of two norms differ
+    reported = [a for a in reported if isinstance(a.method.ball, ball)]
     return SanityChecks(
         evaluator,
         assemble,
@@ -231,7 +234,7 @@ def build_sanity_checks(
         eps,
         other,
         reported,
-        _knowing(cfg, reported, eps),
+        knowing,
         cfg.ATTACK.EOT,
     )
 

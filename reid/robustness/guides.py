@@ -210,11 +210,11 @@ class Guides:
         if neighbors not in self._means:
             feats = self._means[1]
             count = min(neighbors, len(feats))
-            near = [
-                torch.cdist(part, feats).topk(count, largest=False).indices
+            means = [
+                feats[torch.cdist(part, feats).topk(count, largest=False).indices].mean(1)
                 for part in feats.split(NEIGHBORS_AT_A_TIME)
             ]
-            self._means[neighbors] = torch.cat([feats[rows].mean(1) for rows in near])
+            self._means[neighbors] = torch.cat(means)
         return self._means[neighbors]
 
     def _sum(self, chosen: Tensor) -> GuideSet:

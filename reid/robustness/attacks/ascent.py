@@ -52,14 +52,14 @@ def ascend(loss: Loss, start: Tensor, clean: Tensor, ball: Ball, steps: int, siz
     for step in range(steps):
         stage = stage_at(loss, step, steps)
         _, grad = gradient(stage, images)
-        left = loss.left(stage) if isinstance(loss, Search) else None
-        if left is not None and isinstance(loss, Search):
+        left = left_of(loss, stage)
+        if left is not None:
             found = images.clone() if rows is None else found.index_copy(0, rows, images)
             rows = left if rows is None else rows[left]
             images, grad, clean = (part(x, left) for x in (images, grad, clean))
-            loss = loss.of(left)
             if not len(left):
                 break
+            loss = part_of(loss, left)
         images = ball.project(ball.step(images, grad, size), clean)
     return images if rows is None else found.index_copy(0, rows, images)
 
@@ -100,18 +100,38 @@ def best_of(loss: Loss, attempts: int, attempt: Attempt, clean: Tensor, rngs: Im
     with torch.no_grad():
         values = score_of(loss)(best)
         for _ in range(attempts - 1):
-            left = loss.left(loss.score) if isinstance(loss, Search) else None
-            if left is not None and isinstance(loss, Search):
+            left = left_of(loss, score_of(loss))
+            if left is not None:
                 if not len(left):
                     break
                 rows, clean, rngs = rows[left], part(clean, left), rngs.of(left)
-                loss = loss.of(left)
+                loss = part_of(loss, left)
             images = attempt(loss, clean, rngs)
             scores = score_of(loss)(images)
             images, scores = better(part(best, rows), values[rows], images, scores)
             best = best.index_copy(0, rows, images)
             values = values.index_copy(0, rows, scores)
     return best
+
+
+def left_of(loss: Loss, asked: Loss) -> Tensor | None:
+    """Returns, (S,) int64, the images that can still get worse; None: all of them.
+
+    Args:
+        loss: The loss of the search.
+        asked: The loss, stage or score that has just seen the images.
+    """
+    return loss.left(asked) if isinstance(loss, Search) else None
+
+
+def part_of(loss: Loss, rows: Tensor) -> Loss:
+    """Returns the loss of some of the images.
+
+    Args:
+        loss: The loss of a search.
+        rows: (S,) int64.
+    """
+    return loss.of(rows) if isinstance(loss, Search) else loss
 
 
 def score_of(loss: Loss) -> Loss:

@@ -35,6 +35,9 @@ class StagedLoss:
 class Search:
     """A loss, and what makes a search for its maximum stronger or cheaper.
 
+    A loss that can tell has an attribute ``finished``, (R,) bool: which of the images that it saw
+    last cannot get worse.
+
     Args:
         make: Builds the loss of some of the images, (R,) int64 rows of the batch.
         judge: Builds, in the same way, what images are compared by; None: the loss.
