@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from reid.evaluation.features import Embedding, eval_mode
-from reid.robustness.attacks import Attack, Loss
+from reid.robustness.attacks import ATTACKS, Attack, Loss
 from reid.robustness.attacks.ascent import stage_at
 from reid.robustness.attacks.search import Search, part
 from reid.robustness.ball import L2, LEVELS, rms
@@ -70,9 +70,10 @@ class RetrievalAttack:
                 " do not say which of two images is better; use mi_fgsm, bim, or pgd with one start"
             )
         if isinstance(self.objective, Stages) and not self.method.takes_stages:
+            able = [name for name in ATTACKS.names() if ATTACKS[name].takes_stages]
             raise InputError(
-                f"attack {self.name}: this method raises one objective; objectives joined by + are"
-                " for pgd and bim"
+                f"attack {self.name}: this method raises one objective; those joined by + are for"
+                f" {', '.join(able)}"
             )
 
     @property

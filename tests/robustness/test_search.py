@@ -50,7 +50,7 @@ def test_steps_are_divided_among_the_stages() -> None:
 
 @pytest.mark.parametrize("method", ["fgsm", "mi_fgsm", "apgd", "square"])
 def test_a_method_of_one_objective_says_so(method: str) -> None:
-    with pytest.raises(InputError, match="objectives joined by \\+ are for"):
+    with pytest.raises(InputError, match=r"joined by \+ are for bim, pgd"):
         RetrievalAttack("x", ATTACKS[method](eps=EPS), two_stages())
 
 
