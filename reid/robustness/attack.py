@@ -113,15 +113,23 @@ class RetrievalAttack:
             step: Number of the step, from 0.
             steps: Number of all steps.
         """
-        return stage_at(self._search(embed, clean, case, rngs), step, steps)
+        search = self._search(embed, clean, case, rngs, step * self.draws)
+        return stage_at(search, step, steps)
 
-    def _search(self, embed: Embedding, clean: Tensor, case: Case, rngs: ImageRNGs) -> Search:
+    def _search(
+        self,
+        embed: Embedding,
+        clean: Tensor,
+        case: Case,
+        rngs: ImageRNGs,
+        first_draw: int = 0,
+    ) -> Search:
         objective = self.objective
         assert objective is not None
 
         def make(rows: Tensor) -> Loss:
             loss = objective(embed, part(clean, rows), case.of(rows), rngs.of(rows))
-            return mean_over_draws(loss, embed, self.draws)
+            return mean_over_draws(loss, embed, self.draws, first_draw)
 
         def judge(rows: Tensor) -> Loss:
             return mean_over_draws(WorstAP(embed, case.of(rows).rankings()), embed, self.draws)

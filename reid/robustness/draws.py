@@ -22,13 +22,14 @@ class ExpectedLoss:
         loss: (B, 3, H, W) in [0, 1] -> (B,).
         model: What is random.
         draws: Number of draws of each call; no two calls share one.
+        seed: Seed of the first draw; those after it count on.
     """
 
-    def __init__(self, loss: Loss, model: nn.Module, draws: int) -> None:
+    def __init__(self, loss: Loss, model: nn.Module, draws: int, seed: int = 0) -> None:
         self.loss = loss
         self.model = model
         self.draws = draws
-        self.seed = 0
+        self.seed = seed
 
     def __call__(self, images: Tensor) -> Tensor:
         """Returns the mean loss, (B,), of (B, 3, H, W) in [0, 1]."""
@@ -46,19 +47,20 @@ class ExpectedLoss:
         return total + (slope * (images - fixed.detach())).flatten(1).sum(1)
 
 
-def mean_over_draws(loss: Loss, model: nn.Module, draws: int) -> Loss:
+def mean_over_draws(loss: Loss, model: nn.Module, draws: int, seed: int = 0) -> Loss:
     """Returns the mean of a loss, (B, 3, H, W) -> (B,), over draws of a random model.
 
     Args:
         loss: The loss; each stage is a mean of its own.
         model: What is random.
         draws: Number of draws; 1 returns the loss as it is.
+        seed: Seed of the first draw.
     """
     if draws == 1:
         return loss
     if isinstance(loss, StagedLoss):
-        return StagedLoss([ExpectedLoss(stage, model, draws) for stage in loss.stages])
-    return ExpectedLoss(loss, model, draws)
+        return StagedLoss([ExpectedLoss(stage, model, draws, seed) for stage in loss.stages])
+    return ExpectedLoss(loss, model, draws, seed)
 
 
 @contextmanager

@@ -53,7 +53,7 @@ PRESETS: dict[str, tuple[float, list[tuple[str, str, dict[str, Any]]]]] = {
     # Zheng et al., arXiv:1809.02681: 20 steps of one level. Ours starts at a random point,
     # because the gradient on unit features is zero at the clean image.
     "odfa16": (16, [("pgd", "odfa", _ODFA)]),
-    # What is strongest per pass, as docs/robustness.md measures it, and fna as the field reports it.
+    # What is strongest per pass, measured in docs/robustness.md, and fna as the field reports it.
     "standard": (
         8,
         [("pgd", "fna", _STANDARD), ("pgd", "margin", _STANDARD), ("pgd", "smooth_ap", _STANDARD)],

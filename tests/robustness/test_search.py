@@ -190,13 +190,12 @@ def test_averaging_over_draws_raises_the_expected_loss_further() -> None:
     def loss(x: Tensor) -> Tensor:
         return embed(x)[:, 0]
 
-    fresh = ExpectedLoss(loss, embed, 200)
     risen = {}
     for draws in (1, 20):
         with frozen(embed):
             attack = PGD(EPS, steps=4, random_start=False)
             out = attack(ExpectedLoss(loss, embed, draws), clean, ImageRNGs(0, range(6)))
-        fresh.seed = 10_000
+        fresh = ExpectedLoss(loss, embed, 200, seed=10_000)
         with torch.no_grad():
             risen[draws] = float(fresh(out).mean())
     assert risen[20] > risen[1]
