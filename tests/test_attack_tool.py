@@ -13,6 +13,7 @@ from PIL import Image
 
 from reid.builders.attack import build_attacks
 from reid.config import load_cfg
+from reid.robustness.objectives.stages import Stages
 from reid.utils.errors import InputError
 
 SIZE = [
@@ -267,6 +268,17 @@ def test_defences_are_compared(setup, attacked: Path, tmp_path) -> None:
 def test_a_wrong_setting_is_named_before_anything_is_loaded(more: list[str], says: str) -> None:
     with pytest.raises(InputError, match=says):
         build_attacks(load_cfg(None, more))
+
+
+def test_the_config_says_how_an_attack_searches() -> None:
+    more = ["ATTACK.CHOOSE_BY", "ap", "ATTACK.EARLY_STOP", "False", "ATTACK.EOT", "3"]
+    name = ["ATTACK.NAMES", "pgd-margin+smooth_ap", "ATTACK.MARGIN.TEMPERATURE", "0.1"]
+    made, *_ = build_attacks(load_cfg(None, [*more, *name]))
+    assert (made.choose_by, made.early_stop, made.draws) == ("ap", False, 3)
+    assert isinstance(made.objective, Stages)
+    assert [one.temperature for one in made.objective.objectives] == [0.1, 0.02]
+    plain, *_ = build_attacks(load_cfg(None, ["ATTACK.NAMES", "pgd-margin"]))
+    assert (plain.choose_by, plain.early_stop, plain.draws) == ("auto", True, 1)
 
 
 @pytest.mark.parametrize(
