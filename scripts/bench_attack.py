@@ -1,7 +1,8 @@
 """Times PGD-10 beside 10 plain forward and backward passes to the pixels, on the same batches.
 
 An attack has to pay for the passes; the ratio says what else it costs. Both ways run in turns, and
-on a CPU processor time is counted, of all threads, so that a neighbour on the machine counts little.
+on a CPU processor time is counted, so that a neighbour on the machine counts little.
+
 
     python scripts/bench_attack.py
     python scripts/bench_attack.py --backbone resnet18 --size 128 64 --precision bf16

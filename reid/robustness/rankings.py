@@ -6,6 +6,7 @@ attacked, each attacked image ranks the queries, so that right queries stand for
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TypeAlias
 
 import torch
@@ -45,9 +46,14 @@ class Rankings:
         """
         if self.cosine:
             feats = normalize(feats)
+        scaled, offset = self._scaled
+        return torch.addmm(offset, feats, scaled)
+
+    @cached_property
+    def _scaled(self) -> tuple[Tensor, Tensor]:
+        """(D, G) features and (G,) numbers that make similarities; the same for every call."""
         energy = self.feats.square().sum(1)
-        products: Tensor = torch.addmm(-energy / 2, feats, self.feats.T)
-        return products / energy.mean()
+        return self.feats.T / energy.mean(), -energy / (2 * energy.mean())
 
     def average_precision(self, similarities: Tensor) -> Tensor:
         """Returns the AP of each ranking, (B,), as the evaluation has it; 0 without a match.

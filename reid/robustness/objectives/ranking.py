@@ -13,7 +13,7 @@ from reid.robustness.rngs import ImageRNGs
 from reid.utils.checks import Count, Scale, check_count, check_range
 
 OUT = -1e30  # of similarities that do not count; finite, so that no gradient is NaN
-AT_A_TIME = 2**22  # numbers of a block of pairs x gallery, 16 MB
+AT_A_TIME = 2**22  # numbers of a block of images x right images x gallery, 16 MB
 
 
 @OBJECTIVES.register("margin")
@@ -87,48 +87,72 @@ class SmoothAP(Objective):
         """Returns minus the smooth AP of each ranking, (B,); 0 for one without a right image.
 
         It compares each right image with the whole gallery. Value and gradient are summed over
-        blocks of these pairs, so that memory does not grow with the number of right images.
+        blocks of right images, so that memory does not grow with their number.
 
         Args:
             similarities: (B, G).
             rankings: Which are right.
         """
+        right, wrong = rankings.right, rankings.wrong
         fixed = similarities.detach()
-        rows, columns = rankings.right.nonzero(as_tuple=True)
-        share = 1 / rankings.right.sum(1).clamp(min=1).to(fixed.dtype)
+        scaled = fixed / self.temperature
+        marks = torch.stack([right, wrong], 2).to(fixed.dtype)
+        number = right.sum(1)
+        columns = _padded(right, number)
         total = torch.zeros_like(fixed[:, 0])
         slope = torch.zeros_like(fixed)
-        size = max(1, AT_A_TIME // fixed.shape[1])
-        for r, c in zip(rows.split(size), columns.split(size), strict=True):
-            precision, change = self._precision(fixed[r], c, rankings.right[r], rankings.wrong[r])
-            total.index_add_(0, r, precision)
-            slope.index_add_(0, r, change)
-            slope.index_put_((r, c), -change.sum(1), accumulate=True)
+        width = max(1, AT_A_TIME // max(1, fixed.numel()))
+        for start in range(0, columns.shape[1], width):
+            rows = (number > start).nonzero().flatten()
+            block = columns[rows, start : start + width]
+            places = torch.arange(start, start + block.shape[1], device=fixed.device)
+            there = (places < number[rows, None]).to(fixed.dtype)
+            values, pulls, own = _precisions(scaled[rows], marks[rows], block, there)
+            total.index_add_(0, rows, values)
+            slope.index_add_(0, rows, (pulls * marks[rows].transpose(1, 2)).sum(1))
+            slope.index_put_((rows[:, None], block), -own, accumulate=True)
         # The value of the sum; its derivative is the slope.
-        return -share * (total + (slope * (similarities - fixed)).sum(1))
+        linear = (slope * (similarities - fixed)).sum(1) / self.temperature
+        return -(total + linear) / number.clamp(min=1)
 
-    def _precision(
-        self, similarities: Tensor, column: Tensor, right: Tensor, wrong: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Returns the smooth precision, (M,), at each right image, and its derivative, (M, G).
 
-        The derivative is that with respect to s_j - s_i, the differences to the right image.
+def _padded(right: Tensor, number: Tensor) -> Tensor:
+    """Returns the columns of the right images of each row, (B, P) int64, filled up with 0.
 
-        Args:
-            similarities: (M, G).
-            column: (M,) int64, the right image i.
-            right: (M, G) bool.
-            wrong: (M, G) bool.
-        """
-        before = similarities - similarities.gather(1, column[:, None])
-        before = before.div_(self.temperature).sigmoid_()
-        # The image itself is among them with sigmoid(0) = 1/2.
-        num_right = torch.where(right, before, 0).sum(1, keepdim=True) + 0.5
-        num_wrong = torch.where(wrong, before, 0).sum(1, keepdim=True)
-        number = num_right + num_wrong
-        change = torch.where(right, num_wrong, torch.where(wrong, -num_right, 0))
-        change *= before * (1 - before) / (self.temperature * number.square())
-        return (num_right / number)[:, 0], change
+    Args:
+        right: (B, G) bool.
+        number: (B,) int64, how many each row has.
+    """
+    rows, columns = right.nonzero(as_tuple=True)
+    first = number.cumsum(0) - number
+    places = torch.arange(len(rows), device=rows.device) - first[rows]
+    padded = torch.zeros(len(right), int(number.max()), dtype=torch.int64, device=rows.device)
+    padded[rows, places] = columns
+    return padded
+
+
+def _precisions(
+    scaled: Tensor, marks: Tensor, block: Tensor, there: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns smooth precisions at right images, summed over a block of them, and derivatives.
+
+    (B,) the sums; (B, 2, G) their derivatives with respect to the similarities s_j / t, for j right
+    and j wrong; (B, W) what is to be taken off those of the right images themselves.
+
+    Args:
+        scaled: (B, G) similarities / t.
+        marks: (B, G, 2), 1 for right and for wrong images.
+        block: (B, W) int64 columns of right images.
+        there: (B, W), 1 where there is such an image.
+    """
+    before = (scaled[:, None] - scaled.gather(1, block)[:, :, None]).sigmoid_()
+    num_right, num_wrong = before.bmm(marks).unbind(2)
+    num_right = num_right + 0.5  # the image itself is among them with sigmoid(0) = 1/2
+    number = num_right + num_wrong
+    weight = torch.stack([num_wrong, -num_right], 1) * (there / number.square())[:, None]
+    change = torch.addcmul(before, before, before, value=-1)  # of the sigmoid
+    own = (weight.transpose(1, 2) * change.bmm(marks)).sum(2)
+    return (num_right / number * there).sum(1), weight.bmm(change), own
 
 
 @OBJECTIVES.register("margin_neighbors")
