@@ -3,7 +3,6 @@
 An attack has to pay for the passes; the ratio says what else it costs. Both ways run in turns, and
 on a CPU processor time is counted, so that a neighbour on the machine counts little.
 
-
     python scripts/bench_attack.py
     python scripts/bench_attack.py --backbone resnet18 --size 128 64 --precision bf16
 """
