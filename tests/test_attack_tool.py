@@ -13,6 +13,7 @@ from PIL import Image
 
 from reid.builders.attack import build_attacks
 from reid.config import load_cfg
+from reid.robustness.objectives.stages import Stages
 from reid.utils.errors import InputError
 
 SIZE = [
@@ -137,8 +138,9 @@ def without_seconds(folder: Path) -> dict:
 def test_a_run_that_is_killed_again_and_again_goes_on(setup, tmp_path) -> None:
     """Signals at two points of one run; the report is that of a run left alone."""
     _, base = setup
-    names = "('noise','pgd-fna')"
-    more = ["ATTACK.NAMES", names, "ATTACK.SAVE_IMAGES", 3]
+    names = "('universal-margin','pgd-margin+smooth_ap')"
+    more = ["ATTACK.NAMES", names, "ATTACK.SAVE_IMAGES", 3, "ATTACK.PGD.RESTARTS", 2]
+    more += ["ATTACK.UNIVERSAL.STEPS", 2]
     more += ["ATTACK.CORRUPTIONS", "jpeg", "ATTACK.SEVERITIES", "(1,3)"]
     args = [*base, *FEW, *more, "ATTACK.STEP_CURVE", "(8,)", *HELD]
     whole, killed = tmp_path / "whole" / "attack", tmp_path / "killed" / "attack"
@@ -157,7 +159,7 @@ def test_a_run_that_is_killed_again_and_again_goes_on(setup, tmp_path) -> None:
         assert finished == pieces, done.stdout
     assert not (killed / "robustness.json").exists()
     text = run("attack", *args, "OUTPUT_DIR", killed.parent).stdout
-    assert f"{finished - 1} of 7 attacks are done, in {killed}/partial/" in text
+    assert f"{finished - 1} of 8 attacks are done, in {killed}/partial/" in text
     run("attack", *args, "OUTPUT_DIR", whole.parent)
     assert without_seconds(killed) == without_seconds(whole)
     one, other = (np.load(folder / "per_query.npz") for folder in (killed, whole))
@@ -218,7 +220,7 @@ def test_transfer_and_gallery_and_sanity(data: Path, setup, tmp_path) -> None:
     text = (tmp_path / "t" / "attack" / "attack.log").read_text()
     report = json.loads((tmp_path / "t" / "attack" / "robustness.json").read_text())
     assert report["surrogate"] == str(last)
-    assert len(report["sanity"]["checks"]) == 13
+    assert len(report["sanity"]["checks"]) == 14
     assert report["sanity"]["verdict"] in text
     run("attack", *base, *FEW, "ATTACK.NAMES", both, "OUTPUT_DIR", tmp_path / "w")
     black, white = ([r["mAP"] for r in rows(tmp_path / x / "attack")] for x in "tw")
@@ -246,6 +248,12 @@ def test_defences_are_compared(setup, attacked: Path, tmp_path) -> None:
     ("more", "says"),
     [
         (["ATTACK.NAMES", "pdg-fna"], "did you mean 'pgd-fna'"),
+        (["ATTACK.NAMES", "pgd-margin+smothap"], r"objective of attack 'pgd-margin\+smothap'"),
+        (["ATTACK.NAMES", "fgsm-margin+smooth_ap"], r"joined by \+ are for bim, pgd, universal"),
+        (["ATTACK.NAMES", "universal-sma"], "zero at the clean image"),
+        (["ATTACK.SANITY_CHECKS", "rankings"], "did you mean 'ranking'"),
+        (["ATTACK.CHOOSE_BY", "rank"], "ATTACK.CHOOSE_BY"),
+        (["ATTACK.EOT", "0"], "ATTACK.EOT"),
         (["ATTACK.NAMES", "fgsm-sma"], "random start"),
         (["ATTACK.NAMES", "('noise','noise')"], "names noise twice"),
         (["ATTACK.NAMES", "()"], "nothing to do"),
@@ -260,6 +268,17 @@ def test_defences_are_compared(setup, attacked: Path, tmp_path) -> None:
 def test_a_wrong_setting_is_named_before_anything_is_loaded(more: list[str], says: str) -> None:
     with pytest.raises(InputError, match=says):
         build_attacks(load_cfg(None, more))
+
+
+def test_the_config_says_how_an_attack_searches() -> None:
+    more = ["ATTACK.CHOOSE_BY", "ap", "ATTACK.EARLY_STOP", "False", "ATTACK.EOT", "3"]
+    name = ["ATTACK.NAMES", "pgd-margin+smooth_ap", "ATTACK.MARGIN.TEMPERATURE", "0.1"]
+    made, *_ = build_attacks(load_cfg(None, [*more, *name]))
+    assert (made.choose_by, made.early_stop, made.draws) == ("ap", False, 3)
+    assert isinstance(made.objective, Stages)
+    assert [one.temperature for one in made.objective.objectives] == [0.1, 0.02]
+    plain, *_ = build_attacks(load_cfg(None, ["ATTACK.NAMES", "pgd-margin"]))
+    assert (plain.choose_by, plain.early_stop, plain.draws) == ("auto", True, 1)
 
 
 @pytest.mark.parametrize(

@@ -24,12 +24,16 @@ from reid.robustness.ball import LEVELS, Linf
 from reid.robustness.corruptions import CORRUPTIONS
 from reid.robustness.evaluator import RobustEvaluator
 from reid.robustness.objectives import OBJECTIVES, Objective
-from reid.robustness.presets import AttackSpec, parse_attack
+from reid.robustness.objectives.stages import Stages
+from reid.robustness.presets import STAGE_MARK, AttackSpec, parse_attack
 from reid.robustness.sanity import SanityChecks
 from reid.utils.batch import Batch
 from reid.utils.environment import choose_precision
 from reid.utils.errors import InputError
 from reid.utils.seeding import derive_seed
+
+# Objectives that the battery holds against those of a report.
+KNOWING = ("margin", "smooth_ap")
 
 
 def build_objective(cfg: CfgNode, name: str) -> Objective:
@@ -37,10 +41,10 @@ def build_objective(cfg: CfgNode, name: str) -> Objective:
 
     Args:
         cfg: The config.
-        name: Registered name.
+        name: Registered name, or several with ``+`` between them.
     """
-    objective: Objective = make(OBJECTIVES, name, cfg)
-    return objective
+    stages: list[Objective] = [make(OBJECTIVES, one, cfg) for one in name.split(STAGE_MARK)]
+    return stages[0] if len(stages) == 1 else Stages(stages)
 
 
 def build_attack(
@@ -57,7 +61,8 @@ def build_attack(
     more = {**spec.settings, **settings}
     method = make(ATTACKS, spec.method, cfg, more, {"eps": "ATTACK.EPS_255"}, eps=eps_255 / LEVELS)
     objective = build_objective(cfg, spec.objective) if spec.objective else None
-    return RetrievalAttack(spec.name, method, objective)
+    a = cfg.ATTACK
+    return RetrievalAttack(spec.name, method, objective, a.CHOOSE_BY, a.EARLY_STOP, a.EOT)
 
 
 def build_attacks(cfg: CfgNode) -> list[RetrievalAttack]:
@@ -212,11 +217,44 @@ def build_sanity_checks(
 
     def assemble(method: str, eps_255: float, **settings: Any) -> RetrievalAttack:
         objective = "" if method == "noise" else spec.objective
+        if not ATTACKS[method].takes_stages:
+            objective = objective.rpartition(STAGE_MARK)[2]
         whole = AttackSpec(f"{method}-{spec.objective}", method, objective, {}, ())
         return build_attack(cfg, whole, eps_255, **settings)
 
     other = (surrogate, evaluator.guides(surrogate)) if surrogate is not None else None
-    return SanityChecks(evaluator, assemble, build_objective(cfg, spec.objective), eps, other)
+    reported = [a for a in attacks if a.method.uses_gradient and a.eps_255 == eps]
+    knowing = _knowing(cfg, reported, eps)
+    ball = type(knowing[0].method.ball)  # budgets of two norms differ
+    reported = [a for a in reported if isinstance(a.method.ball, ball)]
+    return SanityChecks(
+        evaluator,
+        assemble,
+        build_objective(cfg, spec.objective),
+        eps,
+        other,
+        reported,
+        knowing,
+        cfg.ATTACK.EOT,
+    )
+
+
+def _knowing(
+    cfg: CfgNode, reported: list[RetrievalAttack], eps_255: float
+) -> list[RetrievalAttack]:
+    """Returns PGD with objectives that know the ranking, with the most steps and starts reported.
+
+    Args:
+        cfg: The config.
+        reported: The attacks by gradient of the report.
+        eps_255: Their budget.
+    """
+    most = {
+        key: max((getattr(a.method, key, 1) for a in reported), default=1)
+        for key in ("steps", "restarts")
+    }
+    known = [AttackSpec(f"pgd-{name}", "pgd", name, most, ()) for name in KNOWING]
+    return [build_attack(cfg, spec, eps_255, random_start=True) for spec in known]
 
 
 def pixel_size(cfg: CfgNode) -> tuple[int, int]:

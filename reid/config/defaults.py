@@ -25,6 +25,7 @@ from reid.robustness.adversarial_training import AdversarialTraining
 from reid.robustness.attacks import ATTACKS
 from reid.robustness.corruptions import CORRUPTIONS
 from reid.robustness.objectives import OBJECTIVES
+from reid.robustness.sanity import CHECKS
 from reid.utils import environment
 from reid.utils.checks import Range
 from reid.utils.registry import Registry, Section
@@ -437,9 +438,10 @@ def _test_settings() -> dict[str, Setting]:
 def _attack_settings() -> dict[str, Setting]:
     return {
         "ATTACK.NAMES": _many(
-            ("noise", "fgsm-fna", "mi_fgsm-metric", "pgd-sma", "pgd-fna"),
+            ("noise", "fgsm-fna", "pgd-fna", "pgd-margin", "pgd-smooth_ap"),
             str,
-            "what `tools/attack.py` runs: `METHOD-OBJECTIVE`, `noise`, or the presets `ama`, `cea`,"
+            "what `tools/attack.py` runs: `METHOD-OBJECTIVE` (objectives joined by + follow each"
+            " other), `noise`, or the presets `ama`, `cea`,"
             " `lta`, `odfa16`, `standard`, `strong`; see docs/robustness.md",
         ),
         "ATTACK.EPS_255": _many(
@@ -473,6 +475,27 @@ def _attack_settings() -> dict[str, Setting]:
         "ATTACK.ON_GRID": _bool(
             True, "round attacked images to 8 bits, within the budget, before they are evaluated"
         ),
+        "ATTACK.CHOOSE_BY": _word(
+            "auto",
+            "what the starts of an attack are compared by: `loss`, `ap` (the AP of the ranking), or"
+            " `auto`, AP where the objective knows the ranking (`margin`, `smooth_ap`)",
+            "auto",
+            "loss",
+            "ap",
+        ),
+        "ATTACK.EARLY_STOP": _bool(
+            True,
+            "leave a query alone as soon as so many wrong images rank before all right ones that"
+            " its AP can fall by 0.0005 at most; for objectives that know the ranking, where the"
+            " plain ranking of the attacked query is all that is scored, by the model attacked",
+        ),
+        "ATTACK.EOT": _int(
+            1,
+            "for models that are random at test time: losses and gradients are the mean of so many"
+            " draws, each with a seed of its own; 1 takes the model as it is",
+            1,
+            10_000,
+        ),
         "ATTACK.STEP_CURVE": _many(
             (1, 5, 20),
             int,
@@ -485,6 +508,13 @@ def _attack_settings() -> dict[str, Setting]:
         ),
         "ATTACK.SEVERITIES": _many((1, 2, 3, 4, 5), int, "of the corruptions", allowed=Range(1, 5)),
         "ATTACK.SANITY_QUERIES": _int(64, "evenly spaced queries that `--sanity` works on", 2),
+        "ATTACK.SANITY_CHECKS": _many(
+            (),
+            str,
+            "those of the checks that `--sanity` runs; empty is all of them. `ranking` alone takes"
+            " about as long as the attacks on the same queries",
+            choices=CHECKS,
+        ),
         "ATTACK.SAVE_IMAGES": _int(
             0,
             "images kept of each attack, without loss, with a contact sheet for queries; -1 is all",

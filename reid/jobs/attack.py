@@ -159,7 +159,8 @@ def _sanity(
     few = cfg.ATTACK.SANITY_QUERIES
     part = build_attack.build_robust_evaluator(cfg, embed, splits, few, evaluator)
     battery = build_attack.build_sanity_checks(cfg, part, seen, attacks)
-    return battery.run(lambda name, check: pieces.check(f"check_{few}_{name}", check))
+    names = cfg.ATTACK.SANITY_CHECKS
+    return battery.run(lambda name, check: pieces.check(f"check_{few}_{name}", check), names)
 
 
 class _Run:
@@ -234,9 +235,10 @@ class _Run:
         for o in results:
             spent = f" {o.facts['seconds']:.1f} s" if "seconds" in o.facts else ""
             steps = f" {o.facts['steps']} steps" if "steps" in o.facts else ""
+            passes = f" {o.facts['passes']:.1f} passes" if o.facts.get("passes") else ""
             self.say(
                 f"{o.name} {o.level:g}{steps}, {o.ranking}: mAP {o.ap.mean():.1%}"
-                f" Rank-1 {o.hit.mean():.1%}{spent}"
+                f" Rank-1 {o.hit.mean():.1%}{passes}{spent}"
             )
         return results
 

@@ -12,10 +12,12 @@ from tqdm import tqdm
 from reid.evaluation.distance import distance_to
 from reid.evaluation.features import Embedding, Features, extract
 from reid.evaluation.retrieval import Retrieval
-from reid.robustness.attack import Perturber, RetrievalAttack, frozen
+from reid.robustness.attack import Perturber, RetrievalAttack, counted, frozen
+from reid.robustness.attacks.universal import Universal
 from reid.robustness.guides import Guides
 from reid.robustness.result import Result
 from reid.robustness.rngs import ImageRNGs
+from reid.robustness.universal import UniversalPerturber
 from reid.utils.batch import Batch
 
 Perturb = Callable[[Tensor, Batch], Tensor]
@@ -75,7 +77,7 @@ class RobustEvaluator:
             sides = {k: v._replace(pictures=self.clean[k].pictures) for k, v in sides.items()}
         other = "gallery" if self.side == "query" else "query"
         before = sides[self.side]
-        rule = (self.protocol.protocol, before.pictures)
+        rule = (self.protocol.protocol, before.pictures, self.protocol.metric)
         return Guides(sides[other], self.seed, before.feats, self.distractor_pid, *rule)
 
     def untouched(self) -> list[Result]:
@@ -100,7 +102,10 @@ class RobustEvaluator:
             protocol: Rankings to compute instead of those of the evaluator. Which matches count
                 is up to the evaluator's protocol.
         """
-        perturber = Perturber(attack, attacker, guides, self.seed, self.on_grid)
+        kind = UniversalPerturber if isinstance(attack.method, Universal) else Perturber
+        stops = attack.early_stop and attacker is self.embed and self._plain_queries()
+        attack = replace(attack, early_stop=stops)
+        perturber = kind(attack, attacker, guides, self.seed, self.on_grid)
 
         def perturb(images: Tensor, batch: Batch) -> Tensor:
             images = perturber(images, batch)
@@ -109,9 +114,12 @@ class RobustEvaluator:
             return images
 
         start = time.perf_counter()
-        with frozen(attacker):
+        with frozen(attacker), counted(attacker.model) as passes:
+            if isinstance(perturber, UniversalPerturber):
+                perturber.learn(self._attacked_side(), self.device)
             self.last = self.perturbed(perturb, f"{attack.title} {attack.eps_255:g}/255")
         facts = {"seconds": time.perf_counter() - start, "change": perturber.change}
+        facts["passes"] = passes.gradients / max(1, perturber.attacked)
         if attack.objective is not None and attack.objective.targeted:
             facts["reached"] = self._reached(self.last, guides)
         return self._results("attack", attack.title, attack.eps_255, self.last, facts, protocol)
@@ -166,10 +174,17 @@ class RobustEvaluator:
             perturb: Maps (images, batch) to images, both (B, 3, H, W) in [0, 1].
             title: Title of the progress batches.
         """
-        loader = self.query if self.side == "query" else self.gallery
-        batches = tqdm(loader, title, leave=False, disable=None, unit="batch")
+        batches = tqdm(self._attacked_side(), title, leave=False, disable=None, unit="batch")
         feats = extract(self.embed, batches, self.device, perturb).feats
         return {**self.clean, self.side: self.clean[self.side]._replace(feats=feats)}
+
+    def _plain_queries(self) -> bool:
+        """Returns whether the ranking of an attacked image is the only one that is scored."""
+        more = self.protocol.rerank is not None or self.protocol.expansion is not None
+        return self.side == "query" and not more
+
+    def _attacked_side(self) -> Iterable[Batch]:
+        return self.query if self.side == "query" else self.gallery
 
     def _results(
         self,

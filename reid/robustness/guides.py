@@ -10,11 +10,15 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from reid.data.records import JUNK_PID
 from reid.evaluation.features import Features
 from reid.evaluation.protocol import CROSS_CAMERA, check_protocol
+from reid.robustness.rankings import Rankings
 from reid.utils.errors import ArgumentError, InputError
+
+NEIGHBORS_AT_A_TIME = 1024  # rows of a matrix of distances within the other side
 
 
 class GuideSet(NamedTuple):
@@ -50,6 +54,7 @@ class Guides:
             :mod:`reid.evaluation.protocol`.
         pictures: (N,) int64 numbers of the pictures of the attacked side, for ``any_camera``; None:
             not known.
+        metric: The distance of the ranking, "euclidean", "sqeuclidean" or "cosine".
 
     Raises:
         InputError: The other side shows fewer than two identities.
@@ -63,8 +68,12 @@ class Guides:
         distractor_pid: int | None = None,
         protocol: str = CROSS_CAMERA,
         pictures: np.ndarray | None = None,
+        metric: str = "euclidean",
     ) -> None:
         self.feats = side.feats
+        self.cosine = metric == "cosine"
+        # What is ranked, by the number of neighbours of which it is the mean.
+        self._means = {1: normalize(side.feats) if self.cosine else side.feats}
         self.seed = seed
         self.before = before
         device = side.feats.device
@@ -102,6 +111,26 @@ class Guides:
         """
         same = pids[:, None] == self.pids
         return self._sum(same & ~self._same_key(camids, indices))
+
+    def rankings(
+        self, pids: Tensor, camids: Tensor, indices: Tensor | None = None, neighbors: int = 1
+    ) -> Rankings:
+        """Returns what B images rank, with right and wrong as the protocol has them.
+
+        Args:
+            pids: (B,) int64 identities.
+            camids: (B,) int64 cameras.
+            indices: (B,) int64 positions in the split; ``any_camera`` knows pictures by them.
+            neighbors: Each image of the other side is replaced by the mean of so many nearest ones
+                there, itself included; 1 changes nothing.
+
+        Raises:
+            ArgumentError: ``indices`` are missing where the protocol needs them.
+        """
+        same = pids[:, None] == self.pids
+        right = same & ~self._same_key(camids, indices)
+        wrong = ~same & (self.pids != JUNK_PID)
+        return Rankings(self._smoothed(neighbors), right, wrong, self.cosine)
 
     def nearest(
         self,
@@ -176,6 +205,18 @@ class Guides:
         step = (fraction * (len(self.identities) - known.long())).long()
         return self.identities[(position + known.long() + step) % len(self.identities)]
 
+    def _smoothed(self, neighbors: int) -> Tensor:
+        """Returns (N, D) means of the nearest ``neighbors`` features; computed once."""
+        if neighbors not in self._means:
+            feats = self._means[1]
+            count = min(neighbors, len(feats))
+            means = [
+                feats[torch.cdist(part, feats).topk(count, largest=False).indices].mean(1)
+                for part in feats.split(NEIGHBORS_AT_A_TIME)
+            ]
+            self._means[neighbors] = torch.cat(means)
+        return self._means[neighbors]
+
     def _sum(self, chosen: Tensor) -> GuideSet:
         weight = chosen.to(self.feats.dtype)
         energy = weight @ self.feats.square().sum(1)
@@ -197,6 +238,18 @@ class Case:
     camids: Tensor
     indices: Tensor
     guides: Guides
+
+    def of(self, rows: Tensor) -> "Case":
+        """Returns the case of some of the images, (R,) int64 or (B,) bool."""
+        return Case(self.pids[rows], self.camids[rows], self.indices[rows], self.guides)
+
+    def rankings(self, neighbors: int = 1) -> Rankings:
+        """Returns what the images rank.
+
+        Args:
+            neighbors: See :meth:`Guides.rankings`.
+        """
+        return self.guides.rankings(self.pids, self.camids, self.indices, neighbors)
 
     def clean_feats(self, embed: nn.Module, clean: Tensor) -> Tensor:
         """Returns the features of the clean images, (B, D); computes them only if they are unknown.

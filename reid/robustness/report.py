@@ -23,7 +23,7 @@ COLUMNS = (
         for name in ("mAP", "mINP", "rank1", "rank5", "success")
         for end in ("", "_low", "_high")
     ),
-    *("steps", "change", "reached", "attacks", "seconds"),
+    *("steps", "change", "reached", "attacks", "seconds", "passes"),
 )
 
 

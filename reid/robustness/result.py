@@ -26,8 +26,9 @@ class Result:
         ap: (V,) float64 average precision.
         inp: (V,) float64 inverse negative penalty.
         first_hit: (V,) int64 0-based rank of the first match.
-        facts: Further numbers: "seconds", "change" (largest change in levels), "steps", "reached"
-            (fraction of targeted queries whose first hit is the target).
+        facts: Further numbers: "seconds", "change" (largest change in levels), "passes" (forward
+            and backward passes per attacked image), "steps", "reached" (fraction of targeted
+            queries whose first hit is the target).
     """
 
     kind: str

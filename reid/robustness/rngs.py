@@ -18,6 +18,12 @@ class ImageRNGs:
     def __init__(self, seed: int, indices: Sequence[int]) -> None:
         self.generators = [np.random.default_rng((seed, index)) for index in indices]
 
+    def of(self, rows: Tensor) -> "ImageRNGs":
+        """Returns the same generators of some of the images, (R,) int64."""
+        some = ImageRNGs(0, [])
+        some.generators = [self.generators[row] for row in rows.tolist()]
+        return some
+
     def uniform(self, shape: Sequence[int], like: Tensor) -> Tensor:
         """Returns uniform numbers from [0, 1), (B, *shape).
 

@@ -21,14 +21,21 @@ from reid.robustness.attacks.pgd import PGD
 from reid.robustness.evaluator import RobustEvaluator
 from reid.robustness.guides import Case, Guides
 from reid.robustness.objectives import Objective
-from reid.robustness.result import Result
+from reid.robustness.result import Result, worst_case
 from reid.robustness.rngs import ImageRNGs
 from reid.utils.batch import to_unit
 from reid.utils.errors import InputError
 
 NOISE = 2.0  # a paired difference below this many standard errors counts as zero
 POINT = 0.01  # one percentage point of mAP
+HITS = 0.05  # five percentage points of Rank-1, of which 64 queries know steps of 1.6
 HUGE = 64.0  # levels; no re-identification model is robust to such a budget
+
+# What the checks of the battery are called in ATTACK.SANITY_CHECKS, the cheap ones first.
+CHECKS = (
+    *("repeats", "has_gradient", "zero_budget", "budgets", "steps", "iterating", "restarts"),
+    *("converged", "ranking", "noise", "square", "transfer", "huge"),
+)
 
 # (method, eps in levels, settings) -> the attack, with the objective of the checks
 AttackFactory = Callable[..., RetrievalAttack]
@@ -67,6 +74,9 @@ class SanityChecks:
         objective: The objective that ``make`` uses.
         eps_255: Budget of the attacks, in 1/255.
         surrogate: Another model and its guides; None skips the check of transfer.
+        reported: The attacks that the report is made of, at ``eps_255``.
+        knowing: Attacks with objectives that know the ranking, as strong in steps and starts.
+        draws: Number of draws of a random model that the attacks average over.
     """
 
     evaluator: RobustEvaluator
@@ -74,16 +84,20 @@ class SanityChecks:
     objective: Objective
     eps_255: float
     surrogate: tuple[Embedding, Guides] | None = None
+    reported: Sequence[RetrievalAttack] = ()
+    knowing: Sequence[RetrievalAttack] = ()
+    draws: int = 1
 
     def __post_init__(self) -> None:
         self.guides = self.evaluator.guides(self.evaluator.embed)
         self.clean = self.evaluator.untouched()[0]
 
-    def run(self, keep: Keep = _fresh) -> list[Check]:
-        """Runs all checks, the cheap ones first.
+    def run(self, keep: Keep = _fresh, names: Sequence[str] = ()) -> list[Check]:
+        """Runs the checks, the cheap ones first; the last one is that the model is as it was.
 
         Args:
             keep: Runs one check, or returns what it found in a run that was stopped.
+            names: Those of :data:`CHECKS` to run; empty is all.
         """
         before = snapshot(self.evaluator.embed)
         white = cache(lambda: self._pgd(self.eps_255))  # made when the first check asks for it
@@ -96,12 +110,14 @@ class SanityChecks:
             "iterating": lambda: self.iterating(white()),
             "restarts": lambda: self.restarts(white()),
             "converged": lambda: self.converged(white()),
+            "ranking": self.ranking,
             "noise": lambda: self.beats("noise", "uniform noise", white()),
             "square": lambda: self.beats("square", "a search without gradients (Square)", white()),
             "transfer": lambda: self.transfer(white()),
             "huge": self.huge,
         }
-        return [*(keep(name, check) for name, check in checks.items()), self.unchanged(before)]
+        chosen = [name for name in CHECKS if name in (names or CHECKS)]
+        return [*(keep(name, checks[name]) for name in chosen), self.unchanged(before)]
 
     def unchanged(self, before: Sequence[Tensor]) -> Check:
         """Checks that the attacks did not change the model.
@@ -116,13 +132,23 @@ class SanityChecks:
         return Check("the model is as it was", same and not num_gradients, text)
 
     def repeats(self) -> Check:
-        """Checks that the same pixels give the same features, so that the model is not random."""
+        """Checks that the same pixels give the same features, so that the model is not random.
+
+        A random model is no reason to fail if the attacks average over its draws (ATTACK.EOT).
+        """
         images, _ = self._first_attacked()
         with frozen(self.evaluator.embed), torch.no_grad():
             one = self.evaluator.embed(images)
             two = self.evaluator.embed(images)
         most = float((one - two).abs().max())
-        return Check("the model is deterministic", most == 0, f"largest difference {most:.2g}")
+        text = f"largest difference {most:.2g}"
+        if most:
+            text += (
+                f"; losses and gradients are means over {self.draws} draws, each number is of one"
+                if self.draws > 1
+                else "; ATTACK.EOT averages losses and gradients over its draws"
+            )
+        return Check("the model is deterministic", most == 0 or self.draws > 1, text)
 
     def has_gradient(self) -> Check:
         """Checks that the loss has a gradient at a random point near the clean image."""
@@ -139,6 +165,9 @@ class SanityChecks:
 
     def zero_budget(self) -> Check:
         """Checks that a budget of 0 changes nothing."""
+        if self.draws > 1:
+            text = "not run: ATTACK.EOT is for models whose features differ from draw to draw"
+            return Check("eps 0 equals clean exactly", None, text)
         same = np.array_equal(self._run(self.make("pgd", 0.0)).ap, self.clean.ap)
         return Check("eps 0 equals clean exactly", same, "AP of each query compared")
 
@@ -195,6 +224,25 @@ class SanityChecks:
         text = f"mAP {white.ap.mean():.1%}, with twice the steps and starts {longer.ap.mean():.1%}"
         return Check("the attack has converged", fall < POINT, text)
 
+    def ranking(self) -> Check:
+        """Checks that objectives that know the ranking do not break more than what is reported.
+
+        The worst reported attack of each query is compared with each such attack alone, so that
+        reporting more attacks can only help.
+        """
+        name = "objectives that know the ranking break no more"
+        if not self.reported or not self.knowing:
+            return Check(name, None, "not run: no attack by gradient is reported at this budget")
+        worst = worst_case([self._run(one) for one in self.reported])
+        others = {one.name: self._run(one) for one in self.knowing}
+        parts = [_score(f"worst of {len(self.reported)} reported", worst)]
+        parts += [_score(label, other) for label, other in others.items()]
+        gaps = {label: (_gap(worst, o), _gap_of_hits(worst, o)) for label, o in others.items()}
+        missed = [label for label, (ap, hit) in gaps.items() if ap > POINT or hit > HITS]
+        if missed:
+            parts.append(f"what is left is overstated: report {' and '.join(missed)}, too")
+        return Check(name, not missed, "; ".join(parts))
+
     def huge(self) -> Check:
         """Checks that a budget to which no model is robust brings Rank-1 near zero."""
         end = self._pgd(HUGE, steps=40, step=0.1)
@@ -225,6 +273,18 @@ class SanityChecks:
                 images = to_unit(batch.images.to(self.evaluator.device))[rows]
                 return images, Case(ids[0][rows], ids[1][rows], ids[2][rows], self.guides)
         raise InputError("no attacked image has a match on the other side: nothing to check")
+
+
+def _score(label: str, result: Result) -> str:
+    return f"{label} mAP {result.ap.mean():.1%} Rank-1 {result.hit.mean():.1%}"
+
+
+def _gap(reported: Result, other: Result) -> float:
+    return float(reported.ap.mean() - other.ap.mean())
+
+
+def _gap_of_hits(reported: Result, other: Result) -> float:
+    return float(reported.hit.mean() - other.hit.mean())
 
 
 def falls(name: str, results: Sequence[Result], labels: Sequence[object]) -> Check:

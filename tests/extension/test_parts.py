@@ -42,11 +42,11 @@ CONFIG = {
     },
     "LOSS": {"NAMES": ["lifted", "proxy_nca"], "WEIGHTS": [0.1, 1.0], "PROXY_NCA": {"SCALE": 20}},
     "ATTACK": {
-        "NAMES": ["pgd-margin"],
+        "NAMES": ["pgd-soft_rank"],
         "EPS_255": [8],
         "STEP_CURVE": [],
         "PGD": {"STEPS": 3},
-        "MARGIN": {"TEMPERATURE": 0.1},
+        "SOFT_RANK": {"TEMPERATURE": 0.1},
     },
 }
 
@@ -142,7 +142,7 @@ def test_they_are_tested_and_attacked(folder: Path, trained: Path) -> None:
     rows = json.loads((trained / "attack" / "robustness.json").read_text())["rows"]
     found = {row["name"]: row["mAP"] for row in rows}
     assert found["clean"] == tested["mAP"]
-    assert found["pgd-margin"] < found["clean"]
+    assert found["pgd-soft_rank"] < found["clean"]
 
 
 def test_the_contract_tests_run_on_them() -> None:

@@ -39,6 +39,34 @@ def furthest(about: Case, feat: Tensor, pid: int) -> Tensor:
     return best[1]
 
 
+def scores(feat: Tensor, others: Tensor) -> list[Tensor]:
+    """Minus half the squared distances, less that of the image itself, in units of mean g^2."""
+    unit = sum(float(g @ g) for g in others) / len(others)
+    return [(feat @ feat - (feat - g) @ (feat - g)) / 2 / unit for g in others]
+
+
+def margin(about: Case, i: int, feat: Tensor, others: Tensor) -> Tensor:
+    right = own_rows(about, i)
+    size = [(s / 0.05).exp() for s in scores(feat, others)]
+    wrong = [j for j, pid in enumerate(about.guides.pids) if pid != about.pids[i]]
+    return sum(size[j] for j in wrong).log() - sum(size[j] for j in right).log()
+
+
+def smooth_ap(about: Case, i: int, feat: Tensor, others: Tensor) -> Tensor:
+    score, right, total = scores(feat, others), own_rows(about, i), torch.zeros(())
+    wrong = [j for j, pid in enumerate(about.guides.pids) if pid != about.pids[i]]
+    for k in right:
+        before = [((s - score[k]) / 0.02).sigmoid() for s in score]
+        place = 1 + sum(before[j] for j in right if j != k)
+        total = total + place / (place + sum(before[j] for j in wrong))
+    return total / len(right)
+
+
+def smoothed(others: Tensor, k: int) -> Tensor:
+    near = [sorted(others, key=lambda h, g=g: float((g - h).norm()))[:k] for g in others]
+    return torch.stack([sum(few) / k for few in near])
+
+
 def by_hand(name: str, embed: Embedding, clean: Tensor, about: Case, x: Tensor) -> Tensor:
     """The losses of x, image by image, from the formulas."""
     values, g = [], about.guides
@@ -65,6 +93,10 @@ def by_hand(name: str, embed: Embedding, clean: Tensor, about: Case, x: Tensor) 
                     "fna": sum((f - o).square().sum() for o in own) - (f - far).square().sum(),
                     "neighbors": sum((f - n).square().sum() for n in near)
                     - (f - far).square().sum(),
+                    "margin": margin(about, i, f, g.feats),
+                    "margin_neighbors": margin(about, i, f, smoothed(g.feats, 3)),
+                    "smooth_ap": -smooth_ap(about, i, f, g.feats),
+                    "smooth_ap_neighbors": -smooth_ap(about, i, f, smoothed(g.feats, 3)),
                     "odfa": -(u + u0).square().sum(),
                     "odfa_raw": -(z + z0).square().sum(),
                     "ce": logits.exp().sum().log() - logits[label],
@@ -80,7 +112,7 @@ def test_formula(name: str, normalize: bool) -> None:
     embed, clean = linear(normalize), images()
     about = case(embed)
     x = clean + EPS * torch.randn(clean.shape, dtype=clean.dtype)
-    settings = {"k": 3} if name == "neighbors" else {}
+    settings = {"k": 3} if "neighbors" in name else {}
     found = bound(name, embed, clean, about, **settings)(x).detach()
     torch.testing.assert_close(found, by_hand(name, embed, clean, about, x), atol=1e-9, rtol=1e-9)
 

@@ -25,9 +25,14 @@ def test_budgets_of_the_literature() -> None:
     assert (made.steps, made.step * 5, made.decay) == (15, 1.0, 1.0)
     odfa = parse_attack("odfa16")[0]
     assert odfa.eps_255 == (16,) and odfa.settings["step"] * 16 == 1
-    assert [r.settings["restarts"] for r in parse_attack("standard")] == [5, 5]
-    strong = ATTACKS["pgd"](eps=8 / 255, **parse_attack("strong")[0].settings)
-    assert (strong.steps, strong.restarts, strong.step) == (100, 10, 1 / 8)
+
+
+def test_our_own_presets_hold_objectives_that_know_the_ranking() -> None:
+    for name, passes in (("standard", 60), ("strong", 500)):
+        specs = parse_attack(name)
+        assert {"margin", "smooth_ap"} <= {spec.objective for spec in specs}
+        made = [ATTACKS[spec.method](eps=8 / 255, **spec.settings) for spec in specs]
+        assert sum(method.steps * method.restarts for method in made) == passes
 
 
 def test_the_config_cannot_change_what_a_preset_is() -> None:
@@ -43,6 +48,7 @@ def test_a_combination_is_named_by_its_parts() -> None:
     spec = parse_attack("apgd-fna")[0]
     assert spec == ("apgd-fna", "apgd", "fna", {}, (2.0, 4.0, 8.0))
     assert parse_attack("noise")[0].objective == ""
+    assert parse_attack("pgd-margin+smooth_ap")[0].objective == "margin+smooth_ap"
 
 
 @pytest.mark.parametrize(
@@ -52,6 +58,8 @@ def test_a_combination_is_named_by_its_parts() -> None:
         ("standart", "standard"),
         ("pgd-fan", "did you mean 'fna'"),
         ("pgd", "objective"),
+        ("pgd-margin+smoth_ap", "did you mean 'smooth_ap'"),
+        ("pgd-margin+", "objective"),
         ("noise-sma", "noise has no objective"),
     ],
 )

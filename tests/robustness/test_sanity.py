@@ -12,7 +12,7 @@ from toys import DIM, Net
 from reid.evaluation.features import Embedding
 from reid.robustness.evaluator import RobustEvaluator
 from reid.robustness.objectives import OBJECTIVES
-from reid.robustness.sanity import Check, SanityChecks, compared, falls, snapshot, verdict
+from reid.robustness.sanity import CHECKS, Check, SanityChecks, compared, falls, snapshot, verdict
 
 
 def battery(
@@ -24,7 +24,9 @@ def battery(
         return attack(method, name, eps_255 / 255, **{**few, **settings})
 
     other = (surrogate, t.guides(surrogate)) if surrogate is not None else None
-    return SanityChecks(t, make, OBJECTIVES[objective](), 16.0, other)
+    reported = [make("pgd", 16.0), attack("pgd", "margin", 16 / 255)]
+    knowing = [attack("pgd", name, 16 / 255) for name in ("margin", "smooth_ap")]
+    return SanityChecks(t, make, OBJECTIVES[objective](), 16.0, other, reported, knowing)
 
 
 def by_name(checks: list[Check]) -> dict[str, Check]:
@@ -34,8 +36,8 @@ def by_name(checks: list[Check]) -> dict[str, Check]:
 def test_an_honest_model_passes() -> None:
     checks = battery(evaluator(), surrogate=Embedding(Net(seed=5).eval())).run()
     assert [c for c in checks if not c.passed] == []
-    assert len(checks) == 13
-    assert verdict(checks) == "sanity: all 13 checks passed"
+    assert len(checks) == 14
+    assert verdict(checks) == "sanity: all 14 checks passed"
 
 
 def test_without_a_surrogate_transfer_is_said_to_be_left_out() -> None:
@@ -101,6 +103,39 @@ def test_a_random_model_is_found_out() -> None:
     t = evaluator()
     t = RobustEvaluator(Embedding(Random()), t.query, t.gallery, t.device, t.protocol)
     assert battery(t).repeats().passed is False
+
+
+def test_a_random_model_is_let_through_where_the_attack_averages_over_its_draws() -> None:
+    t = evaluator()
+    t = RobustEvaluator(Embedding(Random()), t.query, t.gallery, t.device, t.protocol)
+    checks = replace(battery(t), draws=4)
+    found = checks.repeats()
+    assert found.passed and "means over 4 draws" in found.detail
+    assert checks.zero_budget().passed is None
+
+
+def test_a_report_that_leaves_out_the_ranking_is_found_out() -> None:
+    """One step away from oneself leaves far more than an attack that knows the ranking."""
+    whole = battery(evaluator())
+    weak = replace(whole, reported=[attack("fgsm", "sma", 16 / 255, random_start=True)])
+    found = weak.ranking()
+    assert found.passed is False and "report pgd-margin and pgd-smooth_ap, too" in found.detail
+    both = replace(whole, reported=[*weak.reported, *whole.knowing]).ranking()
+    assert both.passed and "overstated" not in both.detail
+    assert replace(whole, reported=[]).ranking().passed is None
+
+
+def test_checks_can_be_chosen() -> None:
+    found = battery(evaluator()).run(names=["ranking", "repeats"])
+    names = [check.name for check in found]
+    assert names[0] == "the model is deterministic" and names[2] == "the model is as it was"
+    assert len(names) == 3 and names[1].startswith("objectives that know the ranking")
+
+
+def test_the_names_of_the_checks_are_those_that_run() -> None:
+    ran = []
+    battery(evaluator()).run(lambda name, check: ran.append(name) or Check(name, True, ""))
+    assert tuple(ran) == CHECKS
 
 
 def test_a_changed_model_and_a_gradient_left_behind_are_found_out() -> None:
@@ -170,4 +205,4 @@ def test_checks_that_were_stopped_go_on() -> None:
         with pytest.raises(KeyboardInterrupt):
             battery(evaluator()).run(keep)
     assert battery(evaluator()).run(keep) == battery(evaluator()).run()
-    assert len(ran) == 12 + 2 and len(done) == 12
+    assert len(ran) == 13 + 2 and len(done) == 13

@@ -194,6 +194,7 @@ def attack_passes(cfg: CfgNode) -> tuple[float, float]:
         else:
             features += getattr(method, "queries", 1)
         features += 1
+    gradients *= cfg.ATTACK.EOT
     features += len(build_attack.corruption_names(cfg)) * len(cfg.ATTACK.SEVERITIES)
     return gradients, features
 

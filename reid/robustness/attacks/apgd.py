@@ -43,11 +43,11 @@ class APGD(Attack):
         self.restarts = restarts
 
     def __call__(self, loss: Loss, clean: Tensor, rngs: ImageRNGs) -> Tensor:
-        """Returns for each image the point of greatest loss of all starts, (B, 3, H, W).
+        """Returns for each image the point of greatest loss of its best start, (B, 3, H, W).
 
         The arguments are those of :class:`reid.robustness.attacks.base.Attack`.
         """
-        return best_of(loss, self.restarts, lambda: self._once(loss, clean, rngs))
+        return best_of(loss, self.restarts, self._once, clean, rngs)
 
     def _once(self, loss: Loss, clean: Tensor, rngs: ImageRNGs) -> Tensor:
         images = before = self.ball.sample(clean, rngs)

@@ -24,12 +24,14 @@ class Attack(ABC):
         uses_gradient: Whether it takes gradients; False if it only evaluates the loss.
         compares: Whether it chooses between images by their losses.
         leaves_start: Whether it leaves the clean image before it takes the first gradient.
+        takes_stages: Whether it can raise several losses one after the other.
     """
 
     ball: Ball
     uses_gradient: ClassVar[bool] = True
     compares: bool = False
     leaves_start: bool = False
+    takes_stages: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, loss: Loss, clean: Tensor, rngs: ImageRNGs) -> Tensor:

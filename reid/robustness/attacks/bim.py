@@ -25,6 +25,8 @@ class BIM(Attack):
         step: Size of a step in units of eps; 0 is that of the paper, one level of a pixel.
     """
 
+    takes_stages = True
+
     def __init__(
         self, eps: float, steps: Steps = 0, step: Annotated[float, Range(0, 100)] = 0.0
     ) -> None:

@@ -22,10 +22,12 @@ class PGD(Attack):
         steps: Gradient steps of one start. ``steps * step`` should be at least 2, so that the steps
             can reach the other side of the ball.
         step: Size of a step in units of eps.
-        restarts: Number of starts, at least 1; the last image with the greatest loss is kept.
+        restarts: Number of starts, at least 1; the best last image is kept, see ATTACK.CHOOSE_BY.
         random_start: Whether to start at a random point instead of the clean image.
         norm: ``linf``, or ``l2`` (root mean square over an image, see ``reid.robustness.ball``).
     """
+
+    takes_stages = True
 
     def __init__(
         self,
@@ -53,7 +55,7 @@ class PGD(Attack):
         The arguments are those of :class:`reid.robustness.attacks.base.Attack`.
         """
         restarts = self.restarts if self.random_start else 1  # equal starts give equal results
-        return best_of(loss, restarts, lambda: self._once(loss, clean, rngs))
+        return best_of(loss, restarts, self._once, clean, rngs)
 
     def _once(self, loss: Loss, clean: Tensor, rngs: ImageRNGs) -> Tensor:
         # Without steps the result is the clean image, not noise.

@@ -1,8 +1,8 @@
 """Objectives: the losses that attacks raise. Every module here is imported and registered.
 
 An objective is a short formula, so objectives that need the same information are in one file:
-``own_feature`` needs the model and the image, ``other_side`` the features of the other side,
-``classifier`` the classifier.
+``own_feature`` needs the model and the image, ``other_side`` and ``ranking`` the features of the
+other side, ``classifier`` the classifier.
 """
 
 from reid.robustness.objectives.base import Objective

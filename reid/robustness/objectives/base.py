@@ -23,11 +23,14 @@ class Objective(ABC):
         targeted: Whether it moves images towards an identity drawn by ``Guides.targets``.
         redrawn: Whether each call of the loss draws new random numbers, so that two of its values
             cannot be compared.
+        knows_ranking: Whether it looks at the whole ranking, so that an attack may choose between
+            images by the AP of that ranking instead of the loss.
     """
 
     flat_at_clean: ClassVar[bool] = False
     targeted: ClassVar[bool] = False
     redrawn: ClassVar[bool] = False
+    knows_ranking: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, embed: Embedding, clean: Tensor, case: Case, rngs: ImageRNGs) -> Loss:

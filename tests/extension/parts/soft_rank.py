@@ -1,6 +1,5 @@
-"""An attack objective that looks at the ranking: wrong images before right ones."""
+"""An attack objective that looks at the ranking: how many wrong images are before right ones."""
 
-import torch
 from torch import Tensor
 
 from reid.evaluation.features import Embedding
@@ -10,9 +9,9 @@ from reid.robustness.objectives import OBJECTIVES, Objective
 from reid.robustness.rngs import ImageRNGs
 
 
-@OBJECTIVES.register("margin")
-class Margin(Objective):
-    """log-sum-exp of the similarities to wrong images, less that of those to right ones.
+@OBJECTIVES.register("soft_rank")
+class SoftRank(Objective):
+    """The number of wrong images before the mean right one, counted by sigmoids.
 
     Args:
         temperature: Of the similarities.
@@ -24,11 +23,11 @@ class Margin(Objective):
     def __call__(self, embed: Embedding, clean: Tensor, case: Case, rngs: ImageRNGs) -> Loss:
         """Returns the loss (B, 3, H, W) -> (B,), to be maximised."""
         guides = case.guides
-        right = case.pids[:, None] == guides.pids
+        right = (case.pids[:, None] == guides.pids).float()
 
         def loss(images: Tensor) -> Tensor:
-            cos = embed(images) @ guides.feats.T / self.temperature
-            wrong = cos.masked_fill(right, -torch.inf).logsumexp(1)
-            return wrong - cos.masked_fill(~right, -1e4).logsumexp(1)
+            cos = embed(images) @ guides.feats.T
+            mean = (cos * right).sum(1, keepdim=True) / right.sum(1, keepdim=True)
+            return (((cos - mean) / self.temperature).sigmoid() * (1 - right)).sum(1)
 
         return loss
