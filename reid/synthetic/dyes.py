@@ -104,8 +104,8 @@ FEW = Dyes(
     partial(_popular, weights=_BAG),
 )
 MANY = Dyes(
-    partial(_any, weights=_UPPER, popular=0.75),
-    partial(_any, weights=_LOWER, popular=0.8),
-    partial(_any, weights=_SHOES, popular=0.8),
-    partial(_any, weights=_BAG, popular=0.8),
+    partial(_any, weights=_UPPER, popular=0.85),
+    partial(_any, weights=_LOWER, popular=0.85),
+    partial(_any, weights=_SHOES, popular=0.85),
+    partial(_any, weights=_BAG, popular=0.85),
 )

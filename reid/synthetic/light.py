@@ -18,7 +18,7 @@ def tuned(rng: Rng, camera: Camera) -> Camera:
         camera,
         np.exp(rng.normal(0, 0.05, 3)),
         gamma=float(np.exp(rng.normal(0, 0.10))),
-        contrast=float(rng.uniform(0.80, 1.10)),
+        contrast=float(rng.uniform(0.90, 1.10)),
     )
 
 
@@ -29,13 +29,13 @@ def lit(rng: Rng, camera: Camera) -> Camera:
         rng: Generator of the image.
         camera: Camera that is varied.
     """
-    exposure = np.exp(rng.normal(0, 0.14))
+    exposure = np.exp(rng.normal(0, 0.12))
     cast = np.exp(rng.normal(0, 0.03, 3))
     contrast = float(rng.uniform(0.85, 1.15))
-    if rng.random() < 0.35:
-        contrast = float(np.exp(rng.uniform(np.log(0.15), np.log(0.85))))
+    if rng.random() < 0.5:
+        contrast = float(np.exp(rng.uniform(np.log(0.25), 0)))
     varied = _scaled(camera, exposure * cast, 1.0, contrast)
-    return varied._replace(middle=float(rng.uniform(0.3, 0.7)))
+    return varied._replace(middle=float(rng.uniform(0.3, 0.6)))
 
 
 def _scaled(camera: Camera, gains: np.ndarray, gamma: float, contrast: float) -> Camera:
