@@ -11,6 +11,10 @@ from reid.synthetic.raster import Floats
 Rng = np.random.Generator
 Dye = Callable[[Rng], Floats]  # draws (3,) RGB in [0, 1]
 
+# So that colour alone finds people at market-scale about as well as hand-made descriptors do on
+# real sets (mAP 10 to 15).
+POPULAR = 0.85
+
 PALETTE: dict[str, tuple[float, float, float]] = {
     "black": (0.09, 0.09, 0.10),
     "charcoal": (0.21, 0.21, 0.23),
@@ -85,9 +89,9 @@ def _popular(rng: Rng, weights: dict[str, int]) -> Floats:
     return tinted(rng, PALETTE[pick(rng, weights)])
 
 
-def _any(rng: Rng, weights: dict[str, int], popular: float) -> Floats:
-    """Draws a popular colour, or one of any hue and lightness; returns (3,)."""
-    if rng.random() < popular:
+def _any(rng: Rng, weights: dict[str, int]) -> Floats:
+    """Draws a popular colour, or in one case of seven one of any hue and lightness; returns (3,)."""
+    if rng.random() < POPULAR:
         return _popular(rng, weights)
     value = rng.uniform(0.15, 0.92)
     saturation = rng.uniform(0.2, 0.9)
@@ -104,8 +108,8 @@ FEW = Dyes(
     partial(_popular, weights=_BAG),
 )
 MANY = Dyes(
-    partial(_any, weights=_UPPER, popular=0.85),
-    partial(_any, weights=_LOWER, popular=0.85),
-    partial(_any, weights=_SHOES, popular=0.85),
-    partial(_any, weights=_BAG, popular=0.85),
+    partial(_any, weights=_UPPER),
+    partial(_any, weights=_LOWER),
+    partial(_any, weights=_SHOES),
+    partial(_any, weights=_BAG),
 )

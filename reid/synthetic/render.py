@@ -7,6 +7,7 @@ import numpy as np
 
 from reid.synthetic.body import body_strips, figure_height
 from reid.synthetic.cameras import Camera, get_camera
+from reid.synthetic.dyes import Dyes
 from reid.synthetic.figure import Pose, View
 from reid.synthetic.light import lit, tuned
 from reid.synthetic.occluders import occluder
@@ -108,7 +109,7 @@ def _draw(rng: Rng, seed: int, shot: Shot, style: Style, walk: Walk, layers: Lay
     if rng.random() < 0.15:
         _passer_by(rng, layers.behind, camera, seed, style, behind=True)
     if shot.subject:
-        person = draw_person(_rng(seed, 3, shot.subject), style.dyes)
+        person = _person(seed, shot.subject, style.dyes)
         pose = _pose(rng, walk)
         _put(layers.person, person, pose, _box(rng, person, camera, junk=shot.pid < 0), camera)
     _cover(rng, layers.before, camera, seed, style)
@@ -116,6 +117,12 @@ def _draw(rng: Rng, seed: int, shot: Shot, style: Style, walk: Walk, layers: Lay
 
 def _rng(*parts: int) -> Rng:
     return np.random.default_rng(derive_seed(*parts))
+
+
+@functools.lru_cache(maxsize=512)
+def _person(seed: int, subject: int, dyes: Dyes) -> Person:
+    """Returns the looks of a subject, kept for the next image."""
+    return draw_person(_rng(seed, 3, subject), dyes)
 
 
 @functools.lru_cache(maxsize=16)
@@ -190,7 +197,7 @@ def _passer_by(
     rng: Rng, canvas: Floats, camera: Camera, seed: int, style: Style, behind: bool
 ) -> None:
     """Draws a stranger at one side, farther away or cutting into the picture."""
-    person = draw_person(_rng(seed, 3, PASSER_BY + int(rng.integers(400))), style.dyes)
+    person = _person(seed, PASSER_BY + int(rng.integers(400)), style.dyes)
     view = _box(rng, person, camera)
     side = rng.choice((-1, 1)) * (rng.uniform(0.25, 0.5) if behind else rng.uniform(0.48, 0.68))
     size = rng.uniform(0.55, 0.85) if behind else rng.uniform(1.0, 1.25)
