@@ -90,7 +90,7 @@ def _popular(rng: Rng, weights: dict[str, int]) -> Floats:
 
 
 def _any(rng: Rng, weights: dict[str, int]) -> Floats:
-    """Draws a popular colour, or in one case of seven one of any hue and lightness; returns (3,)."""
+    """Draws a popular colour, or at times one of any hue and lightness; returns (3,)."""
     if rng.random() < POPULAR:
         return _popular(rng, weights)
     value = rng.uniform(0.15, 0.92)
