@@ -177,7 +177,7 @@ def test_images_of_one_name_are_all_saved_and_test_as_they_were_attacked(
 ) -> None:
     _, base = setup
     query = tmp_path / "data" / "market1501" / "query"
-    shutil.copytree(data / "synthetic-tiny-seed0", query.parent)
+    shutil.copytree(data / "synthetic-tiny-seed0-wide", query.parent)
     first, *_, last = sorted(query.glob("*.jpg"))
     with Image.open(first) as image:  # beside first.jpg
         image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(first.with_suffix(".png"))

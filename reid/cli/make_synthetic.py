@@ -20,6 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", default="quick", help="tiny, quick or market-scale")
     parser.add_argument("--seed", type=int, default=0, help="other seeds give other people")
     parser.add_argument("--root", type=path, default=Path("datasets"), help="where the folder goes")
+    parser.add_argument("--colors", default="wide", help="wide, or narrow: as in earlier versions")
+    parser.add_argument("--test-cameras", default="same", help="same as in training, or other")
+    parser.add_argument("--masks", action="store_true", help="also write each person's mask as PNG")
     parser.add_argument("--workers", type=int, default=0, help="processes; 0 is one for each core")
     parser.add_argument("--sheet", type=path, help="also write a contact sheet to this PNG file")
     parser.add_argument("--sheet-ids", type=int, default=5, help="rows of the contact sheet")
@@ -28,15 +31,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Makes the folder, or finds it, and says what is in it."""
-    from reid.synthetic import ensure_synthetic
+    from reid.synthetic import Style, ensure_synthetic, write_masks
 
     start = time.perf_counter()
     with option_errors():
-        folder = ensure_synthetic(args.root, args.preset, args.seed, args.workers)
+        style = Style(args.colors, args.test_cameras)
+        folder = ensure_synthetic(args.root, args.preset, args.seed, args.workers, style)
     seconds = time.perf_counter() - start
     print(f"{folder}: {seconds:.1f} s")
     for name, count in json.loads((folder / "manifest.json").read_text())["counts"].items():
         print(f"{name:>20} {count:6d} images")
+    if args.masks:
+        print(f"masks: {write_masks(folder, args.workers)}")
     if args.sheet:
         _write_sheet(folder, args.sheet, args.sheet_ids, args.sheet_images)
 

@@ -45,7 +45,7 @@ def _expose(image: Floats, camera: Camera) -> Floats:
     gray = image.mean(2, keepdims=True)
     image = gray + camera.saturation * (image - gray)
     image = np.clip(image * np.asarray(camera.gains, np.float32), 0, 1) ** np.float32(camera.gamma)
-    return 0.5 + camera.contrast * (image - 0.5)
+    return camera.middle + camera.contrast * (image - camera.middle)
 
 
 def _illumination(rng: Rng) -> Floats:

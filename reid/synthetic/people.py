@@ -5,17 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from reid.synthetic.dyes import PALETTE, Dye, Dyes, pick, tinted
 from reid.synthetic.raster import Floats
-from reid.synthetic.textures import PALETTE, Cloth
+from reid.synthetic.textures import Cloth
 
-_UPPER = {
-    "black": 22, "gray": 12, "white": 16, "navy": 11, "charcoal": 8, "blue": 8, "red": 6, "sky": 4,
-    "green": 3, "khaki": 3, "beige": 3, "pink": 2, "yellow": 1, "purple": 1,
-}  # fmt: skip
-_LOWER = {
-    "black": 30, "jeans": 24, "navy": 13, "charcoal": 12, "gray": 7, "khaki": 5, "beige": 5,
-    "white": 2, "brown": 2,
-}  # fmt: skip
 _PATTERN = {
     "plain": 28, "open_front": 17, "logo": 12, "stripes": 9, "checks": 7, "two_tone": 7, "zip": 6,
     "chest_band": 5, "side_panels": 4, "back_print": 4, "dots": 3, "pinstripes": 3,
@@ -24,9 +17,6 @@ _LOWER_PATTERN = {"plain": 88, "side_panels": 8, "checks": 2, "stripes": 1, "dot
 _SKIN = ((0.91, 0.75, 0.65), (0.82, 0.64, 0.51), (0.66, 0.48, 0.35), (0.45, 0.31, 0.23))
 _HAIR = ((0.07, 0.06, 0.06), (0.17, 0.11, 0.08), (0.33, 0.22, 0.13), (0.63, 0.51, 0.32),
          (0.55, 0.55, 0.55))  # fmt: skip
-_SHOES = {"black": 34, "white": 26, "gray": 10, "brown": 12, "red": 6, "blue": 6, "beige": 6}
-_BAG = {"black": 34, "navy": 12, "gray": 12, "brown": 12, "red": 10, "blue": 8, "khaki": 6,
-        "pink": 3, "yellow": 3}  # fmt: skip
 
 
 class Person(NamedTuple):
@@ -83,11 +73,16 @@ class Person(NamedTuple):
     bag_side: int
 
 
-def draw_person(rng: np.random.Generator) -> Person:
-    """Draws a person."""
-    upper = _cloth(rng, _UPPER, _PATTERN)
-    lower = _cloth(rng, _LOWER, _LOWER_PATTERN)
-    cut = _pick(rng, {"trousers": 66, "shorts": 15, "skirt": 13, "long_skirt": 6})
+def draw_person(rng: np.random.Generator, dyes: Dyes) -> Person:
+    """Draws a person.
+
+    Args:
+        rng: Generator of the numbers.
+        dyes: The colours that clothes come in.
+    """
+    upper = _cloth(rng, dyes.upper, _PATTERN)
+    lower = _cloth(rng, dyes.lower, _LOWER_PATTERN)
+    cut = pick(rng, {"trousers": 66, "shorts": 15, "skirt": 13, "long_skirt": 6})
     if "skirt" in cut and rng.random() < 0.4:  # a dress
         on_chest = upper.pattern in ("logo", "zip", "chest_band", "back_print")
         lower = replace(upper, pattern="plain") if on_chest else upper
@@ -98,9 +93,9 @@ def draw_person(rng: np.random.Generator) -> Person:
         shoulders=rng.uniform(0.88, 1.14),
         hips=rng.uniform(0.86, 1.18),
         legs=rng.uniform(0.45, 0.51),
-        skin=_tint(rng, _SKIN[rng.choice(4, p=(0.36, 0.36, 0.16, 0.12))]),
-        hair=_tint(rng, _HAIR[rng.choice(5, p=(0.46, 0.26, 0.14, 0.08, 0.06))]),
-        hair_cut=_pick(rng, {"bald": 5, "short": 45, "medium": 18, "long": 20, "tail": 12}),
+        skin=tinted(rng, _SKIN[rng.choice(4, p=(0.36, 0.36, 0.16, 0.12))]),
+        hair=tinted(rng, _HAIR[rng.choice(5, p=(0.46, 0.26, 0.14, 0.08, 0.06))]),
+        hair_cut=pick(rng, {"bald": 5, "short": 45, "medium": 18, "long": 20, "tail": 12}),
         upper=upper,
         sleeve=_sleeve(rng, upper),
         sleeve_length=1.0 if coat else (0.0, 0.45, 1.0)[rng.choice(3, p=(0.08, 0.42, 0.50))],
@@ -108,12 +103,12 @@ def draw_person(rng: np.random.Generator) -> Person:
         lower=lower,
         cut=cut,
         leg_width=rng.uniform(0.85, 1.35),
-        shoes=_color(rng, _SHOES),
+        shoes=dyes.shoes(rng),
         boots=bool(rng.random() < 0.14),
-        hat=_pick(rng, {"none": 80, "cap": 12, "beanie": 8}),
-        hat_color=_color(rng, _UPPER),
-        bag=_pick(rng, {"none": 44, "backpack": 26, "shoulder": 19, "hand": 11}),
-        bag_cloth=_cloth(rng, _BAG, {"plain": 60, "two_tone": 25, "chest_band": 15}),
+        hat=pick(rng, {"none": 80, "cap": 12, "beanie": 8}),
+        hat_color=dyes.upper(rng),
+        bag=pick(rng, {"none": 44, "backpack": 26, "shoulder": 19, "hand": 11}),
+        bag_cloth=_cloth(rng, dyes.bag, {"plain": 60, "two_tone": 25, "chest_band": 15}),
         bag_size=rng.uniform(0.8, 1.25),
         bag_side=int(rng.choice((-1, 1))),
     )
@@ -129,27 +124,11 @@ def _sleeve(rng: np.random.Generator, upper: Cloth) -> Cloth:
     return plain
 
 
-def _cloth(rng: np.random.Generator, colors: dict[str, int], patterns: dict[str, int]) -> Cloth:
+def _cloth(rng: np.random.Generator, dye: Dye, patterns: dict[str, int]) -> Cloth:
     """Draws a cloth of two different colours, far enough apart to see the pattern."""
-    base = _color(rng, colors)
-    second = _color(rng, colors)
+    base = dye(rng)
+    second = dye(rng)
     while np.abs(base - second).sum() < 0.6:
-        second = _tint(rng, list(PALETTE.values())[rng.integers(len(PALETTE))])
-    pattern = _pick(rng, patterns)
+        second = tinted(rng, list(PALETTE.values())[rng.integers(len(PALETTE))])
+    pattern = pick(rng, patterns)
     return Cloth(pattern, base, second, rng.random(), rng.uniform(0, 6.28))
-
-
-def _pick(rng: np.random.Generator, weights: dict[str, int]) -> str:
-    """Draws a key by weight."""
-    frequencies = np.array(list(weights.values()), float)
-    return list(weights)[rng.choice(len(weights), p=frequencies / frequencies.sum())]
-
-
-def _color(rng: np.random.Generator, weights: dict[str, int]) -> Floats:
-    return _tint(rng, PALETTE[_pick(rng, weights)])
-
-
-def _tint(rng: np.random.Generator, rgb: tuple[float, float, float]) -> Floats:
-    """Varies a colour a little, as no two dyes are the same."""
-    varied = np.array(rgb) * rng.uniform(0.88, 1.12) + rng.normal(0, 0.012, 3)
-    return np.asarray(np.clip(varied, 0.02, 0.97), np.float32)

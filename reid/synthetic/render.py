@@ -7,13 +7,16 @@ import numpy as np
 
 from reid.synthetic.body import body_strips, figure_height
 from reid.synthetic.cameras import Camera, get_camera
+from reid.synthetic.dyes import Dyes
 from reid.synthetic.figure import Pose, View
+from reid.synthetic.light import lit, tuned
 from reid.synthetic.occluders import occluder
 from reid.synthetic.optics import develop, shrink
 from reid.synthetic.people import Person, draw_person
 from reid.synthetic.plan import FOLDERS, PASSER_BY, Shot
 from reid.synthetic.raster import Floats, paint
 from reid.synthetic.scenes import COLS, ROWS, SCENE_COLS, draw_scene
+from reid.synthetic.style import DEFAULT, Style
 from reid.utils.seeding import derive_seed
 
 Rng = np.random.Generator
@@ -37,19 +40,22 @@ class Walk(NamedTuple):
     sunlight: float
 
 
-def render(seed: int, shot: Shot) -> bytes:
-    """Returns the JPEG file of a shot, a function of (seed, shot) alone.
+def render(seed: int, shot: Shot, style: Style = DEFAULT) -> bytes:
+    """Returns the JPEG file of a shot, a function of the arguments alone.
 
     Args:
         seed: Seed of the set.
         shot: Image to make.
+        style: How the set is drawn.
     """
-    rng, camera, walk, canvas = _stage(seed, shot)
-    _draw(rng, seed, shot, walk, Layers(canvas, canvas, canvas))
+    rng, camera, walk, canvas = _stage(seed, shot, style)
+    _draw(rng, seed, shot, style, walk, Layers(canvas, canvas, canvas))
+    if style.wide:
+        camera = lit(_rng(seed, 6, *_key(shot)), camera)
     return develop(rng, canvas, camera, walk.sunlight)
 
 
-def person_mask(seed: int, shot: Shot) -> Floats:
+def person_mask(seed: int, shot: Shot, style: Style = DEFAULT) -> Floats:
     """Returns the share of each pixel that shows the person of a shot, (HEIGHT, WIDTH) in [0, 1].
 
     It is exact: the picture is drawn once more, by the same code, with the person on a layer of its
@@ -59,21 +65,28 @@ def person_mask(seed: int, shot: Shot) -> Floats:
     Args:
         seed: Seed of the set.
         shot: Image to make.
+        style: How the set is drawn.
     """
-    rng, _, walk, behind = _stage(seed, shot)
+    rng, _, walk, behind = _stage(seed, shot, style)
     # Colours are not negative, and a shadow only darkens: what is still negative was not painted.
     person, before = (np.full_like(behind, -1.0) for _ in range(2))
-    _draw(rng, seed, shot, walk, Layers(behind, person, before))
+    _draw(rng, seed, shot, style, walk, Layers(behind, person, before))
     visible = (person.min(2) >= 0) & (before.min(2) < 0)
     return shrink(np.where(visible[..., None], np.ones(3, np.float32), 0))[..., 0]
 
 
-def _stage(seed: int, shot: Shot) -> tuple[np.random.Generator, Camera, Walk, Floats]:
+def _stage(seed: int, shot: Shot, style: Style) -> tuple[Rng, Camera, Walk, Floats]:
     """Returns what a shot begins with: its generator, camera, walk and drawn background."""
-    rng = _rng(seed, 1, FOLDERS.index(shot.folder), shot.pid + 1, shot.camid, shot.seq, shot.frame)
-    camera, scene = _site(seed, shot.camid)
-    walk = _walk(_rng(seed, 2, shot.subject, shot.camid), camera)
+    rng = _rng(seed, 1, *_key(shot))
+    place = style.place(shot)
+    camera, scene = _site(seed, place, style.wide)
+    walk = _walk(_rng(seed, 2, shot.subject, place), camera)
     return rng, camera, walk, _background(rng, scene, walk)
+
+
+def _key(shot: Shot) -> tuple[int, ...]:
+    """Returns the numbers that no other shot of a set has."""
+    return FOLDERS.index(shot.folder), shot.pid + 1, shot.camid, shot.seq, shot.frame
 
 
 class Layers(NamedTuple):
@@ -90,28 +103,35 @@ class Layers(NamedTuple):
     before: Floats
 
 
-def _draw(rng: Rng, seed: int, shot: Shot, walk: Walk, layers: Layers) -> None:
+def _draw(rng: Rng, seed: int, shot: Shot, style: Style, walk: Walk, layers: Layers) -> None:
     """Draws all that is not the empty scene."""
-    camera, _ = _site(seed, shot.camid)
+    camera, _ = _site(seed, style.place(shot), style.wide)
     if rng.random() < 0.15:
-        _passer_by(rng, layers.behind, camera, seed, behind=True)
+        _passer_by(rng, layers.behind, camera, seed, style, behind=True)
     if shot.subject:
-        person = draw_person(_rng(seed, 3, shot.subject))
+        person = _person(seed, shot.subject, style.dyes)
         pose = _pose(rng, walk)
         _put(layers.person, person, pose, _box(rng, person, camera, junk=shot.pid < 0), camera)
-    _cover(rng, layers.before, camera, seed)
+    _cover(rng, layers.before, camera, seed, style)
 
 
 def _rng(*parts: int) -> Rng:
     return np.random.default_rng(derive_seed(*parts))
 
 
+@functools.lru_cache(maxsize=512)
+def _person(seed: int, subject: int, dyes: Dyes) -> Person:
+    """Returns the looks of a subject, kept for the next image."""
+    return draw_person(_rng(seed, 3, subject), dyes)
+
+
 @functools.lru_cache(maxsize=16)
-def _site(seed: int, camid: int) -> tuple[Camera, Floats]:
-    """Returns a camera and its empty scene, kept for the next image."""
-    rng = _rng(seed, 4, camid)
-    camera = get_camera(rng, camid)
-    return camera, draw_scene(rng, camera)
+def _site(seed: int, place: int, wide: bool) -> tuple[Camera, Floats]:
+    """Returns the camera of a place and its empty scene, kept for the next image."""
+    rng = _rng(seed, 4, place)
+    camera = get_camera(rng, place)
+    scene = draw_scene(rng, camera)
+    return tuned(_rng(seed, 5, place), camera) if wide else camera, scene
 
 
 def _walk(rng: Rng, camera: Camera) -> Walk:
@@ -173,9 +193,11 @@ def _put(canvas: Floats, person: Person, pose: Pose, view: View, camera: Camera)
         paint(canvas, strip, camera.light)
 
 
-def _passer_by(rng: Rng, canvas: Floats, camera: Camera, seed: int, behind: bool) -> None:
+def _passer_by(
+    rng: Rng, canvas: Floats, camera: Camera, seed: int, style: Style, behind: bool
+) -> None:
     """Draws a stranger at one side, farther away or cutting into the picture."""
-    person = draw_person(_rng(seed, 3, PASSER_BY + int(rng.integers(400))))
+    person = _person(seed, PASSER_BY + int(rng.integers(400)), style.dyes)
     view = _box(rng, person, camera)
     side = rng.choice((-1, 1)) * (rng.uniform(0.25, 0.5) if behind else rng.uniform(0.48, 0.68))
     size = rng.uniform(0.55, 0.85) if behind else rng.uniform(1.0, 1.25)
@@ -184,10 +206,10 @@ def _passer_by(rng: Rng, canvas: Floats, camera: Camera, seed: int, behind: bool
     _put(canvas, person, _pose(rng, _walk(rng, camera)), view, camera)
 
 
-def _cover(rng: Rng, canvas: Floats, camera: Camera, seed: int) -> None:
+def _cover(rng: Rng, canvas: Floats, camera: Camera, seed: int, style: Style) -> None:
     """Puts a thing or a stranger before the person, in one image of six."""
     if rng.random() < 0.11:
         for strip in occluder(rng):
             paint(canvas, strip, camera.light)
     elif rng.random() < 0.07:
-        _passer_by(rng, canvas, camera, seed, behind=False)
+        _passer_by(rng, canvas, camera, seed, style, behind=False)

@@ -8,6 +8,7 @@ from PIL import Image
 
 from reid.synthetic.cameras import Camera
 from reid.synthetic.raster import Floats
+from reid.synthetic.surfaces import OTHER_GROUNDS, OTHER_WALLS
 
 HEIGHT = 128
 WIDTH = 64
@@ -45,6 +46,8 @@ def _clouds(rng: np.random.Generator, rows: int, size: int) -> Floats:
 def _wall(rng: np.random.Generator, kind: str, rows: int) -> Floats:
     """Draws what stands behind the ground, (rows, SCENE_COLS, 3)."""
     y, x = np.mgrid[0:rows, 0:SCENE_COLS].astype(np.float32)
+    if kind in OTHER_WALLS:
+        return OTHER_WALLS[kind](x, y, _clouds(rng, rows, 20))
     if kind == "bricks":
         joint = (y % 12 < 2) | ((x + 14 * (y // 12 % 2)) % 28 < 2)
         color = np.where(joint[..., None], (0.60, 0.57, 0.54), (0.48, 0.36, 0.31))
@@ -77,6 +80,8 @@ def _ground(rng: np.random.Generator, kind: str, rows: int) -> Floats:
     far = 1 / (y + 60)  # distance from the camera grows towards the horizon
     across, away = (x - SCENE_COLS / 2) * far, 900 * far
     grain = _clouds(rng, rows, 5)[..., None]
+    if kind in OTHER_GROUNDS:
+        return OTHER_GROUNDS[kind](across, away, grain[..., 0])
     if kind == "grass":
         color = np.array((0.40, 0.45, 0.31)) * (1 + 0.12 * grain)
     elif kind == "asphalt":

@@ -6,25 +6,6 @@ import numpy as np
 
 from reid.synthetic.raster import Floats
 
-# Popularity is skewed as in a street: many people have the same two colours and differ in the cut.
-PALETTE: dict[str, tuple[float, float, float]] = {
-    "black": (0.09, 0.09, 0.10),
-    "charcoal": (0.21, 0.21, 0.23),
-    "gray": (0.48, 0.48, 0.49),
-    "white": (0.88, 0.88, 0.87),
-    "navy": (0.12, 0.15, 0.29),
-    "blue": (0.20, 0.34, 0.62),
-    "jeans": (0.27, 0.35, 0.47),
-    "sky": (0.55, 0.68, 0.82),
-    "red": (0.68, 0.13, 0.14),
-    "pink": (0.86, 0.55, 0.62),
-    "green": (0.16, 0.38, 0.24),
-    "khaki": (0.49, 0.45, 0.30),
-    "beige": (0.74, 0.66, 0.53),
-    "brown": (0.34, 0.23, 0.16),
-    "yellow": (0.86, 0.72, 0.24),
-    "purple": (0.38, 0.24, 0.46),
-}
 PATTERNS = (
     "plain",
     "stripes",

@@ -126,7 +126,7 @@ def test_people_have_a_fingerprint_which_other_people_do_not_share(data: Path) -
     assert digest(cfg) != DataFingerprints(train=False, make_missing=False)(cfg)
     missing = load_cfg("synthetic_baseline.yml", (*tiny, "DATASETS.SYNTHETIC.SEED", "9"))
     assert digest(missing) == ""  # and nothing is drawn
-    assert [path.name for path in data.iterdir()] == ["synthetic-tiny-seed0"]
+    assert [path.name for path in data.iterdir()] == ["synthetic-tiny-seed0-wide"]
 
 
 @pytest.mark.parametrize("preset", ["", "small"])

@@ -427,7 +427,7 @@ def test_the_command_says_what_it_found_and_writes_all_of_it(tmp_path: Path) -> 
     written = json.loads((tmp_path / "out/check_data.json").read_text())
     assert written["counts"]["train"] == {"images": 50, "ids": 8, "cameras": 3}
     assert (written["spoiled"], written["findings"]) == (False, [])
-    drawn = tmp_path / "synthetic-tiny-seed0"
+    drawn = tmp_path / "synthetic-tiny-seed0-wide"
     files = sorted((drawn / "bounding_box_train").glob("*.jpg"))
     for file in files[:4]:
         file.write_bytes(b"")

@@ -1,5 +1,6 @@
 """From images to features, and the references that a model must beat."""
 
+import math
 from typing import NamedTuple
 
 import pytest
@@ -97,7 +98,7 @@ def test_an_unknown_neck_feat_is_an_error() -> None:
 def test_the_histogram_counts_the_colours_of_each_stripe() -> None:
     images = torch.zeros(1, 3, 4, 2)
     images[0, 0, 2:] = 1.0  # upper half black, lower half red
-    feats = ColorHistogram(stripes=2, bins=2)(images)[0]
+    feats = ColorHistogram(stripes=2, bins=2, width=0, gray_world=False)(images)[0]
     # Cell of (R, G, B) = 4 R + 2 G + B; the lower stripe's cells follow the upper's 8.
     expected = torch.zeros(16)
     expected[0] = expected[8 + 4] = 0.5**0.5
@@ -107,7 +108,26 @@ def test_the_histogram_counts_the_colours_of_each_stripe() -> None:
 def test_the_histogram_does_not_see_where_in_a_stripe_a_colour_is() -> None:
     images = torch.rand(2, 3, 6, 8)
     shuffled = images[..., torch.randperm(8, generator=torch.Generator().manual_seed(0))]
-    assert torch.equal(ColorHistogram()(images), ColorHistogram()(shuffled))
+    count = ColorHistogram(width=0, gray_world=False)
+    assert torch.equal(count(images), count(shuffled))
+
+
+def test_the_histogram_weighs_columns_by_a_gaussian() -> None:
+    images = torch.zeros(1, 3, 1, 3)
+    images[0, 2, 0, 2] = 1.0  # the right column is blue
+    feats = ColorHistogram(stripes=1, bins=2, width=0.5, gray_world=False)(images)[0]
+    outer = math.exp(-0.5 * ((1 / 3) / 0.5) ** 2)  # columns lie at -1/3, 0 and 1/3 of the width
+    expected = torch.zeros(8)
+    expected[0], expected[1] = 1 + outer, outer
+    assert torch.allclose(feats, (expected / expected.sum()).sqrt())
+
+
+def test_the_histogram_does_not_see_exposure_contrast_or_cast() -> None:
+    images = 0.3 + 0.2 * torch.rand(2, 3, 24, 12, generator=torch.Generator().manual_seed(0))
+    changed = 1.7 * images + torch.tensor([0.1, 0.0, -0.2])[:, None, None]
+    seen, plain = ColorHistogram(), ColorHistogram(gray_world=False)
+    assert (seen(images) * seen(changed)).sum(1).min() > 0.97
+    assert (plain(images) * plain(changed)).sum(1).max() < 0.5
 
 
 def test_chance_is_seeded() -> None:

@@ -1,15 +1,21 @@
 """The exact masks of drawn people."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import run
+from PIL import Image
 
 from reid.synthetic import PRESETS
 from reid.synthetic import render as render_module
-from reid.synthetic.masks import mask_of
+from reid.synthetic.masks import mask_of, write_masks
 from reid.synthetic.plan import plan_shots
 from reid.synthetic.render import person_mask
+from reid.synthetic.style import Style
+from reid.utils.errors import InputError
 
 
 @pytest.mark.parametrize("number", range(4))
@@ -46,7 +52,7 @@ def test_what_stands_before_a_person_hides_it(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_an_image_finds_its_mask_and_others_have_none(data: Path, tmp_path: Path) -> None:
-    folder = data / "synthetic-tiny-seed0"
+    folder = data / "synthetic-tiny-seed0-wide"
     shots = {s.file_name: s for s in plan_shots(PRESETS["tiny"], 0) if s.folder == "query"}
     image = sorted((folder / "query").iterdir())[0]
     mask = mask_of(image)
@@ -54,3 +60,49 @@ def test_an_image_finds_its_mask_and_others_have_none(data: Path, tmp_path: Path
     np.testing.assert_array_equal(mask, person_mask(0, shots[image.name]))
     assert mask_of(folder / "query" / "9999_c1s1_000001_00.jpg") is None
     assert mask_of(tmp_path / "query" / image.name) is None
+
+
+def test_masks_are_written_beside_the_images_and_are_those_of_the_function(
+    data: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "synthetic-tiny-seed0-wide"
+    shutil.copytree(data / folder.name, folder)
+    command = ["make_synthetic", "--preset", "tiny", "--root", tmp_path, "--masks"]
+    assert str(folder / "masks") in run(*command, "--workers", 1).stdout
+    images = sorted(folder.glob("*/*.jpg"))
+    masks = sorted((folder / "masks").glob("*/*.png"))
+    assert [(p.parent.name, p.stem) for p in masks] == [(p.parent.name, p.stem) for p in images]
+    for image, file in list(zip(images, masks, strict=True))[::25]:
+        expected = mask_of(image)
+        assert expected is not None
+        with Image.open(file) as written:
+            assert (written.mode, written.size) == ("L", (64, 128))
+            np.testing.assert_array_equal(np.asarray(written), np.rint(255 * expected))
+    before = masks[0].stat().st_mtime_ns
+    run(*command)
+    assert masks[0].stat().st_mtime_ns == before
+    assert {p.name for p in folder.iterdir()} == {
+        "bounding_box_test", "bounding_box_train", "query", "manifest.json", "masks",
+    }  # fmt: skip
+
+
+def test_masks_follow_the_style_of_their_set(tmp_path: Path) -> None:
+    """Of narrow colours also in a folder that was drawn before its manifest named them."""
+    shot = next(s for s in plan_shots(PRESETS["tiny"], 0) if s.folder == "query")
+    masks = {}
+    for style in (Style("wide"), Style("narrow"), Style("wide", "other")):
+        folder = tmp_path / "-".join(style)
+        (folder / "query").mkdir(parents=True)
+        manifest = {"preset": "tiny", "seed": 0, "generator_version": 1}
+        if style != Style("narrow"):
+            manifest |= style._asdict()
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+        mask = mask_of(folder / "query" / shot.file_name)
+        np.testing.assert_array_equal(mask, person_mask(0, shot, style))
+        masks["-".join(style)] = np.asarray(mask).tobytes()
+    assert len(set(masks.values())) == 3
+
+
+def test_masks_of_others_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no people that this version drew"):
+        write_masks(tmp_path)

@@ -4,6 +4,7 @@ import re
 import shutil
 from collections import Counter, defaultdict
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,11 +13,13 @@ from PIL import Image
 
 from reid.synthetic import PRESETS, ensure_synthetic, writer
 from reid.synthetic.body import body_strips
+from reid.synthetic.dyes import FEW, MANY
 from reid.synthetic.figure import Pose, View
 from reid.synthetic.people import draw_person
 from reid.synthetic.plan import FOLDERS, GALLERY, PASSER_BY, QUERY, TRAIN, plan_shots
 from reid.synthetic.raster import Strip, capsule, paint, plain
 from reid.synthetic.render import render
+from reid.synthetic.style import COLORS, Style
 from reid.synthetic.textures import Cloth
 from reid.utils.errors import InputError
 
@@ -143,7 +146,7 @@ def test_a_logo_is_on_the_chest_and_not_on_the_back():
 
 
 def bag_pixels(yaw):
-    person = draw_person(np.random.default_rng(0))._replace(bag="backpack", hair_cut="short")
+    person = draw_person(np.random.default_rng(0), FEW)._replace(bag="backpack", hair_cut="short")
     gray, red = np.full(3, 0.5, np.float32), np.array([1, 0, 0], np.float32)
     cloth = replace(person.upper, pattern="plain", base=gray)
     bag = replace(cloth, base=red)
@@ -170,15 +173,84 @@ def test_an_image_does_not_depend_on_what_was_drawn_before():
     assert render(5, shots[0]) == first
 
 
-def test_cameras_give_the_same_person_another_colour():
+def pixels(data):
+    return np.asarray(Image.open(io.BytesIO(data)), float)
+
+
+@pytest.mark.parametrize("colors", COLORS)
+def test_cameras_give_the_same_person_another_colour(colors):
     shot = plan_shots(PRESETS["quick"], 0)[0]
 
     def mean_colour(camid):
-        images = [render(0, shot._replace(camid=camid, frame=f)) for f in range(8)]
-        return np.mean([np.asarray(Image.open(io.BytesIO(i)), float) for i in images], (0, 1, 2))
+        shots = [shot._replace(camid=camid, frame=f) for f in range(8)]
+        return np.mean([pixels(render(0, one, Style(colors))) for one in shots], (0, 1, 2))
 
     bluish, reddish = mean_colour(2), mean_colour(4)
     assert bluish[2] - bluish[0] > reddish[2] - reddish[0] + 10
+
+
+# ---- the range of colours, and other cameras
+
+NARROW = {  # of Pillow's and numpy's versions, since another one may round otherwise
+    "made_with": {"numpy": "2.4.6", "pillow": "13.0.0"},
+    "sha256": "42247749143e67732593243ba4603b0b75ba10f37649a0763130ec9159023b6d",
+}
+MEANS = {  # of red, green and blue
+    "0003_c1s6_019451_05.jpg": (69.6, 63.7, 60.7),
+    "1346_c1s3_076954_02.jpg": (131.4, 108.9, 98.1),
+    "0245_c3s4_023071_02.jpg": (124.7, 129.0, 134.2),
+    "0000_c3s5_096886_01.jpg": (133.8, 139.6, 144.6),
+}
+
+
+def test_narrow_colours_are_the_pictures_of_commit_e623e7d(tmp_path):
+    """It drew these before there was a choice, and published numbers were measured on them."""
+    folder = ensure_synthetic(tmp_path, "tiny", 0, 1, Style(colors="narrow"))
+    assert folder.name == "synthetic-tiny-seed0"
+    for name, mean in MEANS.items():
+        (path,) = folder.glob(f"*/{name}")
+        np.testing.assert_allclose(pixels(path.read_bytes()).mean((0, 1)), mean, atol=0.3)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    if manifest["made_with"] == NARROW["made_with"]:
+        assert manifest["sha256"] == NARROW["sha256"]
+
+
+def spread_of_images(style):
+    """The sd over images of their mean level, and of the logarithm of their contrast."""
+    shots = [s for s in plan_shots(PRESETS["quick"], 0) if s.folder == QUERY][:60]
+    images = [pixels(render(0, shot, style)) for shot in shots]
+    logs = np.log([image.std() for image in images])
+    return np.std([image.mean() for image in images]), np.std(logs)
+
+
+def test_wide_light_varies_more_from_image_to_image():
+    (level, contrast), (wide_level, wide_contrast) = map(spread_of_images, map(Style, COLORS[::-1]))
+    assert wide_contrast > 1.5 * contrast and wide_level > 0.8 * level
+
+
+def test_wide_clothes_have_colours_that_no_popular_dye_has():
+    few, many = ([draw_person(np.random.default_rng(i), dyes) for i in range(200)]
+                 for dyes in (FEW, MANY))  # fmt: skip
+    greens = [sum(p.upper.base[1] > 1.5 * max(p.upper.base[[0, 2]]) for p in who)
+              for who in (few, many)]  # fmt: skip
+    assert greens[0] < greens[1]
+    cuts = [{p.cut for p in who} for who in (few, many)]
+    assert cuts[0] == cuts[1]
+
+
+def test_other_test_cameras_leave_the_training_images_and_change_the_rest(tiny, tmp_path):
+    other = ensure_synthetic(tmp_path, "tiny", 0, 1, Style(test_cameras="other"))
+    assert other.name == "synthetic-tiny-seed0-wide-other"
+    mine, theirs = files_of(other), files_of(tiny)
+    assert mine.keys() == theirs.keys()
+    for path in sorted(mine.keys() - {Path("manifest.json")}):
+        assert (mine[path] == theirs[path]) == (path.parts[0] == TRAIN)
+
+
+@pytest.mark.parametrize("style", [Style(colors="wid"), Style(test_cameras="others")])
+def test_an_unknown_style_is_refused_with_the_known_words(tmp_path, style):
+    with pytest.raises(InputError, match=r"did you mean '(wide|other)'"):
+        ensure_synthetic(tmp_path, "tiny", 0, style=style)
 
 
 # ---- the folder
@@ -186,13 +258,14 @@ def test_cameras_give_the_same_person_another_colour():
 
 def test_the_folder_holds_the_planned_names_and_a_manifest(tiny):
     shots = plan_shots(PRESETS["tiny"], 0)
-    assert tiny.name == "synthetic-tiny-seed0"
+    assert tiny.name == "synthetic-tiny-seed0-wide"
     for folder in FOLDERS:
         names = sorted(p.name for p in (tiny / folder).iterdir())
         assert names == sorted(s.file_name for s in shots if s.folder == folder)
     manifest = json.loads((tiny / "manifest.json").read_text())
     assert manifest["counts"] == {TRAIN: 50, QUERY: 18, GALLERY: 60}
     assert (manifest["preset"], manifest["seed"]) == ("tiny", 0)
+    assert (manifest["colors"], manifest["test_cameras"]) == ("wide", "same")
 
 
 def test_file_names_are_those_of_market1501(tiny):
@@ -223,7 +296,7 @@ def test_a_finished_folder_is_not_written_again(tiny, monkeypatch):
 
 
 def test_a_failure_half_way_leaves_nothing_behind(tmp_path, monkeypatch):
-    def fail_late(seed, shot):
+    def fail_late(seed, shot, style):
         if shot.folder == GALLERY:
             raise RuntimeError("disk full")
         return b"half"
@@ -237,7 +310,7 @@ def test_a_failure_half_way_leaves_nothing_behind(tmp_path, monkeypatch):
 def test_of_two_runs_at_once_the_second_takes_the_folder_of_the_first(tiny, tmp_path, monkeypatch):
     final = tmp_path / tiny.name
 
-    def be_overtaken(seed, shot):
+    def be_overtaken(seed, shot, style):
         if not final.exists():
             shutil.copytree(tiny, final)
         return b"mine"
@@ -267,7 +340,7 @@ def test_a_folder_with_a_missing_image_is_refused(tiny, tmp_path):
 
 @pytest.mark.parametrize("text", [None, "{", "[]"])
 def test_a_folder_without_a_manifest_is_refused(tmp_path, text):
-    folder = tmp_path / "synthetic-tiny-seed0"
+    folder = tmp_path / "synthetic-tiny-seed0-wide"
     folder.mkdir()
     if text is not None:
         (folder / "manifest.json").write_text(text)
@@ -302,6 +375,11 @@ def test_the_tool_prints_folder_and_counts_and_writes_a_sheet(tiny, tmp_path):
     assert sheet.stat().st_size < 200_000
 
 
-def test_the_tool_says_bad_input_in_one_line(tmp_path):
-    done = run("make_synthetic", "--preset", "quik", "--root", tmp_path, code=2)
-    assert done.stderr.count("\n") == 1 and "did you mean 'quick'" in done.stderr
+@pytest.mark.parametrize(
+    ("option", "word", "mend"),
+    [("--preset", "quik", "quick"), ("--colors", "wid", "wide"), ("--test-cameras", "sam", "same")],
+)
+def test_the_tool_says_bad_input_in_one_line(tmp_path, option, word, mend):
+    done = run("make_synthetic", "--root", tmp_path, option, word, code=2)
+    assert done.stderr.count("\n") == 1
+    assert f"{option} has" in done.stderr and f"did you mean '{mend}'" in done.stderr

@@ -111,7 +111,7 @@ def test_tiles_without_frames_stand_side_by_side() -> None:
 
 
 def test_an_identity_sheet_has_a_row_for_each_identity(data) -> None:
-    sheet = identity_sheet(data / "synthetic-tiny-seed0", num_ids=3, per_id=4)
+    sheet = identity_sheet(data / "synthetic-tiny-seed0-wide", num_ids=3, per_id=4)
     assert sheet.size == (4 * 66 - 2, 3 * 130 - 2)
 
 

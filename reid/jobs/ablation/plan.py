@@ -16,6 +16,7 @@ from reid.config.loading import COMMAND_LINE
 from reid.data.fingerprint import names_digest
 from reid.data.records import Splits
 from reid.jobs.ablation.study import Overrides, Study, Variant, without
+from reid.synthetic import Style, folder_name
 from reid.utils.code_state import code_state
 from reid.utils.errors import InputError, suggest
 
@@ -254,7 +255,8 @@ def data_sets(cfg: CfgNode) -> set[str]:
 def synthetic_folder(cfg: CfgNode) -> Path:
     """Returns where the synthetic people of a config are, or will be."""
     people = cfg.DATASETS.SYNTHETIC
-    return Path(cfg.DATASETS.ROOT_DIR) / f"synthetic-{people.PRESET}-seed{people.SEED}"
+    style = Style(people.COLORS, people.TEST_CAMERAS)
+    return Path(cfg.DATASETS.ROOT_DIR) / folder_name(people.PRESET, people.SEED, style)
 
 
 def chosen(cells: Sequence[Cell], patterns: Sequence[str]) -> list[Cell]:
