@@ -92,6 +92,7 @@ def test_wrong_requests_are_one_line(runs: Path, tmp_path: Path) -> None:
         ([run_of, "--mechanism", "--eps", 0], "--eps must be more than 0"),
         ([run_of, "--mechanism", "-o", "x.png"], "--output must end in .json"),
         ([tmp_path / "old", "--mechanism"], "has no config.yml"),
+        ([run_of, "--mechanism", "--worst", 1], "--mechanism needs queries of two people or more"),
         ([run_of, "-o", "x.jpg"], "--output must end in .png"),
         ([run_of, "--data", tmp_path], "say where the data sets are now: --data FOLDER"),
         ([tmp_path / "old", "--activations"], "has no config.yml"),
@@ -164,6 +165,21 @@ def test_the_mechanism_is_measured_run_beside_run(runs: Path, tmp_path: Path) ->
     assert len(alone["queries"]) == len(np.load(folders[0] / "ranking.npz")["query_index"])
     assert alone["runs"][0]["smoothness"] == pytest.approx(1, abs=0.05)
     assert alone["runs"][0]["gain"] == pytest.approx(first["gain"] / 20)
+
+
+def test_what_a_network_does_not_have_is_left_out_and_told(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reid.jobs.mechanism.find_stem", lambda model, images: None)
+    monkeypatch.setattr("reid.jobs.mechanism.masks_of", lambda lists, queries: {})
+    out = tmp_path / "x.json"
+    said = run("show", runs / "seed0", "--mechanism", "--worst", 4, "-o", out).stdout
+    assert "seed0: the network does not begin with a convolution on the pixels" in said
+    (one,) = json.loads(out.read_text())["runs"]
+    assert [one[key] for key in ("channel_sd", "gain", "norm_on_person")] == [None] * 3
+    assert 0 < one["low_frequencies"] < 1
+    row = next(line for line in said.splitlines() if line.strip().startswith("seed0 "))
+    assert row.split().count("-") == 6
 
 
 def test_runs_on_other_images_are_not_put_beside_each_other(runs: Path, tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ from reid.robustness.guides import Case, Guides
 from reid.robustness.objectives import OBJECTIVES
 from reid.robustness.rngs import ImageRNGs
 from reid.utils.environment import describe
-from reid.utils.errors import ArgumentError
+from reid.utils.errors import ArgumentError, InputError
 from reid.utils.logs import write_text
 
 OBJECTIVE = "fna"  # whose gradient is looked at
@@ -73,8 +73,8 @@ class Mechanism:
     channel_sd: list[float] | None
     channel_sd_percentiles: list[float] | None
     gain: float | None
-    low_frequencies: float
-    smoothness: float
+    low_frequencies: float | None
+    smoothness: float | None
     norm_on_person: float | None
     grad_cam_on_person: float | None
 
@@ -191,8 +191,11 @@ def _gradients(
     queries: Sequence[int],
     batches: Sequence[Tensor],
     eps: float,
-) -> tuple[float, float]:
-    """Returns the share of low frequencies, and the actual over the foretold rise."""
+) -> tuple[float | None, float | None]:
+    """Returns the share of low frequencies, and the actual over the foretold rise.
+
+    Both are None where no gradient is other than 0.
+    """
     low, rose, foretold = [], [], []
     guides = _guides(one, embed, lists, queries)
     for number, images in enumerate(batches):
@@ -203,14 +206,19 @@ def _gradients(
         actual, predicted = rises(loss, images, gradients, eps)
         rose.append(actual.double())
         foretold.append(predicted.double())
-    share = torch.cat(low).nanmean()
-    return float(share), float(torch.cat(rose).sum() / torch.cat(foretold).sum())
+    whole = torch.cat(foretold).sum()
+    if not whole > 0:
+        return None, None
+    return float(torch.cat(low).nanmean()), float(torch.cat(rose).sum() / whole)
 
 
 def _guides(one: TestedModel, embed: Embedding, lists: Lists, queries: Sequence[int]) -> Guides:
     """Returns the gallery's features of the people who are asked for, which guide the attack."""
     gallery = lists.gallery
-    members = np.flatnonzero(np.isin(gallery.pids, lists.query.pids[list(queries)]))
+    people = np.unique(lists.query.pids[list(queries)])
+    if len(people) < 2:
+        raise InputError("--mechanism needs queries of two people or more; ask for more queries")
+    members = np.flatnonzero(np.isin(gallery.pids, people))
     size, device = tuple(one.cfg.INPUT.SIZE_TEST), build_device(one.cfg)
     with torch.no_grad():
         images = _batches(lists, "gallery", members.tolist(), size, device)

@@ -63,10 +63,12 @@ def test_cells_come_at_rate_p_one_by_one(p: float) -> None:
     hit[places] = 1
     assert len(places) == len(uniform) == int(hit.sum())
     assert hit.mean().item() == pytest.approx(p, abs=4 * math.sqrt(p * (1 - p) / n))
-    # Independent coins: a cell's neighbour is hit as often as any cell, at every distance.
+    # Independent coins: two cells are both hit at rate p^2, at every distance. A product shares a
+    # cell with two others, so that their mean has the variance p^2 (1 + 2 p) / n at most.
+    error = p * math.sqrt((1 + 2 * p) / n)
     for distance in (1, 2, 64):
         both = (hit[distance:] * hit[:-distance]).mean().item()
-        assert both == pytest.approx(p * p, abs=4 * math.sqrt(p * p / n) + 8 * p**1.5 / n**0.5)
+        assert both == pytest.approx(p * p, abs=4.5 * error)
 
 
 def test_counts_of_maps_spread_as_those_of_independent_coins() -> None:
