@@ -11,7 +11,7 @@ from reid.synthetic.raster import Floats
 Rng = np.random.Generator
 Dye = Callable[[Rng], Floats]  # draws (3,) RGB in [0, 1]
 
-# So that colour alone finds people at market-scale about as well as hand-made descriptors do on
+# So that colour alone is to find people at market-scale as well as hand-made descriptors do on
 # real sets (mAP 10 to 15).
 POPULAR = 0.85
 

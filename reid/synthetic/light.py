@@ -1,6 +1,6 @@
 """Light, contrast and colour cast in a wide range: of a camera, and of each image.
 
-The numbers were set by trial: a network that was trained for minutes is to keep most of its mAP
+The numbers were set by trial: a network that was trained for minutes is to keep much of its mAP
 under the least brightness and contrast of reid/robustness/corruptions, and still to learn.
 """
 
