@@ -10,7 +10,7 @@ from reid.synthetic.cameras import Camera
 from reid.synthetic.raster import Floats
 
 Rng = np.random.Generator
-VEILED = 0.5  # share of the images under a veil of light, as of fog or of the sun in the lens
+VEILED = 0.35  # share of the images under a veil of light, as of fog or of the sun in the lens
 THICKEST = 0.25  # of the contrast is left
 
 
