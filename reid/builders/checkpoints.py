@@ -313,6 +313,32 @@ def carried_config(
     return load_saved(_config_of(checkpoint, path), str(path), overrides, wanted)
 
 
+def config_of_weight(path: Path, overrides: Sequence[str] = ()) -> CfgNode:
+    """Returns the config that a weight file carries, or that its family has, with overrides.
+
+    OUTPUT_DIR is the folder of the file, unless an override says another one.
+
+    Args:
+        path: The file.
+        overrides: ``[KEY, VALUE, ...]``.
+
+    Raises:
+        InputError: The file is missing or of no known network; a setting is wrong; the config is of
+            a converted file, which names no data set, and no override does.
+    """
+    checkpoint, _ = load_any(path)
+    # The folder that the run once named may be another machine's.
+    cfg = carried_config(checkpoint, path, ["OUTPUT_DIR", str(path.parent), *overrides])
+    converted = "converted" in checkpoint.get("facts", {})
+    named = any(key.startswith("DATASETS.") for key in overrides[::2])
+    if converted and not named:
+        raise InputError(
+            f"{path} was converted from another project's file, and does not say on what to test:"
+            " add DATASETS.NAMES market1501 (and DATASETS.ROOT_DIR), or --config-file FILE"
+        )
+    return cfg
+
+
 def _other_network(path: Path, key: str, values: tuple[Any, Any], family: str) -> str:
     """Says that weights are of another network than the config's.
 

@@ -1,7 +1,9 @@
 """Attacks a model, and reports what is left of its retrieval.
 
     reid attack --config-file market_lfm.yml TEST.WEIGHT outputs/market_lfm/last.pth --sanity
+    reid attack TEST.WEIGHT outputs/market_lfm/last.pth
 
+Without --config-file the checkpoint's own config is taken.
 Clean and attacked retrieval in one table, curves, JSON and CSV in OUTPUT_DIR/attack. Each finished
 attack is on the disk at once: the same command goes on where a run was stopped.
 """
@@ -9,7 +11,7 @@ attack is on the disk at once: the same command goes on where a run was stopped.
 import argparse
 from pathlib import Path
 
-from reid.cli._arguments import add_config, path
+from reid.cli._arguments import add_config, path, weight_config
 from reid.utils.errors import InputError
 
 HELP = "attack a checkpoint, and report what is left of its retrieval"
@@ -17,7 +19,7 @@ HELP = "attack a checkpoint, and report what is left of its retrieval"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    add_config(parser)
+    add_config(parser, required=False)
     parser.add_argument(
         "--sanity", action="store_true", help="check the attack and the model's gradients as well"
     )
@@ -41,9 +43,7 @@ def run(args: argparse.Namespace) -> None:
         raise InputError("--surrogate-config goes with --surrogate-weight, which is missing")
     from reid.config import load_cfg
 
-    cfg = load_cfg(args.config_file, args.overrides)
-    if not cfg.TEST.WEIGHT:
-        raise InputError("TEST.WEIGHT is empty: name the checkpoint, e.g. outputs/x/last.pth")
+    cfg = weight_config(args.config_file, args.overrides)
     surrogate = None
     if args.surrogate_weight is not None:
         shared = ["MODEL.DEVICE", cfg.MODEL.DEVICE, "ATTACK.PRECISION", cfg.ATTACK.PRECISION]

@@ -1,15 +1,17 @@
 """Tests a checkpoint, or features that were saved by any framework.
 
+reid test TEST.WEIGHT outputs/market_lfm/best.pth TEST.RE_RANKING True
 reid test --config-file market_lfm.yml TEST.WEIGHT outputs/market_lfm/best.pth
 reid test --config-file market_lfm.yml TEST.WEIGHT outputs/market_lfm/best.pth TEST.RE_RANKING True
 reid test --features saved.npz TEST.RE_RANKING True OUTPUT_DIR outputs/saved
+
+Without --config-file the checkpoint's own config is taken.
 """
 
 import argparse
 from pathlib import Path
 
-from reid.cli._arguments import add_config, path
-from reid.utils.errors import InputError
+from reid.cli._arguments import add_config, path, weight_config
 
 HELP = "test a checkpoint, or saved features"
 
@@ -30,13 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Tests TEST.WEIGHT or the features."""
-    if args.config_file is None and args.features is None:
-        raise InputError("name what to test: --config-file FILE, or --features NPZ")
-    from reid.config import load_cfg
+    if args.features is not None:
+        from reid.config import load_cfg
 
-    cfg = load_cfg(args.config_file, args.overrides)
-    if args.features is None and not cfg.TEST.WEIGHT:
-        raise InputError("TEST.WEIGHT is empty: name the checkpoint, e.g. outputs/x/best.pth")
+        cfg = load_cfg(args.config_file, args.overrides)
+    else:
+        cfg = weight_config(args.config_file, args.overrides)
     from reid.jobs.each_set import each_set
     from reid.jobs.test import test, test_features
 

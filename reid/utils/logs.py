@@ -4,6 +4,7 @@ import contextlib
 import json
 import logging
 import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -81,6 +82,24 @@ def temporary_of(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Yields a new folder beside ``path``, which takes its place when the block is done.
+
+    Raises:
+        FileExistsError: There is something else at ``path``.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        sync_folder(temporary)
+        os.rename(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    sync_folder(path.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Writes a folder's list of names to the disk, where the system can do that."""
     with contextlib.suppress(OSError):  # Windows opens no folders, some file systems sync none
@@ -92,7 +111,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def remove_strays(folder: Path, names: Iterable[str]) -> list[Path]:
-    """Removes the temporary files that killed processes left; returns which.
+    """Removes the temporary files and folders that killed processes left; returns which.
 
     Only whoever alone writes these files may call it.
 
@@ -102,7 +121,10 @@ def remove_strays(folder: Path, names: Iterable[str]) -> list[Path]:
     """
     strays = sorted(path for name in names for path in folder.glob(f".{name}.*.tmp"))
     for path in strays:
-        path.unlink(missing_ok=True)
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
     return strays
 
 

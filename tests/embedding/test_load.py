@@ -1,5 +1,6 @@
 """``reid.load``: a checkpoint alone gives the features that ``reid test`` computes."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from crops import picture
+from outside import forgotten
 from PIL import Image
 from untrained import write_checkpoint
 
@@ -190,16 +192,6 @@ def test_the_folder_of_a_run_is_enough(weight: Path, model: FeatureExtractor) ->
         reid.load(weight.parent.parent)
 
 
-def test_parts_of_the_user_are_not_needed_where_no_feature_depends_on_them(
-    data: Path, tmp_path: Path
-) -> None:
-    parts = commands.ROOT / "tests/extension/parts"
-    text = ["IMPORTS", str(parts / "lifted.py"), "LOSS.NAMES", "[ce, lifted]"]
-    if not (parts / "lifted.py").exists():
-        pytest.skip("no such part")
-    assert reid.load(write_checkpoint(tmp_path / "a.pth", data, text)).feat_dim
-
-
 def test_damaged_weights_are_not_taken_for_features(
     model: FeatureExtractor, data: Path, tmp_path: Path
 ) -> None:
@@ -207,3 +199,33 @@ def test_damaged_weights_are_not_taken_for_features(
     next(iter(broken.embedding.parameters())).data.fill_(torch.nan)
     with pytest.raises(InputError, match="not finite"):
         broken.embed(noise())
+
+
+def test_a_checkpoint_is_tested_by_its_own_config(weight: Path, data: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "elsewhere" / "best.pth"
+    moved.parent.mkdir()
+    moved.write_bytes(weight.read_bytes())
+    commands.run("test", "TEST.WEIGHT", moved)
+    commands.run("test", *commands.lfm(data, tmp_path / "out", "TEST.WEIGHT", weight))
+    ours, named = (
+        json.loads((folder / "metrics.json").read_text())
+        for folder in (moved.parent, tmp_path / "out")
+    )
+    same = ("rankings", "protocol", "dataset", "ids", "recipe_hash")
+    assert [ours.get(key) for key in same] == [named.get(key) for key in same]
+    commands.run("test", "TEST.WEIGHT", moved, "TEST.FLIP", "True", "OUTPUT_DIR", tmp_path / "b")
+    assert (tmp_path / "b/metrics.json").exists()
+    assert "TEST.WEIGHT is empty" in commands.run("test", code=2).stderr
+    assert "TEST.WEIGHT is empty" in commands.run("attack", code=2).stderr
+
+
+def test_nothing_that_a_checkpoint_names_is_imported(data: Path, tmp_path: Path) -> None:
+    part = tmp_path / "own_loss.py"
+    part.write_text((commands.ROOT / "tests/extension/parts/lifted.py").read_text())
+    text = ["IMPORTS", str(part), "LOSS.NAMES", "[ce, lifted]"]
+    with forgotten([part]):
+        path = write_checkpoint(tmp_path / "a.pth", data, text)
+    part.write_text("raise SystemExit('imported')\n")
+    assert reid.load(path).feat_dim == 64  # no feature depends on a loss
+    done = commands.run("test", "TEST.WEIGHT", path, code=2)
+    assert "unknown" in done.stderr and f"the run had IMPORTS [{part}]" in done.stderr
