@@ -5,6 +5,7 @@ from reid.evaluation.expansion import average_query_expansion, average_views
 from reid.evaluation.protocol import PROTOCOLS, count_matched
 from reid.evaluation.ranking import Ranking, evaluate_features, evaluate_rank
 from reid.evaluation.rerank import evaluate_reranked, re_ranking
+from reid.evaluation.rerank_distances import re_ranking_from_distances
 
 __all__ = [
     "METRICS",
@@ -18,4 +19,5 @@ __all__ = [
     "evaluate_reranked",
     "pairwise_distance",
     "re_ranking",
+    "re_ranking_from_distances",
 ]

@@ -1,6 +1,7 @@
 """Checks of the evaluation's input: finite features and integer ids, numpy arrays or tensors."""
 
-from typing import TypeAlias, TypeVar
+from collections.abc import Sequence
+from typing import Any, TypeAlias, TypeVar, cast
 
 import numpy as np
 import torch
@@ -8,11 +9,12 @@ from torch import Tensor
 
 from reid.utils.errors import ArgumentError, InputError
 
-ArrayLike: TypeAlias = np.ndarray | Tensor
-Array = TypeVar("Array", np.ndarray, Tensor)  # the result has the type of the argument
+ArrayLike: TypeAlias = np.ndarray | Tensor | Sequence[Any]
+# The result has the type of the argument; lists, which are taken as well, become arrays.
+Array = TypeVar("Array", np.ndarray, Tensor)
 
 
-def as_tensor(values: ArrayLike) -> Tensor:
+def as_tensor(values: np.ndarray | Tensor) -> Tensor:
     """Returns (N, D), or any other shape, as a tensor that shares the memory where it can."""
     if isinstance(values, np.ndarray):
         # torch takes neither foreign byte orders nor negative strides nor long doubles, and warns
@@ -25,31 +27,54 @@ def as_tensor(values: ArrayLike) -> Tensor:
     return values if values.dtype == torch.float64 else values.float()
 
 
-def as_features(values: ArrayLike, name: str) -> Tensor:
+def unlisted(values: Any, name: str) -> np.ndarray | Tensor:
+    """Returns lists of numbers, arrays or tensors as one array or tensor, of any shape (...).
+
+    Args:
+        values: Array or tensor, which is returned itself, or lists of them or of numbers.
+        name: What the error calls them.
+
+    Raises:
+        InputError: The parts do not have one length.
+    """
+    if isinstance(values, np.ndarray | Tensor) or not isinstance(values, list | tuple):
+        return cast("np.ndarray | Tensor", values)  # what is neither is refused by the caller
+    try:
+        if values and all(isinstance(part, Tensor) for part in values):
+            return torch.stack(list(values))
+        return np.asarray(values)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise InputError(f"{name} must be rows of one length") from error
+
+
+def as_features(values: ArrayLike, name: str, what: str = "features") -> Tensor:
     """Returns features as a tensor, (N, D) float32 or float64, finite, N and D at least 1.
 
     Args:
         values: (N, D) real numbers, array or tensor; it is never written to.
         name: "query" or "gallery", for the message.
+        what: What the rows are, for the message.
 
     Raises:
         InputError: The values are not such features; the message begins with ``name``.
     """
+    name = f"{name} {what}"
+    values = unlisted(values, name)
     if not isinstance(values, np.ndarray | Tensor):
         raise InputError(
-            f"{name} features must be a numpy array or a tensor, got {type(values).__name__}"
+            f"{name} must be a numpy array, a tensor or a list, got {type(values).__name__}"
         )
     kind = values.dtype.kind if isinstance(values, np.ndarray) else "f"
     if kind not in "fiub" or (isinstance(values, Tensor) and values.is_complex()):
-        raise InputError(f"{name} features must be real numbers, got {values.dtype}")
+        raise InputError(f"{name} must be real numbers, got {values.dtype}")
     if values.ndim != 2:
-        raise InputError(f"{name} features must be (N, D), got shape {tuple(values.shape)}")
+        raise InputError(f"{name} must be (N, D), got shape {tuple(values.shape)}")
     if 0 in values.shape:
-        raise InputError(f"{name} features are empty: shape {tuple(values.shape)}")
+        raise InputError(f"{name} are empty: shape {tuple(values.shape)}")
     features = as_tensor(values)
     if not bool(torch.isfinite(torch.stack(torch.aminmax(features))).all()):  # NaN propagates
         bad = int((~torch.isfinite(features)).any(dim=1).nonzero()[0])
-        raise InputError(f"{name} features hold NaN or infinite values, first in row {bad}")
+        raise InputError(f"{name} hold NaN or infinite values, first in row {bad}")
     return features
 
 
@@ -100,10 +125,10 @@ def as_ids(values: ArrayLike, name: str, length: int) -> np.ndarray:
 
 
 def like(values: Tensor, original: Array) -> Array:
-    """Returns ``values``, (N, D), as an array if ``original`` is one, else as a tensor.
+    """Returns ``values``, (N, D), as a tensor if ``original`` is one, else as an array.
 
     Args:
         values: (N, D) result.
         original: (N, D) features that the caller passed in; only their type matters.
     """
-    return values.cpu().numpy() if isinstance(original, np.ndarray) else values
+    return values if isinstance(original, Tensor) else values.cpu().numpy()

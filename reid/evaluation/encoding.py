@@ -1,5 +1,8 @@
 """Sparse k-reciprocal encodings: steps 2 to 6 of the list in :mod:`reid.evaluation.rerank`."""
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import torch
 from scipy import sparse
@@ -21,10 +24,27 @@ def encode(features: Tensor, near: Neighbors, scale: Tensor, k1: int) -> sparse.
         scale: (N,) largest squared distance of each row.
         k1: Size of the neighbourhoods.
     """
-    index = near.index.cpu().numpy()
+    return encode_by(partial(_distances, features, near), near.index, scale, k1)
+
+
+def encode_by(
+    distances: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    neighbors: Tensor,
+    scale: Tensor,
+    k1: int,
+) -> sparse.csr_array:
+    """Returns the encodings as :func:`encode` does, (N, N) float32, from distances alone.
+
+    Args:
+        distances: Rows (P,) and columns (P,) to the squared distances of these pairs, (P,).
+        neighbors: (N, at least k1 + 1) the nearest rows of each row, nearest first.
+        scale: (N,) largest squared distance of each row.
+        k1: Size of the neighbourhoods.
+    """
+    index = neighbors.cpu().numpy()
     members = expanded_sets(index, k1)
     row = np.repeat(np.arange(len(index)), np.diff(members.indptr))
-    dist = _distances(features, near, row, members.indices) / scale.cpu().numpy()[row]
+    dist = distances(row, members.indices) / scale.cpu().numpy()[row]
     weight = np.exp(-dist)
     weight /= np.add.reduceat(weight, members.indptr[:-1])[row]
     return sparse.csr_array((weight, members.indices, members.indptr), shape=members.shape)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from reid.evaluation.checks import Array, ArrayLike, as_features, feature_pair, like
+from reid.evaluation.checks import Array, ArrayLike, as_features, feature_pair, like, unlisted
 from reid.evaluation.distance import check_lengths
 from reid.utils.errors import ArgumentError, InputError
 
@@ -38,6 +38,7 @@ def average_views(features: Array, normalize: bool = True, name: str = "query") 
         InputError: For another number of axes, features that are empty or not finite, and with
             ``normalize`` for a view of zeros or views that cancel out.
     """
+    features = unlisted(features, f"{name} features")  # type: ignore[assignment]
     if features.ndim != 3:
         raise InputError(
             f"{name} features with views must be (N, V, D), got shape {tuple(features.shape)}"

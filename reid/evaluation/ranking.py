@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from reid.evaluation.checks import ArrayLike, as_tensor, feature_pair
+from reid.evaluation.checks import ArrayLike, as_tensor, feature_pair, unlisted
 from reid.evaluation.counting import Matches, Scores, rank_rows_for, score_rows
 from reid.evaluation.distance import check_metric, distance_to
 from reid.evaluation.protocol import CROSS_CAMERA, Pictures, no_match
@@ -112,13 +112,14 @@ def evaluate_rank(
     Raises:
         InputError: For empty, ill-fitting or non-finite input, and if no query has a match.
     """
-    if np.ndim(distmat) != 2 or 0 in distmat.shape:
-        raise InputError(f"distances must be (Q, G) and not empty, got shape {np.shape(distmat)}")
-    num_query, num_gallery = distmat.shape
+    table = unlisted(distmat, "distances")
+    if np.ndim(table) != 2 or 0 in table.shape:
+        raise InputError(f"distances must be (Q, G) and not empty, got shape {np.shape(table)}")
+    num_query, num_gallery = table.shape
     ids = (q_pids, g_pids, q_camids, g_camids)
     matches = Matches(*ids, num_query, num_gallery, protocol, pictures)
     step = 2 * CHUNK
-    chunks = ((i, distmat[i : i + step]) for i in range(0, len(distmat), step))
+    chunks = ((i, table[i : i + step]) for i in range(0, len(table), step))
     return rank_chunks(chunks, matches, max_rank)
 
 

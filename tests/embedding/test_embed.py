@@ -68,10 +68,17 @@ def test_numpy_alone_reads_it(weight: Path, folder: Path, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("name", ["feats.npz", "feats"])
 def test_a_kill_at_any_step_costs_at_most_a_piece(
-    weight: Path, folder: Path, tmp_path: Path, small_pieces: None, name: str
+    weight: Path,
+    folder: Path,
+    tmp_path: Path,
+    small_pieces: None,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     commands.run("embed", weight, folder, "-o", tmp_path / "whole.npz")
     whole = read_features(tmp_path / "whole.npz")
+    model = reid.load(weight, "cpu")
+    monkeypatch.setattr(job, "load_extractor", lambda *_: model)
     out = tmp_path / "out" / name
     kept = 0
     step = 1

@@ -86,7 +86,7 @@ GOOD = np.ones((2, 3), np.float32)
         (GOOD[:0], GOOD, "euclidean", "query features are empty"),
         (GOOD, GOOD[:, :0], "euclidean", "gallery features are empty"),
         (GOOD[0], GOOD, "euclidean", r"query features must be \(N, D\)"),
-        ([[1.0]], GOOD, "euclidean", "must be a numpy array or a tensor, got list"),
+        ({1.0}, GOOD, "euclidean", "must be a numpy array, a tensor or a list, got set"),
         (GOOD, GOOD * 0, "cosine", "gallery feature 0 is all zeros"),
         (GOOD * 0, GOOD, "cosine", "query feature 0 is all zeros"),
     ],
