@@ -59,6 +59,14 @@ def _run(command: str, argv: Sequence[str], prog: str) -> None:
     if command not in known:
         raise unknown("command", command, known)
     module = importlib.import_module(known[command])
+    if hasattr(module, "ACTIONS"):
+        if not argv or argv[0] in ("-h", "--help"):
+            print(_actions(module, prog))
+            return
+        if argv[0] not in module.ACTIONS:
+            raise unknown(f"action of {prog}", argv[0], module.ACTIONS)
+        module = importlib.import_module(f"{known[command]}.{argv[0]}")
+        prog, argv = f"{prog} {argv[0]}", argv[1:]
     parser = argparse.ArgumentParser(
         prog=prog,
         description=module.__doc__,
@@ -67,6 +75,13 @@ def _run(command: str, argv: Sequence[str], prog: str) -> None:
     module.add_arguments(parser)
     args = parser.parse_intermixed_args(argv)
     module.run(args)
+
+
+def _actions(module: ModuleType, prog: str) -> str:
+    """Returns the help of a command that has actions."""
+    lines = [f"  {name:<16} {what}" for name, what in module.ACTIONS.items()]
+    head = f"usage: {prog} ACTION [...]"
+    return "\n".join([head, "", (module.__doc__ or "").strip(), "", "actions:", *lines])
 
 
 def _overview() -> str:

@@ -222,7 +222,7 @@ def _score(
     score: Callable[[np.ndarray, int], Scores],
     pool: ThreadPoolExecutor,
 ) -> list[Scores]:
-    rows = as_tensor(dist).cpu().numpy() if isinstance(dist, Tensor) else dist
+    rows = as_tensor(dist).cpu().numpy() if isinstance(dist, Tensor) else np.asarray(dist)
     apply = pool.map if len(rows) > BLOCK else map
     return list(
         apply(

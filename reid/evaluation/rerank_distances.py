@@ -69,8 +69,8 @@ def _whole(q_g_dist: ArrayLike, q_q_dist: ArrayLike, g_g_dist: ArrayLike) -> Ten
         if tuple(part.shape) != shape:
             raise InputError(
                 f"{name} distances must be {shape} for {num_query} queries and {num_gallery}"
-                f" gallery images, got {tuple(part.shape)}; the order is query to gallery, query to query,"
-                " gallery to gallery"
+                f" gallery images, got {tuple(part.shape)}; the order is query to gallery, query to"
+                " query, gallery to gallery"
             )
         if bool((part < 0).any()):
             raise InputError(f"{name} distances must be at least 0, got {float(part.min()):g}")
