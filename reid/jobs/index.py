@@ -2,7 +2,9 @@
 
 import fnmatch
 import os
+import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +17,13 @@ from reid.data.images import ImageError
 from reid.embedding import FeatureExtractor
 from reid.embedding.files import read_features
 from reid.jobs.embed import unreadable_text
-from reid.search import SearchIndex, make_rows
-from reid.search.places import create_index, open_index
+from reid.search import LocalIndex, SearchIndex, make_rows
+from reid.search.approximate import import_faiss
+from reid.search.places import DATABASE, create_index, open_index
 from reid.utils.errors import InputError
 
 COMMIT = 8192  # images after which what was added is kept, whatever happens then
+MEASURED = 100  # images whose neighbours approximate search is measured on
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,11 @@ class Content:
 
 
 def build_index(
-    place: str, content: Content, metric: str, report: Callable[[str], None] = print
+    place: str,
+    content: Content,
+    metric: str,
+    approximate: str = "",
+    report: Callable[[str], None] = print,
 ) -> None:
     """Makes an index of images.
 
@@ -58,6 +66,7 @@ def build_index(
         place: A folder, or a database; see :func:`reid.search.places.open_index`.
         content: The images; it names the checkpoint.
         metric: ``euclidean`` or ``cosine``.
+        approximate: ``hnsw`` or ``ivf``; "" is exact search.
         report: Is told what was done.
 
     Raises:
@@ -79,8 +88,14 @@ def build_index(
         "weight": weight,
         "overrides": [*content.overrides],
     }
-    index = create_index(place, dim, facts)
-    _add(index, content, model, report)
+    if approximate:
+        import_faiss()
+        if place.startswith(DATABASE):
+            raise InputError("a database prepares its search itself; leave out --approximate")
+    with closing(create_index(place, dim, facts)) as index:
+        _add(index, content, model, report)
+        if approximate:
+            _approximate(index, approximate, report)
     report(f"written: {place}")
 
 
@@ -95,11 +110,41 @@ def add_to_index(place: str, content: Content, report: Callable[[str], None] = p
     Raises:
         InputError: There is no such index, or it was built with another model.
     """
-    index = open_index(place)
-    model = None if content.features is not None else model_of(index, place, content)
-    if content.features is not None:
-        check_model(index, place, read_features(content.features).fingerprint, content.features)
-    _add(index, content, model, report)
+    with closing(open_index(place)) as index:
+        model = None
+        if content.features is None:
+            model = model_of(index, place, content)
+        else:
+            fingerprint = read_features(content.features).fingerprint
+            check_model(index, place, fingerprint, content.features)
+        _add(index, content, model, report)
+        kind = str(index.facts.get("approximate", ""))
+        if kind.endswith("outdated"):
+            _approximate(index, kind.partition(",")[0], report)
+
+
+def _approximate(index: SearchIndex, kind: str, report: Callable[[str], None]) -> None:
+    """Prepares approximate search, and tells what it finds of what exact search finds."""
+    assert isinstance(index, LocalIndex)
+    index.make_approximate(kind)
+    paths = index.paths()
+    chosen = paths[:: max(1, len(paths) // MEASURED)][:MEASURED]
+    feats = index.feats_of(chosen)
+    k = min(10, len(paths))
+    hits = []
+    seconds = []
+    for exact in (False, True):
+        start = time.perf_counter()
+        hits.append(index.search(feats, k, exact=exact))
+        seconds.append((time.perf_counter() - start) / len(chosen) * 1000)
+    pairs = zip(*hits, strict=True)
+    same = sum(len({h.path for h in one} & {h.path for h in other}) for one, other in pairs)
+    report(
+        f"{kind}: {same / (k * len(chosen)):.1%} of the {k} nearest of {len(chosen)} images are"
+        f" found, in {seconds[0]:.2f} ms an image; exact search takes {seconds[1]:.2f} ms".replace(
+            "%", " %", 1
+        )
+    )
 
 
 def model_of(index: SearchIndex, place: str, content: Content) -> FeatureExtractor:
@@ -258,24 +303,24 @@ def remove_from_index(
     Raises:
         InputError: Nothing in the index is meant by one of the words.
     """
-    index = open_index(place)
     if not (words or identities or cameras):
         raise InputError("name what to remove: paths, folders, patterns, --identity or --camera")
-    found: list[str] = []
-    paths = index.paths() if words else []
-    for word in words:
-        whole = os.path.abspath(os.path.expanduser(word))
-        below = os.path.join(whole, "")
-        meant = [p for p in paths if p in (whole, word) or p.startswith(below)]
-        meant = meant or fnmatch.filter(paths, whole)
-        if not meant:
-            raise InputError(f"{place} has no image {word}")
-        found += meant
-    named = index.named(identities, cameras) if identities or cameras else []
-    if not words and not named:
-        raise InputError(f"{place} has no image of {', '.join([*identities, *cameras])}")
-    count = index.remove(list(dict.fromkeys([*found, *named])))
-    report(f"{count} images removed; the index has {index.facts['rows']}")
+    with closing(open_index(place)) as index:
+        found: list[str] = []
+        paths = index.paths() if words else []
+        for word in words:
+            whole = os.path.abspath(os.path.expanduser(word))
+            below = os.path.join(whole, "")
+            meant = [p for p in paths if p in (whole, word) or p.startswith(below)]
+            meant = meant or fnmatch.filter(paths, whole)
+            if not meant:
+                raise InputError(f"{place} has no image {word}")
+            found += meant
+        named = index.named(identities, cameras) if identities or cameras else []
+        if not words and not named:
+            raise InputError(f"{place} has no image of {', '.join([*identities, *cameras])}")
+        count = index.remove(list(dict.fromkeys([*found, *named])))
+        report(f"{count} images removed; the index has {index.facts['rows']}")
 
 
 def index_info(place: str, check: bool = False) -> str:
@@ -288,9 +333,9 @@ def index_info(place: str, check: bool = False) -> str:
     Raises:
         InputError: There is no such index, or it is damaged.
     """
-    index = open_index(place)
-    lines = [f"{name:<12} {value}" for name, value in index.facts.items()]
-    if check and hasattr(index, "check"):
-        index.check()
-        lines.append("all checksums are right")
+    with closing(open_index(place)) as index:
+        lines = [f"{name:<12} {value}" for name, value in index.facts.items()]
+        if check and isinstance(index, LocalIndex):
+            index.check()
+            lines.append("all checksums are right")
     return "\n".join(lines)

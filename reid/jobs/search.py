@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -38,6 +39,7 @@ class Wish:
         other_cameras: Leave out images of the query's own camera.
         keep_itself: Also find the query's own file, where it is in the index.
         rerank: First places that are re-ranked by k-reciprocal neighbours; 0 is none.
+        exact: Do not search approximately.
     """
 
     k: int | None = None
@@ -45,6 +47,7 @@ class Wish:
     other_cameras: bool = False
     keep_itself: bool = False
     rerank: int = 0
+    exact: bool = False
 
 
 def search_index(
@@ -72,10 +75,10 @@ def search_index(
     """
     if output is not None and output.suffix.lower() not in ENDINGS:
         raise InputError(f"-o {output}: its name must end in {' or '.join(ENDINGS)}")
-    index = open_index(place)
-    k = _count(wish, int(index.facts["rows"]), place)
-    images, feats = _queries(index, place, content)
-    hits = find(index, images, feats, replace(wish, k=k))
+    with closing(open_index(place)) as index:
+        k = _count(wish, int(index.facts["rows"]), place)
+        images, feats = _queries(index, place, content)
+        hits = find(index, images, feats, replace(wish, k=k))
     report(_table(images, hits))
     if output is not None and output.suffix.lower() == ".json":
         write_text(output, _as_json(images, hits))
@@ -129,7 +132,7 @@ def find(index: SearchIndex, images: ImageList, feats: np.ndarray, wish: Wish) -
     own = None if wish.keep_itself else images.paths
     cameras = images.cameras if wish.other_cameras else None
     k = wish.k or K
-    hits = index.search(feats, max(k, wish.rerank), wish.only, own, cameras)
+    hits = index.search(feats, max(k, wish.rerank), wish.only, own, cameras, wish.exact)
     if wish.rerank:
         hits = [_reranked(index, row, one) for row, one in zip(feats, hits, strict=True)]
     return [one[:k] for one in hits]

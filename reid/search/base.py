@@ -10,6 +10,8 @@ from reid.search.filters import Filter
 from reid.search.rows import Rows
 from reid.utils.errors import ArgumentError
 
+METRICS = ("euclidean", "cosine")
+
 
 @dataclass(frozen=True)
 class Hit:
@@ -64,6 +66,7 @@ class SearchIndex(Protocol):
         only: Filter | None = None,
         without: Sequence[str | None] | None = None,
         without_cameras: Sequence[str] | None = None,
+        exact: bool = False,
     ) -> list[list[Hit]]:
         """Returns the ``k`` nearest images of each query, nearest first.
 
@@ -73,6 +76,7 @@ class SearchIndex(Protocol):
             only: What a hit has to fulfil.
             without: Of each query a path that is left out, None for none.
             without_cameras: Of each query a camera whose images are left out, "" for none.
+            exact: Do not search approximately, even where that was prepared.
         """
 
     def feats_of(self, paths: Sequence[str]) -> np.ndarray:

@@ -3,6 +3,7 @@
 import mmap
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -185,23 +186,23 @@ def mapped_blocks(
         release: Give the pages of a block back to the system when it is done: they stay in the
             file cache, and no longer count as memory of this process.
     """
-    file = _mapping(feats) if release else None
+    done = partial(give_back, feats) if release else (lambda: None)
     for i in range(0, len(feats), step):
         rows = slice(i, min(i + step, len(feats)))
         mask = None if wanted is None else wanted[rows]
         if mask is not None and not mask.any():
             continue
-        done = _releasing(file) if file is not None else (lambda: None)
         yield Block(first + i, feats[rows], norms[rows], mask, done)
 
 
-def _mapping(feats: np.ndarray) -> mmap.mmap | None:
-    """Returns the mapped file below an array; None where there is none to give back."""
+def give_back(feats: np.ndarray) -> None:
+    """Gives the pages of a mapped file back to the system, which keeps them in its file cache.
+
+    Args:
+        feats: (N, D) that are mapped, or a part of them; arrays in memory stay as they are.
+    """
     base: Any = feats
     while isinstance(base, np.ndarray):
         base = base.base
-    return base if isinstance(base, mmap.mmap) and hasattr(base, "madvise") else None
-
-
-def _releasing(file: mmap.mmap) -> Callable[[], None]:
-    return lambda: file.madvise(mmap.MADV_DONTNEED)
+    if isinstance(base, mmap.mmap) and hasattr(base, "madvise"):  # not on Windows
+        base.madvise(mmap.MADV_DONTNEED)

@@ -13,8 +13,18 @@ from typing import Any
 
 import numpy as np
 
-from reid.search.base import Hit, check_query, in_metric, unit
-from reid.search.exact import LEAST, Block, block_rows, mapped_blocks, nearest_rows, ordered
+from reid.search.approximate import build_graph, found_by, read_graph, write_graph
+from reid.search.base import METRICS, Hit, check_query, in_metric, unit
+from reid.search.exact import (
+    LEAST,
+    SPARE,
+    Block,
+    block_rows,
+    give_back,
+    mapped_blocks,
+    nearest_rows,
+    ordered,
+)
 from reid.search.filters import Filter
 from reid.search.rows import Rows, joined
 from reid.search.segment import Segment, damaged, key_of, write_segment
@@ -25,7 +35,6 @@ from reid.utils.logs import make_dir, remove_strays, write_text, write_whole
 
 MANIFEST = "manifest.json"
 FORMAT = 1
-METRICS = ("euclidean", "cosine")
 # A last segment of fewer bytes that is not much larger than what is added is written anew with it:
 # so there are few segments, and a row is written a few times only.
 MERGED = 1 << 27
@@ -115,13 +124,15 @@ class LocalIndex:
                     raise
                 continue
             self.manifest = manifest
+            self._graph: Any = None
             return
 
     def _manifest(self) -> dict[str, Any]:
         file = self.folder / MANIFEST
         if not file.is_file():
             raise InputError(f"{self.folder} holds no index; `reid index build` makes one")
-        manifest = fields(read_json(file, "the manifest of an index"), str(file), _FIELDS)
+        content = read_json(file, "the manifest of an index")
+        manifest = fields(content, str(file), _FIELDS, {"approximate": dict})
         if manifest["format"] != FORMAT:
             raise InputError(f"{self.folder} is an index of format {manifest['format']}: not known")
         for entry in manifest["segments"]:
@@ -147,7 +158,10 @@ class LocalIndex:
     def facts(self) -> dict[str, Any]:
         """What is known of the index; ``rows`` are the images in it."""
         known = {key: self.manifest[key] for key in _FIELDS if key not in ("next", "segments")}
-        return {**known, "rows": len(self), "segments": len(self._segments)}
+        graph = self.manifest.get("approximate")
+        state = "" if graph is None else graph["kind"] + ("" if self._fits(graph) else ", outdated")
+        approximate = {"approximate": state} if state else {}
+        return {**known, "rows": len(self), "segments": len(self._segments), **approximate}
 
     def __len__(self) -> int:
         pairs = zip(self._segments, self._alive, strict=True)
@@ -268,8 +282,12 @@ class LocalIndex:
         only: Filter | None = None,
         without: Sequence[str | None] | None = None,
         without_cameras: Sequence[str] | None = None,
+        exact: bool = False,
     ) -> list[list[Hit]]:
-        """Returns the ``k`` nearest images of each query, nearest first; the search is exact.
+        """Returns the ``k`` nearest images of each query, nearest first.
+
+        The search is exact, unless :meth:`make_approximate` was called after the last image was
+        added. With a filter it is always exact.
 
         Args:
             feats: (Q, D) features of the queries.
@@ -277,16 +295,22 @@ class LocalIndex:
             only: What a hit has to fulfil.
             without: Of each query a path that is left out, None for none.
             without_cameras: Of each query a camera whose images are left out, "" for none.
+            exact: Search exactly in any case.
         """
         metric = self.manifest["metric"]
         queries = unit(check_query(feats, self.manifest["dim"], k), metric)
         masks = self._masks(only)
+        exact = exact or bool(only) or without_cameras is not None
+        graph = None if exact else self._approximate()
         hidden = self._hidden(without, len(queries))
         found: list[list[Hit]] = []
         for start in range(0, len(queries), QUERIES):
             part = slice(start, min(start + QUERIES, len(queries)))
             cameras = None if without_cameras is None else list(without_cameras[part])
-            rows, distances = self._search(queries[part], k, masks, hidden[part], cameras)
+            if graph is not None:
+                rows, distances = self._near(graph, queries[part], k, masks, hidden[part])
+            else:
+                rows, distances = self._search(queries[part], k, masks, hidden[part], cameras)
             for numbers, values in zip(rows, distances, strict=True):
                 pairs = zip(numbers.tolist(), values.tolist(), strict=True)
                 found.append([self._hit(n, in_metric(d, metric)) for n, d in pairs if n >= 0])
@@ -306,6 +330,65 @@ class LocalIndex:
         rows, _ = nearest_rows(query, blocks, min(k, len(self)), forbidden)
         found, distances = ordered(query, rows, self._feats, min(k, len(self)))
         return found, distances
+
+    def _near(
+        self,
+        graph: Any,
+        query: np.ndarray,
+        k: int,
+        masks: list[np.ndarray | None],
+        hidden: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns what :meth:`_search` does, of the rows that faiss finds."""
+        total = int(self._starts()[-1])
+        removed = total - len(self)
+        wanted = min(total, k + SPARE + 1 + -(-k * removed // max(len(self), 1)))
+        rows = found_by(graph, query, wanted)
+        alive = [
+            np.ones(s.count, bool) if m is None else m
+            for s, m in zip(self._segments, masks, strict=True)
+        ]
+        rows[~np.concatenate(alive)[rows] | (rows == hidden[:, None])] = -1
+        return ordered(query, rows, self._feats, min(k, len(self)))
+
+    def make_approximate(self, kind: str) -> None:
+        """Builds what makes searching approximate and fast; it is outdated by what is added later.
+
+        Args:
+            kind: ``hnsw`` (fastest, needs the features in memory), or ``ivf``.
+
+        Raises:
+            InputError: The index is empty, or faiss is not installed.
+        """
+        with self._writing():
+            if not self._segments:
+                raise InputError(f"{self.folder} is empty; add images before")
+            parts = (
+                part for s in self._segments for part in np.array_split(s.feats, 8) if len(part)
+            )
+            total = int(self._starts()[-1])
+            graph = build_graph(kind, parts, total, self.manifest["dim"])
+            name = f"approximate{self.manifest['next']}.faiss"
+            write_graph(graph, self.folder / name)
+            names = [entry["name"] for entry in self.manifest["segments"]]
+            self.manifest["approximate"] = {"kind": kind, "file": name, "segments": names}
+            self._commit(self.manifest["segments"])
+
+    def _fits(self, graph: dict[str, Any]) -> bool:
+        names = [entry["name"] for entry in self.manifest["segments"]]
+        return bool(graph.get("segments") == names)
+
+    def _approximate(self) -> Any:
+        """Returns faiss' structure; None where there is none for the images that there are."""
+        graph = self.manifest.get("approximate")
+        if graph is None or not self._fits(graph):
+            return None
+        if self._graph is None:
+            name = str(graph["file"])
+            if not name.removesuffix(".faiss").isalnum():
+                raise damaged(self.folder / MANIFEST, f"a file is called {name!r}")
+            self._graph = read_graph(self.folder / name)
+        return self._graph
 
     def _blocks(self, masks: list[np.ndarray | None], step: int) -> Iterator[Block]:
         first, mapped = 0, 0
@@ -349,7 +432,10 @@ class LocalIndex:
         out = np.empty((len(numbers), self.manifest["dim"]), np.float32)
         for segment in np.unique(place).tolist():
             own = place == segment
-            out[own] = self._segments[segment].feats[numbers[own] - starts[segment]]
+            feats = self._segments[segment].feats
+            out[own] = feats[numbers[own] - starts[segment]]
+            if feats.nbytes * len(self._segments) > RESIDENT:  # a system may map much around a row
+                give_back(feats)
         return out
 
     def _hit(self, number: int, distance: float) -> Hit:
@@ -393,7 +479,11 @@ class LocalIndex:
             for file in sorted(folder.glob("removed*.npy")):
                 if file.name != named[folder.name]:
                     file.unlink(missing_ok=True)
-        remove_strays(self.folder, [MANIFEST, "s*"])
+        graph = self.manifest.get("approximate") or {}
+        for file in sorted(self.folder.glob("approximate*.faiss")):
+            if file.name != graph.get("file"):
+                file.unlink(missing_ok=True)
+        remove_strays(self.folder, [MANIFEST, "s*", "approximate*"])
 
 
 class _Writing:

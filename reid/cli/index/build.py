@@ -20,10 +20,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--metric", choices=("euclidean", "cosine"), default="euclidean", help="the distance"
     )
+    parser.add_argument(
+        "--approximate",
+        choices=("hnsw", "ivf"),
+        default="",
+        help="faster search that misses some hits, for large indexes; needs faiss",
+    )
 
 
 def run(args: argparse.Namespace) -> None:
     """Makes the index."""
     from reid.jobs.index import build_index
 
-    build_index(args.index, content_of(args), args.metric)
+    build_index(args.index, content_of(args), args.metric, args.approximate)

@@ -51,6 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"re-rank the first N hits ({RERANKED}) by k-reciprocal neighbours",
     )
     parser.add_argument(
+        "--exact", action="store_true", help="search exactly, where the index is approximate"
+    )
+    parser.add_argument(
         "-o", "--output", type=path, metavar="FILE", help="hits.png, a picture, or hits.json"
     )
 
@@ -74,5 +77,5 @@ def run(args: argparse.Namespace) -> None:
         raise InputError(f"--re-rank must be at least 1, got {rerank}")
     if rerank == RERANKED and args.k is not None:
         rerank = max(rerank, args.k)
-    wish = Wish(args.k, only, args.other_cameras, args.keep_itself, rerank)
+    wish = Wish(args.k, only, args.other_cameras, args.keep_itself, rerank, args.exact)
     search_index(args.index, content_of(args), wish, args.output)
