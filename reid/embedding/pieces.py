@@ -11,7 +11,14 @@ from reid.embedding.extractor import FeatureExtractor
 from reid.utils.arrays import read_arrays
 from reid.utils.logs import write_whole
 
-PIECE = 2048  # images; a kill loses at most one piece of each process
+# Images of a piece: a kill loses at most one piece of each process.
+LEAST, MOST = 128, 2048
+_PIECES = 64  # that a list has at least, where that leaves LEAST: several processes share them
+
+
+def piece_size(count: int) -> int:
+    """Returns how many images a piece of a list of ``count`` images has."""
+    return max(LEAST, min(MOST, count // _PIECES // LEAST * LEAST))
 
 
 class Pieces:
@@ -28,7 +35,7 @@ class Pieces:
     """
 
     def __init__(
-        self, folder: Path, paths: Sequence[str], fingerprint: str, size: int = PIECE
+        self, folder: Path, paths: Sequence[str], fingerprint: str, size: int = MOST
     ) -> None:
         self.folder = folder
         self.paths = paths

@@ -11,7 +11,7 @@ from reid.data.image_lists import list_images
 from reid.data.images import ImageError
 from reid.embedding import FeatureExtractor
 from reid.embedding.files import ENDING, write_features
-from reid.embedding.pieces import Pieces, embed_pieces
+from reid.embedding.pieces import Pieces, embed_pieces, piece_size
 from reid.utils import distributed
 from reid.utils.errors import InputError
 from reid.utils.lock import FolderLock, TakenError
@@ -59,7 +59,8 @@ def embed(
         _take(lock, folder)
         remove_strays(output.parent, [output.name])
     try:
-        pieces = Pieces(folder, images.paths, model.fingerprint)
+        size = piece_size(len(images))
+        pieces = Pieces(folder, images.paths, model.fingerprint, size)
         files = [pieces.file(number) for number in range(pieces.count)]
         _embed(model, pieces, files, skip, report)
         if distributed.is_main():

@@ -57,7 +57,12 @@ class SearchIndex(Protocol):
         """Returns the paths of all images."""
 
     def named(self, identities: Sequence[str], cameras: Sequence[str]) -> list[str]:
-        """Returns the paths of images of these people, or of these cameras."""
+        """Returns the paths of images of these people, or of these cameras.
+
+        Args:
+            identities: Names of people.
+            cameras: Names of cameras.
+        """
 
     def search(
         self,

@@ -14,7 +14,7 @@ from untrained import write_checkpoint
 import reid
 from reid.data.image_lists import list_images, seconds_of
 from reid.embedding.files import read_features
-from reid.embedding.pieces import Pieces
+from reid.embedding.pieces import piece_size
 from reid.jobs import embed as job
 from reid.utils.errors import InputError
 
@@ -35,8 +35,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pieces of four images."""
-    defaults = (*Pieces.__init__.__defaults__[:-1], 4)  # type: ignore[index]
-    monkeypatch.setattr(Pieces.__init__, "__defaults__", defaults)
+    monkeypatch.setattr(job, "piece_size", lambda _: 4)
 
 
 @pytest.mark.parametrize("name", ["feats.npz", "feats"])
@@ -145,6 +144,10 @@ def test_what_may_be_named(folder: Path, tmp_path: Path) -> None:
     market = pictures(tmp_path / "market", ["0002_c3s1_000451_03.jpg", "-1_c1s1_000401_03.jpg"])
     assert list_images([str(market)]).identities == ["", "0002"]
     assert list_images([str(market)]).cameras == ["1", "3"]
+
+
+def test_pieces_are_many_enough_to_share_and_large_enough() -> None:
+    assert [piece_size(n) for n in (1, 10_000, 20_000, 10**6)] == [128, 128, 256, 2048]
 
 
 def test_times() -> None:
