@@ -14,6 +14,7 @@ import torch
 from commands import NARROW, ROOT, command, lfm, rows, run, weights
 from distributed_worker import LOSS, UNEVEN, gradients, trainer
 from PIL import Image
+from untrained import write_checkpoint
 
 from reid.utils.errors import InputError
 from reid.utils.session import session
@@ -284,3 +285,14 @@ def test_a_number_of_processes_without_torchrun_is_an_error(
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(InputError, match="start several processes with torchrun"), session():
         pytest.fail("there is nobody to join")
+
+
+def test_two_processes_embed_as_one(data: Path, tmp_path: Path) -> None:
+    weight = write_checkpoint(tmp_path / "best.pth", data)
+    people = data / "synthetic-tiny-seed0"
+    more = ["DATALOADER.ON_ERROR", "skip", "IMPORTS", ROOT / "tests/small_pieces.py"]
+    torchrun(2, tool("embed.py"), weight, people, "-o", tmp_path / "two.npz", *more)
+    run("embed", weight, people, "-o", tmp_path / "one.npz")
+    two, one = (np.load(tmp_path / f"{name}.npz") for name in ("two", "one"))
+    assert two["paths"].tolist() == one["paths"].tolist() and len(one["paths"]) == 128
+    np.testing.assert_allclose(two["feats"], one["feats"], atol=1e-5)
