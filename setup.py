@@ -84,14 +84,14 @@ setup(
     extras_require={
         "timm": ["timm>=1.0.20"],  # MODEL.BACKBONE.NAME timm:...
         "safetensors": ["safetensors>=0.4.5"],  # weights in .safetensors files; timm brings it, too
-        "faiss": ["faiss-cpu>=1.8"],  # reid index build --approximate
+        "faiss": ["faiss-cpu>=1.9"],  # reid index build --approximate
         "qdrant": ["qdrant-client>=1.16"],  # reid index build qdrant:...
         "slurm": ["submitit>=1.5"],  # reid ablate --on slurm
         "dev": [
             "timm>=1.0.20",
             "safetensors>=0.4.5",
             "submitit>=1.5",
-            "faiss-cpu>=1.8",
+            "faiss-cpu>=1.9",
             "qdrant-client>=1.16",
             "pytest>=8,<10",
             "pytest-xdist>=3.5",  # the suite on all cores

@@ -86,7 +86,7 @@ def build_index(
         "metric": metric,
         "fingerprint": fingerprint,
         "weight": weight,
-        "overrides": [*content.overrides],
+        "overrides": _of_features(content.overrides),
     }
     if approximate:
         import_faiss()
@@ -97,6 +97,13 @@ def build_index(
         if approximate:
             _approximate(index, approximate, report)
     report(f"written: {place}")
+
+
+def _of_features(overrides: Sequence[str]) -> list[str]:
+    """Returns the settings that features depend on, for those who load the model again."""
+    pairs = zip(overrides[::2], overrides[1::2], strict=True)
+    kept = [pair for pair in pairs if not pair[0].startswith("DATALOADER.")]
+    return [word for pair in kept for word in pair]
 
 
 def add_to_index(place: str, content: Content, report: Callable[[str], None] = print) -> None:
@@ -195,6 +202,7 @@ def _add(
     model: FeatureExtractor | None,
     report: Callable[[str], None],
 ) -> None:
+    failed: list[str] = []
     if content.features is not None:
         saved = read_features(content.features)
         images = named_images(saved.paths)
@@ -211,7 +219,8 @@ def _add(
         if failed:
             report(unreadable_text(failed, len(images)))
     already = f", {int(known.sum())} were there" if known.any() else ""
-    report(f"{int((~known).sum())} images added{already}; the index has {index.facts['rows']}")
+    added = int((~known).sum()) - len(failed)
+    report(f"{added} images added{already}; the index has {index.facts['rows']}")
 
 
 def _embed(
@@ -239,7 +248,9 @@ def _embed(
                 waiting, own = [], []
     except ImageError as error:
         _keep_rest(index, images, places, own, waiting)
-        raise InputError(f"{error}; mend it, or set DATALOADER.ON_ERROR skip") from error
+        raise InputError(
+            f"{error}; mend it, or set DATALOADER.ON_ERROR skip, and go on with reid index add"
+        ) from error
     _keep_rest(index, images, places, own, waiting)
     return failed
 

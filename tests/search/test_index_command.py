@@ -179,6 +179,7 @@ def test_unreadable_images_in_an_index(people: Path, tmp_path: Path) -> None:
     assert "1.png: cannot be read" in refused.stderr and "ON_ERROR skip" in refused.stderr
     done = commands.run("index", "add", people, more, "DATALOADER.ON_ERROR", "skip")
     assert "1 of 3 images cannot be read and are left out" in done.stdout
+    assert "2 images added; the index has 26" in done.stdout
     assert len(LocalIndex(people)) == 26
 
 
