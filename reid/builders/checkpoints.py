@@ -1,7 +1,7 @@
 """Whether a checkpoint is of this config, and a model filled from one."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,15 @@ from yacs.config import CfgNode
 
 from reid.builders.model import build_model
 from reid.builders.weights import load_any
-from reid.config import data_paths, default_cfg, difference, dump, leaves, parse_dump
+from reid.config import (
+    data_paths,
+    default_cfg,
+    difference,
+    dump,
+    leaves,
+    load_saved,
+    parse_dump,
+)
 from reid.engine import checkpoint as ckpt
 from reid.modeling import ReIDModel
 from reid.utils import distributed
@@ -237,6 +245,29 @@ def load_with_config(cfg: CfgNode, path: Path, logger: logging.Logger) -> tuple[
         InputError: If the checkpoint's network is not the one that the config describes.
     """
     checkpoint, family = load_any(path)
+    model = filled(cfg, checkpoint, path, logger, family)
+    return model, parse_dump(checkpoint["config"])
+
+
+def filled(
+    cfg: CfgNode,
+    checkpoint: dict[str, Any],
+    path: Path,
+    logger: logging.Logger,
+    family: str = "",
+) -> ReIDModel:
+    """Builds the model of a config and fills it with a checkpoint.
+
+    Args:
+        cfg: The config.
+        checkpoint: Content of the file, from :func:`reid.builders.weights.load_any`.
+        path: The file.
+        logger: Logger that is told what was loaded.
+        family: Family of a file of another project; "" if it is ours.
+
+    Raises:
+        InputError: If the checkpoint's network is not the one that the config describes.
+    """
     m = cfg.MODEL
     sections = (m.BACKBONE, m.POOLING, m.HEAD)
     # Of timm:resnet50 the settings stand under timm.
@@ -256,7 +287,30 @@ def load_with_config(cfg: CfgNode, path: Path, logger: logging.Logger) -> tuple[
     else:
         commit = checkpoint["commit"]
         logger.info(f"weights of {path}, epoch {checkpoint['epoch']}, commit {commit}")
-    return model, parse_dump(checkpoint["config"])
+    return model
+
+
+def weight_file(path: Path) -> Path:
+    """Returns the checkpoint that is meant: of the folder of a run best.pth, else last.pth."""
+    files = [path / name for name in ("best.pth", "last.pth")] if path.is_dir() else []
+    return next((file for file in files if file.is_file()), path)
+
+
+def carried_config(
+    checkpoint: Mapping[str, Any],
+    path: Path,
+    overrides: Sequence[str] = (),
+    wanted: Sequence[str] | None = None,
+) -> CfgNode:
+    """Returns the config that a checkpoint carries, with settings that override it.
+
+    Args:
+        checkpoint: Content of the file.
+        path: The file.
+        overrides: ``[KEY, VALUE, ...]``.
+        wanted: Beginnings of the keys that are read of it; None reads all.
+    """
+    return load_saved(_config_of(checkpoint, path), str(path), overrides, wanted)
 
 
 def _other_network(path: Path, key: str, values: tuple[Any, Any], family: str) -> str:

@@ -13,7 +13,7 @@ from reid.config.checks import config_errors, part_settings, regularizer_of_stag
 from reid.config.defaults import default_cfg, known_settings
 from reid.config.files import find_config, read_chain
 from reid.config.imports import imported_files
-from reid.config.loading import load_cfg
+from reid.config.loading import load_cfg, load_saved
 from reid.config.recipe import data_paths, portable, recipe_hash
 from reid.config.trees import difference, dump, leaves, parse_dump
 from reid.config.unused import unused_settings
@@ -29,6 +29,7 @@ __all__ = [
     "known_settings",
     "leaves",
     "load_cfg",
+    "load_saved",
     "parse_dump",
     "part_settings",
     "portable",

@@ -12,6 +12,7 @@ from reid.config.defaults import as_cfg, known_settings
 from reid.config.files import find_config, read_chain
 from reid.config.imports import load_parts, resolved
 from reid.config.strict_yaml import YamlError, parse
+from reid.config.trees import leaves
 from reid.utils.errors import InputError, suggest
 from reid.utils.settings import Setting, literal, shown
 
@@ -39,12 +40,63 @@ def load_cfg(path: str | Path | None, overrides: Sequence[str] = ()) -> CfgNode:
         InputError: Unknown key, wrong type, unknown value: names the key, where it came from, and
             the nearest known one.
     """
-    chain = read_chain(find_config(path)) if path is not None else []
+    return _resolved(read_chain(find_config(path)) if path is not None else [], overrides)
+
+
+def load_saved(
+    tree: Mapping[str, Any],
+    source: str,
+    overrides: Sequence[str] = (),
+    wanted: Sequence[str] | None = None,
+) -> CfgNode:
+    """Makes a config of one that was saved with a checkpoint, and ``KEY VALUE`` pairs.
+
+    What the saved one says of IMPORTS is passed over, because nothing that a checkpoint names is
+    ever imported. So are keys that are not known here: they are of another version, or of parts
+    that are not loaded.
+
+    Args:
+        tree: The saved config.
+        source: The checkpoint, for messages.
+        overrides: As for :func:`load_cfg`.
+        wanted: Beginnings of the keys that are read; None reads all.
+
+    Raises:
+        InputError: As from :func:`load_cfg`. A part is not in its table; the message says which
+            IMPORTS the run had.
+    """
+    imports = tree.get("IMPORTS") or ()
+    _load_imports([], _pairs(overrides))
+    known = known_settings()
+    keep = tuple(wanted) if wanted is not None else ("",)
+    kept = {
+        key: value
+        for key, value in leaves(CfgNode(dict(tree)))
+        if key in known and key.startswith(keep) and key != "IMPORTS"
+    }
+    try:
+        return _resolved([(source, kept)], overrides)
+    except InputError as error:
+        if not imports or "IMPORTS" in overrides:
+            raise
+        raise InputError(
+            f"{error}; the run had IMPORTS [{', '.join(imports)}], which is not imported by itself:"
+            " add it if you trust it"
+        ) from error
+
+
+def _pairs(overrides: Sequence[str]) -> list[tuple[str, str]]:
+    """Returns what was typed as (KEY, VALUE) pairs."""
     if len(overrides) % 2:
         raise InputError(
             f"{COMMAND_LINE}: KEY VALUE pairs are expected, '{overrides[-1]}' has no partner"
         )
-    typed = list(zip(overrides[::2], overrides[1::2], strict=True))
+    return list(zip(overrides[::2], overrides[1::2], strict=True))
+
+
+def _resolved(chain: Sequence[tuple[str, Mapping[str, Any]]], overrides: Sequence[str]) -> CfgNode:
+    """Returns the frozen config of files, outermost base first, and of what was typed."""
+    typed = _pairs(overrides)
     imports = _load_imports(chain, typed)
     settings = known_settings()
     values = {key: setting.default for key, setting in settings.items()}
