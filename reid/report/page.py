@@ -8,6 +8,7 @@ from typing import Any
 
 import reid
 from reid.evaluation.protocol import CROSS_CAMERA
+from reid.evaluation.verification.wording import PAIR_HEADERS, pair_table
 from reid.report.attacks import Picture, attack_rows, attacked_hits, sheets, taken_over
 from reid.report.cameras import camera_pairs
 from reid.report.figures import ap_charts, cmc_charts, robustness_charts, training_charts
@@ -15,7 +16,6 @@ from reid.report.queries import shown_queries
 from reid.report.rows import Intervals, Row, alike, differing_settings, no_interval, rows_of
 from reid.report.runs import Result, Run
 from reid.report.verification import verification_charts, verification_lines, verified
-from reid.robustness.report import PAIR_HEADERS, pair_table
 
 TEMPLATES = Path(__file__).parent / "templates"
 METRIC_NAMES = ("mAP", "mINP", "Rank-1", "Rank-5", "Rank-10")

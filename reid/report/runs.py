@@ -192,8 +192,19 @@ def _attack(path: Path) -> Mapping[str, Any] | None:
               **dict.fromkeys(("level", "mAP", "mINP", "rank1"), float)}  # fmt: skip
     ends = dict.fromkeys(("mAP_low", "mAP_high"), float)  # none where there is one identity
     where = [f"{path}: row {number}" for number in range(1, len(rows) + 1)]
-    checked = [fields(row, at, needed, ends) for row, at in zip(rows, where, strict=True)]
+    checked = [
+        fields(row, at, {**needed, **_pairs(row)}, ends)
+        for row, at in zip(rows, where, strict=True)
+    ]
     return {**content, "rows": checked}
+
+
+def _pairs(row: Any) -> dict[str, type]:
+    """Returns what a row must hold of pairs of images: all numbers of each threshold it names."""
+    names = [key for key in row if "_at_" in key] if isinstance(row, dict) else []
+    rates = {name.partition("_at_")[2] for name in names}
+    keys = ("threshold", "false", "found", "passed", "lost")
+    return {f"{key}_at_{rate}": float for rate in sorted(rates) for key in keys}
 
 
 def _optional(path: Path, what: str) -> Mapping[str, Any] | None:

@@ -3,13 +3,14 @@
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tabulate import tabulate
 
+from reid.evaluation.verification.wording import PAIR_HEADERS, pair_table
 from reid.robustness.attack import L2_MARK
 from reid.robustness.result import Result, summary, worst_case
 from reid.robustness.sanity import Check, verdict
@@ -83,30 +84,6 @@ def as_text(rows: Sequence[dict[str, Any]]) -> str:
         rows: From :func:`records`.
     """
     return tabulate(table(rows), HEADERS, floatfmt=".1f", disable_numparse=[1, 6, 7])
-
-
-PAIR_HEADERS = (
-    *("perturbation", "eps", "same person above", "impostors passed"),
-    *("false %", "true pairs lost", "found %"),
-)
-
-
-def pair_table(rows: Sequence[Mapping[str, Any]]) -> list[list[object]]:
-    """Returns what thresholds of clean images do to pairs of perturbed ones, under PAIR_HEADERS.
-
-    Args:
-        rows: From :func:`records`; those of a plain ranking that have such numbers.
-    """
-    cells: list[list[object]] = []
-    for row in rows:
-        names = [key.removeprefix("found_at_") for key in row if key.startswith("found_at_")]
-        for at in names if row["ranking"] == "plain" else ():
-            level = "" if row["kind"] == "clean" else f"{row['level']:g}"
-            threshold = f"{row[f'threshold_at_{at}']:.4f}"
-            passed, lost = (int(row[f"{key}_at_{at}"]) for key in ("passed", "lost"))
-            false, found = (f"{100 * row[f'{key}_at_{at}']:.3g}" for key in ("false", "found"))
-            cells.append([row["name"], level, threshold, passed, false, lost, found])
-    return cells
 
 
 def pairs_as_text(rows: Sequence[dict[str, Any]]) -> str:

@@ -1,6 +1,6 @@
-"""What a verification found, in sentences."""
+"""What a verification found, in sentences and in a table."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -78,3 +78,28 @@ def _stranger_line(point: Mapping[str, Any]) -> str:
         f" strangers are taken for somebody{_interval(point, 'false')}, {_percent(point['found'])}"
         f" % of known people are found{_interval(point, 'found')}"
     )
+
+
+PAIR_HEADERS = (
+    *("perturbation", "eps", "same person above", "impostors passed"),
+    *("false %", "true pairs lost", "found %"),
+)
+
+
+def pair_table(rows: Sequence[Mapping[str, Any]]) -> list[list[object]]:
+    """Returns what thresholds of clean images do to pairs of perturbed ones, under PAIR_HEADERS.
+
+    Args:
+        rows: From :func:`reid.robustness.report.records`; those of a plain ranking that have such
+            numbers.
+    """
+    cells: list[list[object]] = []
+    for row in rows:
+        names = [key.removeprefix("lost_at_") for key in row if key.startswith("lost_at_")]
+        for at in names if row["ranking"] == "plain" else ():
+            level = "" if row["kind"] == "clean" else f"{row['level']:g}"
+            threshold = f"{row[f'threshold_at_{at}']:.4f}"
+            passed, lost = (int(row[f"{key}_at_{at}"]) for key in ("passed", "lost"))
+            false, found = (f"{100 * row[f'{key}_at_{at}']:.3g}" for key in ("false", "found"))
+            cells.append([row["name"], level, threshold, passed, false, lost, found])
+    return cells
