@@ -26,6 +26,7 @@ LEVELS = {
     "robustness": 3,
     "report": 3,
     "embedding": 3,
+    "export": 3,
     "engine": 3,
     "config": 4,
     "builders": 5,
