@@ -58,6 +58,11 @@ def save_onnx(model: PixelModel, path: Path, facts: Mapping[str, str]) -> None:
             assert made is not None
             made.model.metadata_props.update(facts)
             made.save(path, external_data=False)
+    except ImportError as error:
+        raise InputError(
+            f"the package onnxscript does not fit torch {torch.__version__} ({error}):"
+            " pip install --upgrade onnxscript"
+        ) from error
     except Exception as error:  # an operator without a form in ONNX, in many kinds of errors
         raise InputError(cannot_export(error)) from error
 
