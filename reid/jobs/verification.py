@@ -12,6 +12,7 @@ from reid.builders.common import build_device
 from reid.builders.evaluation import protocol_errors
 from reid.builders.extractor import load_extractor
 from reid.embedding.extractor import FeatureExtractor
+from reid.evaluation.expansion import l2_normalize
 from reid.evaluation.features import Embedding, Features
 from reid.evaluation.verification import verification
 from reid.evaluation.verification.calibration import Calibration
@@ -127,7 +128,7 @@ def verify(
         record = _figures_of(file, extractor)
         point = _point(record, rate, file)
         threshold = point["threshold"]
-    one, other = (feat / np.linalg.norm(feat) for feat in extractor.embed(list(images)))
+    one, other = l2_normalize(extractor.embed(list(images)), "image")
     score = float(np.clip(one @ other, -1, 1))
     same = score > threshold
     lines = [

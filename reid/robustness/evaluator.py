@@ -202,8 +202,11 @@ class RobustEvaluator:
         pids = sides["query"].pids
         chosen = replace(protocol or self.protocol, protocol=self.protocol.protocol)
         rankings = chosen.rankings(sides["query"], sides["gallery"])
-        facts = {**facts, **self._accepted(sides)}
-        return [Result.of(kind, name, level, t, ranking, pids, facts) for t, ranking in rankings]
+        known = {"plain": {**facts, **self._accepted(sides)}}
+        return [
+            Result.of(kind, name, level, t, ranking, pids, known.get(t, facts))
+            for t, ranking in rankings
+        ]
 
     def _accepted(self, sides: dict[str, Features]) -> dict[str, float]:
         """Returns how many pairs pass each threshold, such as "found_at_0.001" and "false_at_..."""
