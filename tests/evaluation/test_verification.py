@@ -1,5 +1,6 @@
 """Verification: each figure beside a count over all pairs, one by one."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,12 @@ from reid.evaluation.verification import verification, verification_rates, verif
 from reid.evaluation.verification.calibration import Calibration, calibrate
 from reid.evaluation.verification.files import read_verification, write_verification
 from reid.evaluation.verification.pairs import BINS, collect, make_pairs
-from reid.evaluation.verification.thresholds import operating_points
 from reid.evaluation.verification.wording import sentence, sentences
 from reid.utils.errors import InputError
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
+
+import simulate_verification
 
 
 def side(angles: list[float], pids: list[int], camids: list[int], length: float = 1.0) -> Features:
@@ -214,38 +218,13 @@ def test_separated_scores_have_a_finite_curve() -> None:
 
 
 def test_intervals_cover_what_they_should_on_simulated_people() -> None:
-    """80 sets of 40 people each; the truth is that of many people. In full: 95 % or a little more.
+    """A short form of scripts/simulate_verification.py: 80 sets of 40 people.
 
     The bound is one that an honest interval misses once in a thousand times: of 80 draws of 95 %,
     fewer than 69 cover with probability 0.001.
     """
-    rng = np.random.default_rng(3)
-    basis = np.linspace(1.5, 0.3, 8)  # people differ more in some directions
-
-    def draw(people: int, images: int) -> tuple[Features, Features]:
-        centers = rng.normal(size=(people, 8)) * basis
-        spread = rng.uniform(0.3, 0.9, people)  # and some vary more than others
-        sides = []
-        for camid in (0, 1):
-            pids = np.repeat(np.arange(people), images)
-            noise = rng.normal(size=(len(pids), 8)) * spread[pids, None]
-            feats = torch.tensor(centers[pids] + noise, dtype=torch.float32)
-            sides.append(Features(feats, pids, np.full(len(pids), camid)))
-        return sides[0], sides[1]
-
-    pairs = make_pairs(*draw(1500, 1), "cross_camera")
-    (block,) = pairs.blocks()
-    true, impostor = np.sort(block.true), np.sort(block.scores[block.scores > -2])
-    right = impostor[-len(impostor) // 100]
-    covered = np.zeros(3)
-    for number in range(80):
-        pairs = make_pairs(*draw(40, 4), "cross_camera")
-        point = operating_points(pairs, collect(pairs), number, 200)[0]
-        rates = [1 - np.searchsorted(s, point.threshold) / len(s) for s in (impostor, true)]
-        truths = (*rates, right)
-        intervals = (point.false_interval, point.found_interval, point.threshold_interval)
-        covered += [i.low <= value <= i.high for value, i in zip(truths, intervals, strict=True)]
-    assert (covered >= 69).all(), covered
+    covered = simulate_verification.coverage(people=40, sets=80, resamples=200, seed=3)
+    assert (covered >= 69 / 80).all(), covered
 
 
 def test_too_many_pairs_are_those_of_evenly_spaced_queries(monkeypatch: pytest.MonkeyPatch) -> None:

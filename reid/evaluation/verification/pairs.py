@@ -18,7 +18,7 @@ from reid.evaluation.features import Features, pictures_of
 from reid.utils.errors import InputError
 
 MOST_PAIRS = 1_000_000_000  # of more pairs, those of evenly spaced queries are taken
-BLOCK = 1 << 23  # pairs at a time
+BLOCK = 1 << 21  # pairs at a time
 BINS = 1 << 13  # of the histograms of scores in [-1, 1]
 TAIL = 0.015  # share of the impostor pairs, those of the highest scores, that are kept
 LEAST_KEPT = 1 << 20  # so many are kept in any case, if there are so many
