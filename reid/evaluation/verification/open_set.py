@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from reid.evaluation.verification.pairs import Pairs, PairScores
-from reid.evaluation.verification.thresholds import FEWEST, INTERVAL, allowed
+from reid.evaluation.verification.resampling import FEWEST_PEOPLE, interval
+from reid.evaluation.verification.thresholds import FEWEST, allowed
 
 RATES = (1e-1, 1e-2)  # false alarm rates
 CURVE_POINTS = 40
@@ -48,9 +49,10 @@ def open_set(
             continue
         bound = alarms[place]
         false, found = scores.best_impostor > bound, right & (scores.best_true > bound)
-        entry = {"rate": rate, "threshold": float(bound)}
+        entry: dict[str, float | None] = {"rate": rate, "threshold": float(bound)}
         for name, hits, among in (("false", false, strange), ("found", found, known)):
-            low, high = _interval(hits & among, among, drawn)
+            people = len(np.unique(pairs.q_person[among]))
+            low, high = _interval(hits & among, among, drawn, people)
             entry[name] = float(hits[among].mean())
             entry |= {f"{name}_low": low, f"{name}_high": high}
         rates.append(entry)
@@ -71,11 +73,13 @@ def _draws(person: np.ndarray, seed: int, resamples: int) -> np.ndarray:
     return drawn.astype(np.float32)[:, number]
 
 
-def _interval(hits: np.ndarray, among: np.ndarray, drawn: np.ndarray) -> tuple[float, float]:
+def _interval(
+    hits: np.ndarray, among: np.ndarray, drawn: np.ndarray, people: int
+) -> tuple[float | None, float | None]:
+    """Returns the ends of the interval of a share of queries; None where one person has them."""
     totals = drawn @ among.astype(np.float32)
     shares = (drawn @ hits.astype(np.float32))[totals > 0] / totals[totals > 0]
-    low, high = np.percentile(shares, INTERVAL)
-    return float(low), float(high)
+    return interval(shares, people) if people >= FEWEST_PEOPLE else (None, None)
 
 
 def _curve(alarms: np.ndarray, right: np.ndarray, num_known: int) -> list[dict[str, float]]:

@@ -20,6 +20,23 @@ AT_A_TIME = 50  # resamples
 FEWEST_PEOPLE = 2
 
 
+def interval(values: np.ndarray, people: int) -> tuple[float, float]:
+    """Returns the ends of a 95 % interval of a share whose pairs or queries have one person each.
+
+    Of few people plain percentiles make it too narrow: they are expanded to what Student's t asks
+    for. Source: Hesterberg, "What Teachers Should Know about the Bootstrap", 2015.
+
+    Args:
+        values: (R,) shares, one of each draw.
+        people: How many people were drawn from, at least 2.
+    """
+    from scipy.special import ndtr, stdtrit
+
+    outside = float(ndtr(stdtrit(people - 1, 0.025) * np.sqrt(people / (people - 1))))
+    low, high = np.percentile(values, [100 * outside, 100 * (1 - outside)])
+    return float(low), float(high)
+
+
 class Resampled(NamedTuple):
     """What R resamples of the people gave, for each of F rates.
 
@@ -27,11 +44,13 @@ class Resampled(NamedTuple):
         thresholds: (R, F) thresholds of the rates.
         false: (R, F) FAR of the thresholds of all people.
         found: (R, F) TAR of these thresholds.
+        people: Number of people with true pairs.
     """
 
     thresholds: np.ndarray
     false: np.ndarray
     found: np.ndarray
+    people: int
 
 
 class _Cells(NamedTuple):
@@ -71,10 +90,10 @@ def resample(
         resamples: R.
 
     Returns:
-        None if there are fewer than two people among the queries, or no draw has both kinds of
-        pairs.
+        None if fewer than two people have true pairs, or no draw has both kinds of pairs.
     """
-    if len(np.unique(pairs.q_person)) < FEWEST_PEOPLE:
+    with_pairs = len(np.unique(pairs.q_person[scores.true_query]))
+    if with_pairs < FEWEST_PEOPLE:
         return None
     numbers = list(places.values())
     cells = _cells(pairs, scores, numbers)
@@ -84,7 +103,7 @@ def resample(
     q_count = np.bincount(pairs.q_person, minlength=people)
     g_count = np.bincount(pairs.g_person, minlength=people)
     true_count = np.bincount(pairs.q_person[scores.true_query], minlength=people)
-    parts: list[Resampled] = []
+    parts: list[tuple[np.ndarray, ...]] = []
     for _ in range(0, resamples, AT_A_TIME):
         drawn = rng.multinomial(people, np.full(people, 1 / people), AT_A_TIME).T.astype(float)
         total = (q_count @ drawn) * (g_count @ drawn) - (q_count * g_count) @ drawn**2
@@ -94,9 +113,9 @@ def resample(
         false = _impostors_above(cells, drawn) / total[kept]
         found = (cells.true.T @ drawn) / true[kept]
         columns = [_crossing(false, cells.scores, rate) for rate in places]
-        parts.append(Resampled(np.stack(columns, axis=1), false[at].T, found[at].T))
-    joined = Resampled(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-    return joined if len(joined.false) else None
+        parts.append((np.stack(columns, axis=1), false[at].T, found[at].T))
+    thresholds, false, found = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Resampled(thresholds, false, found, with_pairs) if len(false) else None
 
 
 def _cells(pairs: Pairs, scores: PairScores, places: Sequence[int]) -> _Cells:
