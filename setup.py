@@ -71,7 +71,7 @@ setup(
         "torchvision>=0.21",
         "numpy>=1.26",
         "scipy>=1.11.1",  # sparse encodings of the k-reciprocal re-ranking
-        "scikit-learn>=1.4",  # for notebooks and tests; nothing in reid imports it yet
+        "scikit-learn>=1.4",  # the curve from scores to probabilities
         "yacs>=0.1.8",
         "tensorboard>=2.16.2",
         "pillow>=10.0",
@@ -86,6 +86,8 @@ setup(
         "safetensors": ["safetensors>=0.4.5"],  # weights in .safetensors files; timm brings it, too
         "faiss": ["faiss-cpu>=1.9"],  # reid index build --approximate
         "qdrant": ["qdrant-client>=1.16"],  # reid index build qdrant:...
+        # reid export --to onnx, 125 MB installed. torch's exporter needs onnxscript.
+        "onnx": ["onnx>=1.19", "onnxruntime>=1.22", "onnxscript>=0.7"],
         "slurm": ["submitit>=1.5"],  # reid ablate --on slurm
         "dev": [
             "timm>=1.0.20",
@@ -93,6 +95,10 @@ setup(
             "submitit>=1.5",
             "faiss-cpu>=1.9",
             "qdrant-client>=1.16",
+            # Not in the tests of the oldest packages, which run on Python 3.10.
+            'onnx>=1.19; python_version >= "3.11"',
+            'onnxruntime>=1.22; python_version >= "3.11"',
+            'onnxscript>=0.7; python_version >= "3.11"',
             "pytest>=8,<10",
             "pytest-xdist>=3.5",  # the suite on all cores
             "playwright>=1.49",  # opens the page of reid report, where there is a Chromium

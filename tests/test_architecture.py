@@ -27,6 +27,7 @@ LEVELS = {
     "report": 3,
     "embedding": 3,
     "search": 3,
+    "export": 3,
     "engine": 3,
     "config": 4,
     "builders": 5,

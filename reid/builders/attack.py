@@ -18,6 +18,7 @@ from reid.builders.evaluation import (
 )
 from reid.data.records import Records, Splits
 from reid.evaluation.features import Embedding, Features
+from reid.evaluation.verification import verification_thresholds
 from reid.robustness.attack import RetrievalAttack
 from reid.robustness.attacks import ATTACKS
 from reid.robustness.ball import LEVELS, Linf
@@ -167,7 +168,7 @@ def build_robust_evaluator(
     else:
         protocol = plain_retrieval(cfg)
         gallery, known = whole.gallery, whole.clean["gallery"]
-    return RobustEvaluator(
+    evaluator = RobustEvaluator(
         embed,
         build_eval_loader(view, query, device, f"query{tag}", once=False),
         gallery,
@@ -180,6 +181,10 @@ def build_robust_evaluator(
         splits.distractor_pid,
         pictures,
     )
+    if cfg.TEST.VERIFICATION and whole is None:
+        clean = (evaluator.clean["query"], evaluator.clean["gallery"])
+        evaluator.thresholds = verification_thresholds(*clean, cfg.TEST.PROTOCOL)
+    return evaluator
 
 
 def build_attack_embedding(cfg: CfgNode, model: nn.Module) -> Embedding:

@@ -427,6 +427,12 @@ def _test_settings() -> dict[str, Setting]:
             " Its features have length 1, whatever FEAT_NORM says",
         ),
         **_part("TEST.AQE", Expansion),
+        "TEST.VERIFICATION": _bool(
+            False,
+            "measure how well a pair of images is told to be of one person or of two: thresholds,"
+            " probabilities, people who are not in the gallery; also under attack; see"
+            " docs/verification.md",
+        ),
         "TEST.SAVE_FEATURES": _bool(
             False,
             "write features.npz beside the results, which `tools/test.py --features` evaluates"

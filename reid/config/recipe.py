@@ -31,6 +31,7 @@ NO_PART_OF_A_RECIPE = (
     "TEST.RE_RANKING",  # these two say which tables there are, and not what is in them
     "TEST.AQE.ENABLED",
     "TEST.SAVE_FEATURES",
+    "TEST.VERIFICATION",
     "ATTACK.",  # the report of an attack holds these itself
 )
 OF_A_TEST = ("TEST.", "DATASETS.", "INPUT.SIZE_TEST")  # what a test sets anew

@@ -26,7 +26,13 @@ from reid.robustness.evaluator import RobustEvaluator
 from reid.robustness.images import distinct
 from reid.robustness.pictures import ImageSaver, plot_results
 from reid.robustness.pieces import Pieces, begin, run_hash
-from reid.robustness.report import as_text, records, with_worst_cases, write_report
+from reid.robustness.report import (
+    as_text,
+    pairs_as_text,
+    records,
+    with_worst_cases,
+    write_report,
+)
 from reid.robustness.result import Result
 from reid.robustness.sanity import Check, verdict
 from reid.utils import distributed
@@ -119,6 +125,9 @@ def _attack(
     pieces.remove()
     logger.info(verdict(checks) if sanity else "sanity: not checked; add --sanity")
     logger.info(f"{facts['num_queries']} queries\n{as_text(rows)}")
+    pairs = pairs_as_text(rows)
+    if pairs:
+        logger.info(f"pairs at the thresholds of clean images\n{pairs}")
     logger.info(f"written: {folder}/robustness.json, robustness.csv, per_query.npz, curves.png")
     return results
 

@@ -24,7 +24,7 @@ from reid.config import (
 )
 from reid.data.records import Records, Splits
 from reid.evaluation.evaluator import HEADERS, TestResult, rank_features, write_results
-from reid.evaluation.features import pictures_of
+from reid.evaluation.features import Embedding, pictures_of
 from reid.evaluation.files import load_features
 from reid.evaluation.lists import KEPT, Images, list_arrays
 from reid.evaluation.places import (
@@ -37,6 +37,7 @@ from reid.evaluation.places import (
 )
 from reid.evaluation.protocol import ANY_CAMERA, CROSS_CAMERA, count_matched, ids_hash, no_match
 from reid.jobs.tested_data import data_name, image_digests, people_hash
+from reid.jobs.verification import verify_test
 from reid.utils import distributed
 from reid.utils.code_state import code_state
 from reid.utils.environment import command_line, describe
@@ -133,7 +134,9 @@ def test_features(cfg: CfgNode, path: Path) -> TestResult:
     )
     subject = Subject("features", "", protocol, ids_hash(*ids))
     facts: dict[str, object] = {"features": str(path), "dataset": None}
-    _report(cfg, result, lists, subject, _place(cfg, subject), facts)
+    folder = _place(cfg, subject)
+    _report(cfg, result, lists, subject, folder, facts)
+    verify_test(cfg, (query, gallery), folder, facts, logger)
     return result
 
 
@@ -170,6 +173,10 @@ class _Test:
         query, gallery = (_images(side) for side in (self.splits.query, self.splits.gallery))
         lists = list_arrays(result.rankings, query, gallery, root)
         _report(self.cfg, result, lists, self.subject, self.folder, more)
+        assert result.sides is not None
+        logger = get_logger(Path(self.cfg.OUTPUT_DIR), "test")
+        model = embed if isinstance(embed, Embedding) else None
+        verify_test(self.cfg, result.sides, self.folder, more, logger, model)
         return result
 
 

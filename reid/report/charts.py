@@ -24,7 +24,11 @@ Line = tuple[Sequence[float], Sequence[float]]
 
 
 def line_chart(
-    lines: Mapping[str, Line], x_label: str, y_label: str, y_range: tuple[float, float] | None
+    lines: Mapping[str, Line],
+    x_label: str,
+    y_label: str,
+    y_range: tuple[float, float] | None,
+    log_x: bool = False,
 ) -> str:
     """Draws lines with a legend. They differ in colour, marker and dash.
 
@@ -33,13 +37,17 @@ def line_chart(
         x_label: Label of the horizontal axis.
         y_label: Label of the vertical axis.
         y_range: Lowest and highest value of the vertical axis; None fits it to the lines.
+        log_x: Whether the horizontal axis is logarithmic; else it counts in whole numbers.
     """
     from matplotlib.ticker import MaxNLocator
 
     from reid.visualization.curves import COLORS, MARKERS
 
     def draw(axes: Any) -> None:
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if log_x:
+            axes.set_xscale("log")
+        else:
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         for number, (name, (xs, ys)) in enumerate(lines.items()):
             axes.plot(
                 xs,

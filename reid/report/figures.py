@@ -36,7 +36,14 @@ class Chart(NamedTuple):
     uri: str
 
 
-def _chart(title: str, svg: str, names: Iterable[str]) -> Chart:
+def chart_of(title: str, svg: str, names: Iterable[str]) -> Chart:
+    """Returns a drawn chart with its title and with words for it.
+
+    Args:
+        title: Its title.
+        svg: The drawing.
+        names: What it shows lines of.
+    """
     return Chart(title, f"{title} of {', '.join(names)}", data_uri("image/svg+xml", svg.encode()))
 
 
@@ -46,7 +53,7 @@ def _lines(title: str, lines: dict[str, Line], x: str, y: str, percent: bool) ->
     charts = []
     for start in range(0, len(names), MOST_LINES):
         part = {name: lines[name] for name in names[start : start + MOST_LINES]}
-        charts.append(_chart(title, line_chart(part, x, y, (0, 100) if percent else None), part))
+        charts.append(chart_of(title, line_chart(part, x, y, (0, 100) if percent else None), part))
     return charts
 
 
@@ -82,7 +89,7 @@ def ap_charts(results: Sequence[Result]) -> list[Chart]:
     for start in range(0, len(names), MOST_LINES):
         part = {name: values[name] for name in names[start : start + MOST_LINES]}
         svg = histogram(part, "average precision of a query, %", "queries, %")
-        charts.append(_chart("Average precision of the queries", svg, part))
+        charts.append(chart_of("Average precision of the queries", svg, part))
     return charts
 
 

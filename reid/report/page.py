@@ -8,12 +8,14 @@ from typing import Any
 
 import reid
 from reid.evaluation.protocol import CROSS_CAMERA
+from reid.evaluation.verification.wording import PAIR_HEADERS, pair_table
 from reid.report.attacks import Picture, attack_rows, attacked_hits, sheets, taken_over
 from reid.report.cameras import camera_pairs
 from reid.report.figures import ap_charts, cmc_charts, robustness_charts, training_charts
 from reid.report.queries import shown_queries
 from reid.report.rows import Intervals, Row, alike, differing_settings, no_interval, rows_of
 from reid.report.runs import Result, Run
+from reid.report.verification import verification_charts, verification_lines, verified
 
 TEMPLATES = Path(__file__).parent / "templates"
 METRIC_NAMES = ("mAP", "mINP", "Rank-1", "Rank-5", "Rank-10")
@@ -24,6 +26,7 @@ SECTIONS = {
     "comparisons": "Compared",
     "settings": "Differences",
     "training": "Training",
+    "verification": "The same person?",
     "robustness": "Robustness",
     "activations": "Activations",
     "cameras": "Cameras",
@@ -90,6 +93,8 @@ def render(
         "comparisons": comparisons,
         "settings": _settings(runs),
         "training": training_charts(runs),
+        "verification": verified(results),
+        "verification_charts": verification_charts(results),
         "robustness": _robustness(runs),
         "activations": _activations(runs),
         "cameras": _cameras(results),
@@ -147,6 +152,7 @@ def _summary(runs: Sequence[Run], groups: Sequence[dict[str, Any]]) -> list[str]
             f"{group['title']}: the highest mAP is {best.cells['mAP'].mean:.1%}, of {best.label}"
             f" ({best.ranking})."
         )
+    lines += verification_lines([result for run in runs for result in run.results])
     attacked = [run.name for run in runs if run.attack]
     if attacked:
         lines.append(f"Attacked: {', '.join(attacked)}.")
@@ -190,6 +196,7 @@ def _robustness(runs: Sequence[Run]) -> dict[str, Any]:
             "name": run.name,
             "rows": [row for row in attack_rows(run) if row["kind"] != "steps"],
             "hits": attacked_hits(run),
+            "pairs": {"headers": PAIR_HEADERS, "rows": pair_table(attack_rows(run))},
             "sheets": sheets(run),
         }
         for run in runs

@@ -10,6 +10,8 @@ from typing import Any
 from reid.evaluation.lists import Lists, prefix_of, read_lists
 from reid.evaluation.places import METRICS_FILE, RANKING_FILE
 from reid.evaluation.protocol import CROSS_CAMERA
+from reid.evaluation.verification.files import FILE as VERIFICATION
+from reid.evaluation.verification.files import read_verification
 from reid.utils.errors import InputError
 from reid.utils.jsonfile import fields, read_json
 
@@ -31,6 +33,7 @@ class Result:
         metrics: Entries of metrics.json.
         lists: Ranked lists; None where the test kept none.
         why: Why it kept none; else "".
+        verification: What it measured of pairs; None where it did not.
     """
 
     run: str
@@ -38,6 +41,7 @@ class Result:
     metrics: Mapping[str, Any]
     lists: Lists | None
     why: str
+    verification: Mapping[str, Any] | None = None
 
     @property
     def rankings(self) -> dict[str, Mapping[str, float]]:
@@ -139,7 +143,9 @@ def _results(folder: Path, name: str, root: Path | None) -> list[Result]:
             content = read_json(file, "the result of a test")
             fields(content, str(file), {"num_queries": int, "num_gallery": int})
             lists, why = _lists(file.with_name(RANKING_FILE), root)
-            result = Result(label, file.parent, content, lists, why)
+            pairs = file.with_name(VERIFICATION)
+            verified = read_verification(pairs) if pairs.is_file() else None
+            result = Result(label, file.parent, content, lists, why, verified)
             for ranking, metrics in result.rankings.items():
                 fields(metrics, f"{file}: {ranking}", dict.fromkeys(METRICS, float))
             found.append(result)
@@ -186,8 +192,19 @@ def _attack(path: Path) -> Mapping[str, Any] | None:
               **dict.fromkeys(("level", "mAP", "mINP", "rank1"), float)}  # fmt: skip
     ends = dict.fromkeys(("mAP_low", "mAP_high"), float)  # none where there is one identity
     where = [f"{path}: row {number}" for number in range(1, len(rows) + 1)]
-    checked = [fields(row, at, needed, ends) for row, at in zip(rows, where, strict=True)]
+    checked = [
+        fields(row, at, {**needed, **_pairs(row)}, ends)
+        for row, at in zip(rows, where, strict=True)
+    ]
     return {**content, "rows": checked}
+
+
+def _pairs(row: Any) -> dict[str, type]:
+    """Returns what a row must hold of pairs of images: all numbers of each threshold it names."""
+    names = [key for key in row if "_at_" in key] if isinstance(row, dict) else []
+    rates = {name.partition("_at_")[2] for name in names}
+    keys = ("threshold", "false", "found", "passed", "lost")
+    return {f"{key}_at_{rate}": float for rate in sorted(rates) for key in keys}
 
 
 def _optional(path: Path, what: str) -> Mapping[str, Any] | None:

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from reid.evaluation.distance import distance_to
 from reid.evaluation.features import Embedding, Features, extract
 from reid.evaluation.retrieval import Retrieval
+from reid.evaluation.verification import verification_rates
 from reid.robustness.attack import Perturber, RetrievalAttack, counted, frozen
 from reid.robustness.attacks.universal import Universal
 from reid.robustness.guides import Guides
@@ -39,6 +40,8 @@ class RobustEvaluator:
         known_gallery: Clean features of the gallery; None computes them.
         distractor_pid: The pid of gallery images that show nobody who is searched for.
         pictures: (Q,) and (G,) int64, the same for the same picture; None: not known.
+        thresholds: Cosine similarities above which two images are taken for one person, by the
+            name of their false-accept rate on clean images; results have the rates under attack.
         clean: Clean features of both sides, by "query" and "gallery".
         last: Features of both sides under the latest attack.
     """
@@ -54,6 +57,7 @@ class RobustEvaluator:
     known_gallery: Features | None = None
     distractor_pid: int | None = None
     pictures: tuple[np.ndarray, np.ndarray] | None = None
+    thresholds: dict[str, float] = field(default_factory=dict)
     clean: dict[str, Features] = field(init=False)
     last: dict[str, Features] = field(init=False)
 
@@ -198,7 +202,23 @@ class RobustEvaluator:
         pids = sides["query"].pids
         chosen = replace(protocol or self.protocol, protocol=self.protocol.protocol)
         rankings = chosen.rankings(sides["query"], sides["gallery"])
-        return [Result.of(kind, name, level, t, ranking, pids, facts) for t, ranking in rankings]
+        known = {"plain": {**facts, **self._accepted(sides)}}
+        return [
+            Result.of(kind, name, level, t, ranking, pids, known.get(t, facts))
+            for t, ranking in rankings
+        ]
+
+    def _accepted(self, sides: dict[str, Features]) -> dict[str, float]:
+        """Returns how many pairs pass each threshold, such as "found_at_0.001" and "false_at_..."""
+        if not self.thresholds:
+            return {}
+        both = (sides["query"], sides["gallery"], self.protocol.protocol)
+        rates = verification_rates(*both, list(self.thresholds.values()))
+        return {
+            f"{key}_at_{name}": rate[key]
+            for name, rate in zip(self.thresholds, rates, strict=True)
+            for key in ("threshold", "false", "found", "passed", "lost")
+        }
 
     def _reached(self, sides: dict[str, Features], guides: Guides) -> float:
         """Returns the fraction of attacked queries whose first hit is their target identity."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from tabulate import tabulate
 
+from reid.evaluation.verification.wording import PAIR_HEADERS, pair_table
 from reid.robustness.attack import L2_MARK
 from reid.robustness.result import Result, summary, worst_case
 from reid.robustness.sanity import Check, verdict
@@ -83,6 +84,16 @@ def as_text(rows: Sequence[dict[str, Any]]) -> str:
         rows: From :func:`records`.
     """
     return tabulate(table(rows), HEADERS, floatfmt=".1f", disable_numparse=[1, 6, 7])
+
+
+def pairs_as_text(rows: Sequence[dict[str, Any]]) -> str:
+    """Returns the table of pairs for the log; "" if verification was not measured.
+
+    Args:
+        rows: From :func:`records`.
+    """
+    cells = pair_table(rows)
+    return tabulate(cells, PAIR_HEADERS, disable_numparse=[1, 2, 4, 6]) if cells else ""
 
 
 def write_report(

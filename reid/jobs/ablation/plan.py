@@ -24,10 +24,11 @@ _DIGITS = 12
 # What a test and an attack are asked for besides what their recipe says.
 _OF_A_STEP = {
     "train": (),
-    "test": ("TEST.RE_RANKING", "TEST.AQE.ENABLED", "TEST.SAVE_FEATURES"),
-    "attack": ("ATTACK.", "TEST.RE_RANKING"),
+    "test": ("TEST.RE_RANKING", "TEST.AQE.ENABLED", "TEST.SAVE_FEATURES", "TEST.VERIFICATION"),
+    "attack": ("ATTACK.", "TEST.RE_RANKING", "TEST.VERIFICATION"),
 }
 _NO_RESULT = ("ATTACK.IMS_PER_BATCH",)
+_LATER = {"TEST.VERIFICATION": False}  # studies are older than these keys, and go on as begun
 
 Fingerprint = Callable[[CfgNode], str]  # config -> digest of its images; "" where none are there
 
@@ -188,7 +189,10 @@ class _Loaded:
         asked = {
             key: value
             for key, value in leaves(cfg)
-            if _OF_A_STEP[step] and key.startswith(_OF_A_STEP[step]) and key not in _NO_RESULT
+            if _OF_A_STEP[step]
+            and key.startswith(_OF_A_STEP[step])
+            and key not in _NO_RESULT
+            and _LATER.get(key) is not value
         }
         imports = sorted(code_state(imported_files(cfg.IMPORTS))["imports"].values())
         found: list[object] = [recipe, asked, imports, self.fingerprint]
