@@ -14,7 +14,7 @@ from reid.jobs.exported import file_of
 from reid.jobs.results.read import runs_below
 from reid.report.page import Comparison, render
 from reid.report.runs import CONFIG, Run, read_run
-from reid.statistics.tables import HEADERS, cells, notes
+from reid.statistics.tables import HEADERS, cells, notes, values
 from reid.utils.errors import InputError
 from reid.utils.logs import write_text
 
@@ -64,7 +64,9 @@ def comparisons_of(folders: Sequence[Path]) -> list[Comparison]:
     except InputError as error:
         return [Comparison("Compared with the baseline", (), (), [f"not computed: {error}"])]
     return [
-        Comparison(f"{table.title}, {table.metric} %", HEADERS, cells(table), notes(table))
+        Comparison(
+            f"{table.title}, {table.metric} %", HEADERS, cells(table), notes(table), values(table)
+        )
         for table in answer.tables
     ]
 

@@ -1,6 +1,6 @@
 """The page: one HTML file with everything in it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -47,12 +47,14 @@ class Comparison:
         headers: Names of the columns.
         rows: The cells, as text.
         notes: Sentences that say how to read it.
+        values: For each row what its columns of numbers are sorted by, by the column's name.
     """
 
     title: str
     headers: Sequence[str]
     rows: Sequence[Sequence[str]]
     notes: Sequence[str]
+    values: Sequence[Mapping[str, float]] = ()
 
 
 def render(

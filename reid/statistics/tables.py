@@ -16,6 +16,7 @@ HEADERS = (
     *(f"{100 * LEVEL:.0f} % interval", "p", "p, Holm", "g", "verdict"),
 )
 _DECIMALS = 1  # of percent
+_NO_EFFECT = -1e9  # where an effect that is not there is sorted
 _LATEX = {
     "\\": r"\textbackslash{}",
     **{letter: f"\\{letter}" for letter in "&%$#_{}"},
@@ -111,6 +112,21 @@ def cells(table: Table) -> list[list[str]]:
                 words,
             ]
         )
+    return found
+
+
+def values(table: Table) -> list[dict[str, float]]:
+    """Returns what the columns of numbers under :data:`HEADERS` are sorted by, for each row.
+
+    An interval counts by its lower end; an effect that is not there is the smallest.
+    """
+    names = HEADERS[2:-1]
+    found = []
+    for row, p_of_all in zip(table.rows, table.p_of_all, strict=True):
+        c = row.found
+        effect = _NO_EFFECT if c.effect is None else c.effect
+        numbers = (c.first_mean, c.second_mean, c.difference, c.low, c.p, p_of_all, effect)
+        found.append(dict(zip(names, numbers, strict=True)))
     return found
 
 
