@@ -447,6 +447,10 @@ def test_the_primary_comparison_stands_alone(two_by_two: Path) -> None:
     done = run("compare", two_by_two, "--only", "attack")
     assert "a primary comparison is not there: no row 'x 44'; did you mean 'x 4'?" in done.stderr
     assert done.stdout.startswith("Attacked: ")
+    record["primary"][0]["test"] = "x 4"
+    (two_by_two / "study.json").write_text(json.dumps(record))
+    done = run("compare", two_by_two, "--only", "test")
+    assert "no row 'x 4' in the tables that --only asks for; there are clean" in done.stderr
 
 
 def test_two_primary_comparisons_are_corrected_together(two_by_two: Path, tmp_path: Path) -> None:

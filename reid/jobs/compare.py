@@ -125,7 +125,8 @@ class _Asker:
                     return asked, kind, rows[0]
                 runs = [run for name in contrast.groups for run in groups[name]]
                 titles += [line.title for line, _ in contrast.lines(kind, runs, ())]
-        there = f"; there are {', '.join(dict.fromkeys(titles))}"
+        asked_for = " in the tables that --only asks for" if self.question.kinds else ""
+        there = f"{asked_for}; there are {', '.join(dict.fromkeys(titles))}"
         self.said.append(
             f"a primary comparison is not there: no row '{asked.test}'"
             f"{suggest(asked.test, titles) or there}"

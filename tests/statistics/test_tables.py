@@ -1,6 +1,7 @@
 """Tables in LaTeX and Markdown keep their columns, whatever groups are called."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,17 @@ import pytest
 from reid.statistics.comparison import Comparison, compare
 from reid.statistics.groups import Block, Group
 from reid.statistics.resampling import Draws
-from reid.statistics.tables import HEADERS, Row, Table, as_csv, as_latex, as_text, cells, notes
+from reid.statistics.tables import (
+    HEADERS,
+    Row,
+    Table,
+    as_csv,
+    as_latex,
+    as_text,
+    cells,
+    notes,
+    values,
+)
 
 
 @pytest.fixture(scope="module")
@@ -50,3 +61,17 @@ def test_holm_counts_the_rows_of_a_table(found: Comparison) -> None:
     names = as_csv([]).strip().split(",")
     values = dict(zip(names, line, strict=False))
     assert float(values["p_holm"]) == pytest.approx(min(1, 2 * found.p))
+
+
+def test_each_column_of_numbers_has_what_it_is_sorted_by(found: Comparison) -> None:
+    """Signs, dots and ± in a cell are read as words."""
+    without = Row("clean", "lfm", "plain", replace(found, effect=None, difference=-0.5))
+    first, second = values(
+        Table("Tested: x", "mAP", [Row("clean", "lfm", "plain", found), without])
+    )
+    assert list(first) == [name for name in HEADERS if name not in ("test", "compared", "verdict")]
+    for name, number in first.items():
+        text = cells(table(found))[0][HEADERS.index(name)]
+        scale = 1 if name in ("p", "p, Holm", "g") else 100
+        assert float(text.split()[0]) == pytest.approx(scale * number, abs=0.0501)
+    assert second["difference"] == -0.5 and second["g"] < -1000
