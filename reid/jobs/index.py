@@ -100,9 +100,12 @@ def build_index(
 
 
 def _of_features(overrides: Sequence[str]) -> list[str]:
-    """Returns the settings that features depend on, for those who load the model again."""
+    """Returns the settings that features depend on, for those who load the model again.
+
+    IMPORTS is not among them: an index may come from somebody else, and runs no code of its choice.
+    """
     pairs = zip(overrides[::2], overrides[1::2], strict=True)
-    kept = [pair for pair in pairs if not pair[0].startswith("DATALOADER.")]
+    kept = [pair for pair in pairs if not pair[0].startswith(("DATALOADER.", "IMPORTS"))]
     return [word for pair in kept for word in pair]
 
 
@@ -171,7 +174,7 @@ def model_of(index: SearchIndex, place: str, content: Content) -> FeatureExtract
         raise InputError(f"{place} was built of features: name the model by --weight FILE")
     if content.weight is None and not weight.exists():
         raise InputError(f"{weight}, which {place} was built with, is gone: name it by --weight")
-    overrides = [*facts["overrides"], *content.overrides]
+    overrides = [*_of_features(facts["overrides"]), *content.overrides]
     model = load_extractor(weight, content.device, overrides)
     check_model(index, place, model.fingerprint, weight)
     return model
@@ -234,36 +237,27 @@ def _embed(
     """Embeds images in one stream, and keeps them in parts; returns what could not be read."""
     waiting: list[np.ndarray] = []
     own: list[int] = []
-    failed: list[str] = []
+    failed: list[ImageError] = []
     kept = 0
-    try:
-        paths = [images.paths[place] for place in places.tolist()]
-        for batch in model.embed_batches(paths, skip=skip):
-            waiting.append(batch.feats)
-            own += batch.places
-            failed += [str(one.error) for one in batch.failed]
-            if len(own) >= COMMIT:
-                kept += _keep(index, images, places[own], np.concatenate(waiting), packed=True)
-                report(f"kept: {kept} of {len(places)}")
-                waiting, own = [], []
-    except ImageError as error:
-        _keep_rest(index, images, places, own, waiting)
+    paths = [images.paths[place] for place in places.tolist()]
+    for batch in model.embed_batches(paths, skip=True):
+        waiting.append(batch.feats)
+        own += batch.places
+        failed += [one.error for one in batch.failed]
+        if len(own) >= COMMIT:
+            kept += _keep(index, images, places[own], np.concatenate(waiting), packed=True)
+            report(f"kept: {kept} of {len(places)}")
+            waiting, own = [], []
+        if failed and not skip:
+            break
+    if own:  # whatever could not be read: what is embedded is not lost
+        kept += _keep(index, images, places[own], np.concatenate(waiting), packed=True)
+    if failed and not skip:
         raise InputError(
-            f"{error}; mend it, or set DATALOADER.ON_ERROR skip, and go on with reid index add"
-        ) from error
-    _keep_rest(index, images, places, own, waiting)
-    return failed
-
-
-def _keep_rest(
-    index: SearchIndex,
-    images: ImageList,
-    places: np.ndarray,
-    own: list[int],
-    waiting: list[np.ndarray],
-) -> None:
-    if own:
-        _keep(index, images, places[own], np.concatenate(waiting), packed=True)
+            f"{failed[0]}; {kept} images are kept: mend it, or set DATALOADER.ON_ERROR skip, and go"
+            " on with reid index add"
+        ) from failed[0]
+    return [str(error) for error in failed]
 
 
 def _keep(

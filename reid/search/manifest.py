@@ -41,6 +41,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     manifest = fields(content, str(file), FIELDS, {"approximate": dict})
     if manifest["format"] != FORMAT:
         raise InputError(f"{folder} is an index of format {manifest['format']}: not known")
+    settings = manifest["overrides"]
+    if len(settings) % 2 or not all(isinstance(word, str) for word in settings):
+        raise damaged(file, f"overrides are {settings}, no pairs of KEY and VALUE")
     for entry in manifest["segments"]:
         found = fields(entry, f"{file}: a segment", {"name": str, "rows": int, "files": dict})
         if not found["name"].isalnum():

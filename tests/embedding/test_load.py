@@ -1,6 +1,7 @@
 """``reid.load``: a checkpoint alone gives the features that ``reid test`` computes."""
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from untrained import write_checkpoint
 
 import reid
 from reid.data.images import ImageError
-from reid.embedding import FeatureExtractor
+from reid.embedding import FeatureExtractor, inputs
 from reid.utils.errors import InputError
 
 pytestmark = pytest.mark.usefixtures("narrow_resnet18")
@@ -161,6 +162,34 @@ def test_an_iterator_is_read_as_it_is_needed(model: FeatureExtractor) -> None:
     assert [len(next(batches).feats) for _ in range(3)] == [2, 2, 2]
     batches.close()  # type: ignore[attr-defined]
     assert asked < 60
+
+
+def test_files_are_decoded_while_the_network_computes(
+    model: FeatureExtractor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The network does not go on before the next two batches are decoded; in turns it never would."""
+    files = [picture(tmp_path / f"{number}.png", number) for number in range(12)]
+    decoded = [threading.Event() for _ in files]
+    read = inputs.read_rgb
+
+    def noted(path: Path) -> Image.Image:
+        image = read(path)
+        decoded[int(path.stem)].set()
+        return image
+
+    monkeypatch.setattr(inputs, "read_rgb", noted)
+    forward = model.embedding.forward
+    seen = 0
+
+    def waiting(images: torch.Tensor) -> torch.Tensor:
+        nonlocal seen
+        seen += len(images)
+        for event in decoded[seen : seen + 4]:
+            assert event.wait(60)
+        return forward(images)
+
+    monkeypatch.setattr(model.embedding, "forward", waiting)
+    assert len(model.embed(files, batch_size=2)) == 12
 
 
 def test_unreadable_files_are_passed_over_if_asked(model: FeatureExtractor, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import reid
 from reid.evaluation import re_ranking
 from reid.jobs import index as job
 from reid.search import LocalIndex
+from reid.search.manifest import read_manifest, write_manifest
 
 pytestmark = pytest.mark.usefixtures("narrow_resnet18")
 NAMES = [f"{who}/{number}.png" for who in ("anna", "ben", "carl", "dora") for number in range(6)]
@@ -177,10 +178,33 @@ def test_unreadable_images_in_an_index(people: Path, tmp_path: Path) -> None:
     (more / "x/1.png").write_bytes(b"no picture")
     refused = commands.run("index", "add", people, more, code=2)
     assert "1.png: cannot be read" in refused.stderr and "ON_ERROR skip" in refused.stderr
-    done = commands.run("index", "add", people, more, "DATALOADER.ON_ERROR", "skip")
-    assert "1 of 3 images cannot be read and are left out" in done.stdout
-    assert "2 images added; the index has 26" in done.stdout
+    # What was embedded before the refusal, and beside the bad one, is in the index.
+    assert "2 images are kept" in refused.stderr and refused.stderr.count("\n") == 1
     assert len(LocalIndex(people)) == 26
+    picture(more / "x/3.png", 7)
+    done = commands.run("index", "add", people, more, "DATALOADER.ON_ERROR", "skip")
+    assert "1 of 4 images cannot be read and are left out" in done.stdout
+    assert "1 images added, 2 were there; the index has 27" in done.stdout
+
+
+def test_an_index_runs_no_code_that_it_names(
+    weight: Path, crops: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """IMPORTS of those who built it are not kept, and what an index of others says is passed over."""
+    monkeypatch.chdir(tmp_path)
+    trace = "from pathlib import Path\nwith Path('trace').open('a') as f: f.write('x')\n"
+    (tmp_path / "own.py").write_text(trace)
+    (tmp_path / "strange.py").write_text(trace)
+    index = tmp_path / "index"
+    settings = ["IMPORTS", "./own.py", "TEST.FLIP", "True"]
+    commands.run("index", "build", index, crops / "anna", "--weight", weight, *settings)
+    assert (tmp_path / "trace").read_text()
+    (tmp_path / "trace").unlink()
+    manifest = read_manifest(index)
+    assert manifest["overrides"] == ["TEST.FLIP", "True"]
+    write_manifest(index, {**manifest, "overrides": ["IMPORTS", "./strange.py", "TEST.FLIP", "True"]})
+    assert len(found(index, crops / "ben/0.png")[0]) == 6
+    assert not (tmp_path / "trace").exists()
 
 
 @pytest.mark.parametrize(
