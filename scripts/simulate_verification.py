@@ -21,7 +21,7 @@ from reid.evaluation.features import Features
 from reid.evaluation.verification.pairs import collect, make_pairs
 from reid.evaluation.verification.thresholds import operating_points
 
-PEOPLE = (20, 40)
+PEOPLE = (20, 40, 100)
 MANY = 1_000_000
 IMAGES = 4  # of a person, in each of two cameras
 SPREAD = np.linspace(1.5, 0.3, 8)  # of people: they differ more in some directions

@@ -198,7 +198,7 @@ def _read(text: Iterator[str], file: Path) -> Iterator[Row]:
             continue
         cell = {name: value.strip() for name, value in zip(columns, cells, strict=False)}
         where = f"{file}, line {reader.line_num + 1}"
-        if not cell["path"]:
+        if not cell.get("path"):  # empty, or the line ends before it
             raise InputError(f"{where}: the cell of path is empty")
         path = _absolute(cell["path"], file)
         time = _seconds(cell.get("time", ""), where)

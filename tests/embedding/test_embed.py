@@ -165,6 +165,7 @@ def test_times() -> None:
         (["crops/*.tif"], "no image matches crops/*.tif"),
         (["bad.csv"], "no column path; did you mean 'path'?"),
         (["gone.txt"], "1 of 1 files do not exist"),
+        (["short.csv"], "line 2: the cell of path is empty"),
         (["time.csv"], "line 2: 'noon' is no time"),
         (["TEST.FLIP", "True"], "name a folder, a list, a pattern or an image in front of"),
         (["crops", "TEST.FLIPP", "True"], "unknown key TEST.FLIPP; did you mean 'TEST.FLIP'"),
@@ -179,6 +180,7 @@ def test_what_is_wrong_is_said_in_one_line(
     (tmp_path / "empty").mkdir()
     (tmp_path / "bad.csv").write_text("paths,camera\na.png,1\n")
     (tmp_path / "gone.txt").write_text("gone.png\n")
+    (tmp_path / "short.csv").write_text("identity,path\nanna\n")
     (tmp_path / "time.csv").write_text("path,time\ncrops/anna/0.png,noon\n")
     done = commands.run("embed", weight, *sources, "-o", "out.npz", code=2)
     assert says in done.stderr

@@ -1,6 +1,7 @@
 """``reid index``: from a folder of images to an answered search with a picture."""
 
 import json
+import os
 import re
 import shlex
 from pathlib import Path
@@ -14,6 +15,7 @@ from PIL import Image
 from untrained import write_checkpoint
 
 import reid
+from reid.data.datasets import DATASETS
 from reid.evaluation import re_ranking
 from reid.jobs import index as job
 from reid.search import LocalIndex
@@ -202,7 +204,9 @@ def test_an_index_runs_no_code_that_it_names(
     (tmp_path / "trace").unlink()
     manifest = read_manifest(index)
     assert manifest["overrides"] == ["TEST.FLIP", "True"]
-    write_manifest(index, {**manifest, "overrides": ["IMPORTS", "./strange.py", "TEST.FLIP", "True"]})
+    write_manifest(
+        index, {**manifest, "overrides": ["IMPORTS", "./strange.py", "TEST.FLIP", "True"]}
+    )
     assert len(found(index, crops / "ben/0.png")[0]) == 6
     assert not (tmp_path / "trace").exists()
 
@@ -254,16 +258,25 @@ def test_one_image(weight: Path, tmp_path: Path) -> None:
     assert len(LocalIndex(index)) == 1
 
 
-def test_the_commands_of_the_readme(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """From a folder of drawn people to an answered search with a picture."""
+def answered(crops: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Types the five commands of the README in the folder that holds ``crops`` and ``new_crops``."""
     text = (commands.ROOT / "README.md").read_text()
     block = text.split("## From your images to an answer")[1].split("```bash")[1].split("```")[0]
     lines = [shlex.split(line, comments=True) for line in block.splitlines()]
     typed = [line for line in lines if line]
     assert len(typed) == 5 and all(line[0] == "reid" for line in typed)
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(crops.parent)
+    quick = [*commands.TINY, "SOLVER.MAX_EPOCHS", "1", "MODEL.PRETRAIN_CHOICE", "none"]
+    for line in typed:
+        commands.run(*line[1:], *(quick if line[1] == "train" else []))
+    with Image.open("hits.png") as sheet:
+        assert sheet.width > 64 * 11
+
+
+def test_the_commands_of_the_readme(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a folder of drawn people to an answered search with a picture."""
     for file in sorted(data.rglob("*.jpg")):
         who = re.match(r"-?\d+", file.name)
         assert who
@@ -275,8 +288,51 @@ def test_the_commands_of_the_readme(
     first = sorted((tmp_path / "crops").iterdir())[0]
     first.rename(tmp_path / "crops/anna")
     pictures(tmp_path / "new_crops", ["1.jpg", "2.jpg"])
-    for line in typed:
-        quick = [*commands.TINY, "SOLVER.MAX_EPOCHS", "1", "MODEL.PRETRAIN_CHOICE", "none"]
-        commands.run(*line[1:], *(quick if line[1] == "train" else []))
-    with Image.open("hits.png") as sheet:
-        assert sheet.width > 64 * 11
+    answered(tmp_path / "crops", monkeypatch)
+
+
+REAL = [
+    pytest.param(
+        name,
+        variable,
+        marks=pytest.mark.skipif(variable not in os.environ, reason=f"{variable} names no copy"),
+    )
+    for name, variable in (("viper", "REID_VIPER"), ("prid2011", "REID_PRID"))
+]
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(("name", "variable"), REAL)
+def test_the_commands_of_the_readme_on_real_people(
+    name: str, variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """REID_VIPER and REID_PRID are a ROOT_DIR each; to the end: verify, and an exported file."""
+    splits = DATASETS[name](Path(os.environ[variable]), train=True, split=0)
+    people = sorted({record.pid for record in splits.train})[:100]
+    home = tmp_path / "home"
+    for record in splits.train:
+        if record.pid in people:
+            who = "anna" if record.pid == people[0] else f"{record.pid:04}"
+            target = home / "crops" / who / f"{record.camid}.jpg"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            Image.open(record.path).convert("RGB").save(target, quality=95)
+    for number, record in enumerate(splits.gallery[:2], 1):
+        target = home / "new_crops" / f"{number}.jpg"
+        target.parent.mkdir(exist_ok=True)
+        Image.open(record.path).convert("RGB").save(target, quality=95)
+    answered(home / "crops", monkeypatch)
+    hits = found(Path("people"), "crops/anna/0.jpg", "-k", 202, "--keep-itself")[0]
+    assert len({hit["path"] for hit in hits}) == 202  # 100 people twice, and two that were added
+    assert hits[0]["path"] == str(home / "crops/anna/0.jpg")
+    weight = "outputs/mine/best.pth"
+    done = commands.run("test", "TEST.WEIGHT", weight, "TEST.VERIFICATION", "True")
+    assert "same person above" in done.stdout and "this holds for folder" in done.stdout
+    same = commands.run(
+        "verify", "crops/anna/0.jpg", "crops/anna/0.jpg", "--weight", weight, "--rate", "1e-2"
+    )
+    assert same.stdout.startswith("score 1.0000: the same person")
+    done = commands.run("export", weight, "--to", "torch", "-o", "mine.pt2", "--no-time")
+    assert "real images" in done.stdout
+    table = re.findall(r"^(\S.*?)  +(\d+\.\d\d) +(\d+\.\d\d) +-?\d", done.stdout, re.MULTILINE)
+    rates = {form: (float(mean), float(rank1)) for form, mean, rank1 in table}
+    assert rates["torch.export fp32"] == pytest.approx(rates["eager fp32"], abs=0.02)

@@ -43,13 +43,13 @@ class Resampled(NamedTuple):
     Attributes:
         thresholds: (R, F) thresholds of the rates.
         false: (R, F) FAR of the thresholds of all people.
-        errors: (R, F) TAR of a draw at its own threshold, less that of all people at the same one.
+        found: (R, F) TAR of these thresholds.
         people: Number of people with true pairs.
     """
 
     thresholds: np.ndarray
     false: np.ndarray
-    errors: np.ndarray
+    found: np.ndarray
     people: int
 
 
@@ -103,7 +103,6 @@ def resample(
     q_count = np.bincount(pairs.q_person, minlength=people)
     g_count = np.bincount(pairs.g_person, minlength=people)
     true_count = np.bincount(pairs.q_person[scores.true_query], minlength=people)
-    overall = cells.true.sum(axis=0) / true_count.sum()
     parts: list[tuple[np.ndarray, ...]] = []
     for _ in range(0, resamples, AT_A_TIME):
         drawn = rng.multinomial(people, np.full(people, 1 / people), AT_A_TIME).T.astype(float)
@@ -112,13 +111,11 @@ def resample(
         kept = (total > 0) & (true > 0)  # others drew no pair of a kind
         drawn = drawn[:, kept]
         false = _impostors_above(cells, drawn) / total[kept]
-        scored = np.broadcast_to(cells.scores[:, None], false.shape)
-        errors = (cells.true.T @ drawn) / true[kept] - overall[:, None]
-        columns = [[_crossing(false, curve, rate) for rate in places] for curve in (scored, errors)]
-        own, apart = (np.stack(column, axis=1) for column in columns)
-        parts.append((own, false[at].T, apart))
-    thresholds, false, errors = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Resampled(thresholds, false, errors, with_pairs) if len(false) else None
+        found = (cells.true.T @ drawn) / true[kept]
+        columns = [_crossing(false, cells.scores, rate) for rate in places]
+        parts.append((np.stack(columns, axis=1), false[at].T, found[at].T))
+    thresholds, false, found = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Resampled(thresholds, false, found, with_pairs) if len(false) else None
 
 
 def _cells(pairs: Pairs, scores: PairScores, places: Sequence[int]) -> _Cells:
@@ -154,13 +151,6 @@ def _impostors_above(cells: _Cells, drawn: np.ndarray) -> np.ndarray:
     return np.cumsum(np.add.reduceat(products, cells.starts, axis=0), axis=0)
 
 
-def _crossing(false: np.ndarray, curve: np.ndarray, rate: float) -> np.ndarray:
-    """Returns the value of a curve where each draw has a FAR of ``rate``, (R,).
-
-    Args:
-        false: (E, R) FAR at each bound.
-        curve: (E, R) values at the bounds, between which is interpolated.
-        rate: The FAR.
-    """
-    columns = zip(false.T, curve.T, strict=True)
-    return np.array([np.interp(rate, column, values) for column, values in columns])
+def _crossing(false: np.ndarray, scores: np.ndarray, rate: float) -> np.ndarray:
+    """Returns the score at which each draw has a FAR of ``rate``, between bounds interpolated."""
+    return np.array([np.interp(rate, column, scores) for column in false.T])

@@ -110,22 +110,20 @@ def operating_points(
     for number, (rate, bound) in enumerate(found_bounds.items()):
         accepted = int(np.count_nonzero(scores.high > bound))
         found = float(np.count_nonzero(scores.true > bound) / len(scores.true))
-        intervals = _intervals(resampled, number, found)
+        intervals = _intervals(resampled, number)
         points.append(OperatingPoint(rate, bound, accepted, accepted / num, found, *intervals))
     return points
 
 
-def _intervals(resampled: Resampled | None, number: int, found: float) -> list[Interval]:
-    """Returns the intervals of threshold, FAR and TAR of a rate, of whose TAR is ``found``."""
+def _intervals(resampled: Resampled | None, number: int) -> list[Interval]:
+    """Returns the intervals of threshold, FAR and TAR of a rate."""
     if resampled is None:
         return [Interval(float("nan"), float("nan"))] * 3
     # Weights of two people widen these two enough; see the module of the draws.
     both = (resampled.thresholds, resampled.false)
     ends = [np.percentile(values[:, number], INTERVAL).tolist() for values in both]
-    # The threshold comes from the same people as the TAR, in a draw as well as here.
-    errors = interval(resampled.errors[:, number], resampled.people)
-    shares = np.clip(found + np.array(errors), 0, 1).tolist()
-    return [Interval(*pair) for pair in (*ends, shares)]
+    found = interval(resampled.found[:, number], resampled.people)
+    return [Interval(*pair) for pair in (*ends, found)]
 
 
 def equal_error_rate(scores: PairScores) -> float:
