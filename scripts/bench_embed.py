@@ -10,9 +10,10 @@
   CPU, whose cores do both, one after the other.
 - ``plain``: files one after the other, decoded and embedded in one thread.
 
-Rates on a machine that others use say little. ``cpu_seconds`` are those of all threads, the least of
-several turns, and ``cpu_parts_to_files`` is what network and decoding take to what ``files`` takes:
-1 means that nothing is added. They need --threads 1: several threads of the network wait busily.
+Rates on a machine that others use say little. ``cpu_seconds`` are those of all threads, the least
+of several turns, and ``cpu_parts_to_files`` is what network and decoding take to what ``files``
+takes: 1 means that nothing is added. They need --threads 1: several threads of the network wait
+busily.
 """
 
 import argparse

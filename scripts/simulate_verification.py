@@ -11,6 +11,8 @@ FAR and TAR of the threshold that a set gave for a FAR of 1e-2, and of the thres
 import argparse
 import json
 import platform
+import shlex
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -74,21 +76,22 @@ def coverage(people: int, sets: int, resamples: int, seed: int) -> np.ndarray:
 def main() -> None:
     """Prints a row for each number of people."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--people", type=int, nargs="+", default=PEOPLE, help="people of a set")
     parser.add_argument("--sets", type=int, default=400, help="sets of each size")
     parser.add_argument("--seed", type=int, default=3)
     parser.add_argument("--json", type=Path, help="file for the raw numbers")
     args = parser.parse_args()
     rows = []
-    for people in PEOPLE:
+    for people in args.people:
         false, found, threshold = coverage(people, args.sets, 500, args.seed).tolist()
         row = {"people": people, "false": false, "found": found, "threshold": threshold}
         rows.append(row)
         print(row, flush=True)
     if args.json:
         facts = {
-            "command": "python scripts/simulate_verification.py --json"
-            " docs/results/verification_coverage.json",
+            "command": shlex.join(["python", "scripts/simulate_verification.py", *sys.argv[1:]]),
             "sets": args.sets,
+            "seed": args.seed,
             "torch": torch.__version__,
             "numpy": np.__version__,
             "machine": platform.machine(),

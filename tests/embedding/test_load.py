@@ -167,7 +167,7 @@ def test_an_iterator_is_read_as_it_is_needed(model: FeatureExtractor) -> None:
 def test_files_are_decoded_while_the_network_computes(
     model: FeatureExtractor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The network does not go on before the next two batches are decoded; in turns it never would."""
+    """The network waits until the next two batches are decoded; in turns it would wait forever."""
     files = [picture(tmp_path / f"{number}.png", number) for number in range(12)]
     decoded = [threading.Event() for _ in files]
     read = inputs.read_rgb

@@ -192,7 +192,7 @@ def test_unreadable_images_in_an_index(people: Path, tmp_path: Path) -> None:
 def test_an_index_runs_no_code_that_it_names(
     weight: Path, crops: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """IMPORTS of those who built it are not kept, and what an index of others says is passed over."""
+    """IMPORTS are not kept, and what an index of somebody else says of them is passed over."""
     monkeypatch.chdir(tmp_path)
     trace = "from pathlib import Path\nwith Path('trace').open('a') as f: f.write('x')\n"
     (tmp_path / "own.py").write_text(trace)
@@ -259,7 +259,7 @@ def test_one_image(weight: Path, tmp_path: Path) -> None:
 
 
 def answered(crops: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Types the five commands of the README in the folder that holds ``crops`` and ``new_crops``."""
+    """Types the five commands of the README in the folder of ``crops`` and ``new_crops``."""
     text = (commands.ROOT / "README.md").read_text()
     block = text.split("## From your images to an answer")[1].split("```bash")[1].split("```")[0]
     lines = [shlex.split(line, comments=True) for line in block.splitlines()]
