@@ -33,7 +33,7 @@ from reid.evaluation import (
 
 T = TypeVar("T")
 SIZES = {  # queries, gallery, identities of the queries, cameras, feature width
-    "warm": (2048, 2048, 500, 6, 16),
+    "warm": (2048, 2048, 500, 6, 128),
     "small": (300, 1500, 75, 6, 256),
     "market": (3368, 15913, 750, 6, 2048),
     "msmt17": (11659, 82161, 3060, 15, 2048),
