@@ -1,6 +1,7 @@
 """A model as a program of torch.export, for Python without this package, and for C++."""
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +60,10 @@ class ProgramFeatures(nn.Module):
         super().__init__()
         with path.open("rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            self.program = torch.export.load(file).module()
+            program = torch.export.load(file).module()
+        # Not a submodule: a program knows no train() and eval(). It was traced in eval mode.
+        self.run: Callable[[Tensor], Tensor] = program.__call__
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Maps (N, H, W, 3) uint8 to (N, D)."""
-        feats: Tensor = self.program(pixels)
-        return feats
+        return self.run(pixels)

@@ -1,6 +1,7 @@
 """Exported files: the same features as torch, or no file at all."""
 
 import importlib.util
+import re
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,13 @@ def test_a_program_of_torch_gives_the_features_of_the_model(
     feats = ProgramFeatures(file)(torch.from_numpy(pixels_of(data))).detach().numpy()
     expected = reid.load(weight, device="cpu").embed(pictures(data))
     np.testing.assert_allclose(feats, expected, atol=1e-5)
+
+
+def test_a_program_of_torch_is_tested_beside_the_model(weight: Path, tmp_path: Path) -> None:
+    said = run("export", weight, "--to", "torch", "-o", tmp_path / "m.pt2", "--no-time").stdout
+    table = re.findall(r"^(\S.*?)  +(\d+\.\d\d) +(\d+\.\d\d) +-?\d", said, re.MULTILINE)
+    found = {form: (float(mean), float(rank1)) for form, mean, rank1 in table}
+    assert found["torch.export fp32"] == pytest.approx(found["eager fp32"], abs=0.02)
 
 
 def test_wrong_orders_are_one_line(weight: Path, tmp_path: Path) -> None:
