@@ -129,6 +129,14 @@ class JaccardOverlaps:
         self.row = torch.from_numpy(gallery.indices).to(device)
         self.weight = torch.from_numpy(gallery.data).to(device)
 
+    def distances(self, rows: slice) -> Tensor:
+        """Returns the Jaccard distances, (B, G) float32, of B consecutive queries.
+
+        Rows of the encodings sum to 1, so that the sum of maxima is 2 less the overlap.
+        """
+        # 1 - overlap / (2 - overlap) = 2 - 2 / (2 - overlap), without a second matrix.
+        return self.of(rows).neg_().add_(2).reciprocal_().mul_(-2).add_(2)
+
     def of(self, rows: slice) -> Tensor:
         """Returns sum_j min(V(q, j), V(g, j)), (B, G) float32, for B consecutive queries."""
         query = self.query[rows]

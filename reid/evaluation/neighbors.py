@@ -68,8 +68,10 @@ def nearest(features: Tensor, k: int, block: int = 0) -> Neighbors:
 def _screened(features: Tensor, k: int, block: int) -> Neighbors | None:
     """Finds them by products of integers; None where that is not possible, or not faster."""
     loops = compiled_screening(features)
-    screen = Screen(features) if loops else None
-    if loops is None or screen is None or not (screen.sound and screen.leaves_few(k)):
+    if loops is None:
+        return None
+    screen = Screen(features)
+    if not (screen.sound and screen.leaves_few(k)):
         return None
     search = ScreenedSearch(screen, k, loops, block or SCREENED_BLOCK)
     search.run()

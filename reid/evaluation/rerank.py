@@ -121,8 +121,7 @@ def _reranked(
     distance = distance_to(features[len(query) :], "sqeuclidean")
     for start in starts:
         rows = slice(start, min(start + chunk, len(query)))
-        # 1 - overlap / (2 - overlap) = 2 - 2 / (2 - overlap), without a second matrix.
-        jaccard = overlaps.of(rows).neg_().add_(2).reciprocal_().mul_(-2).add_(2)
+        jaccard = overlaps.distances(rows)
         original = distance(features[rows]).div_(scale[rows, None])
         yield start, jaccard.lerp_(original, lambda_value)
 

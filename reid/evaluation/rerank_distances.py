@@ -49,8 +49,8 @@ def re_ranking_from_distances(
     table = dist.cpu().numpy()
     encoding = encode_by(lambda row, col: table[row, col], near.index, scale, k1)
     encoding = expand_queries(encoding, near.index, k2)
-    overlaps = JaccardOverlaps(encoding, num_query, dist.device).of(slice(0, num_query))
-    jaccard = overlaps.neg_().add_(2).reciprocal_().mul_(-2).add_(2)
+    overlaps = JaccardOverlaps(encoding, num_query, dist.device)
+    jaccard = overlaps.distances(slice(0, num_query))
     original = dist[:num_query, num_query:] / scale[:num_query, None]
     return like(jaccard.lerp_(original, lambda_value), q_g_dist)
 

@@ -169,7 +169,7 @@ class ScreenedSearch:
         list(pool.map(lambda task: task[0](*task[1:]), tasks))
 
     def decide(self, features: Tensor, index: Tensor, sqdist: Tensor, farthest: Tensor) -> None:
-        """Fills the lists of all rows; those that gave up get an index of -1.
+        """Fills the lists of all rows; where one gave up, its first index or its farthest is -1.
 
         Args:
             features: (N, D) float32.

@@ -1,5 +1,7 @@
 """Objectives that know the ranking: they move wrong images of the other side before right ones."""
 
+from abc import abstractmethod
+
 import torch
 from torch import Tensor
 
@@ -16,8 +18,31 @@ OUT = -1e30  # of similarities that do not count; finite, so that no gradient is
 AT_A_TIME = 2**22  # numbers of a block of images x right images x gallery, 16 MB
 
 
+class OfRanking(Objective):
+    """An objective that is a value of the similarities between an image and the other side."""
+
+    knows_ranking = True
+    neighbors: int = 1  # images of the other side whose mean stands for each of them
+
+    def __call__(self, embed: Embedding, clean: Tensor, case: Case, rngs: ImageRNGs) -> Loss:
+        """Returns the value (B,) of (B, 3, H, W) images, to be maximised.
+
+        The arguments are those of :class:`reid.robustness.objectives.base.Objective`.
+        """
+        return RankingLoss(embed, case.rankings(self.neighbors), self.value)
+
+    @abstractmethod
+    def value(self, similarities: Tensor, rankings: Rankings) -> Tensor:
+        """Returns the value of each ranking, (B,).
+
+        Args:
+            similarities: (B, G).
+            rankings: Which are right.
+        """
+
+
 @OBJECTIVES.register("margin")
-class Margin(Objective):
+class Margin(OfRanking):
     """log-sum-exp of the similarities to wrong images, less that of those to right ones.
 
     Both are divided by the temperature t: log sum_wrong exp(s / t) - log sum_right exp(s / t). The
@@ -27,19 +52,9 @@ class Margin(Objective):
         temperature: t, in units of the cosine similarity.
     """
 
-    knows_ranking = True
-
     def __init__(self, temperature: Scale = 0.05) -> None:
         check_range("temperature", temperature, 0, above=True)
         self.temperature = temperature
-        self.neighbors = 1
-
-    def __call__(self, embed: Embedding, clean: Tensor, case: Case, rngs: ImageRNGs) -> Loss:
-        """Returns the margin (B,) of (B, 3, H, W) images, to be maximised.
-
-        The arguments are those of :class:`reid.robustness.objectives.base.Objective`.
-        """
-        return RankingLoss(embed, case.rankings(self.neighbors), self.value)
 
     def value(self, similarities: Tensor, rankings: Rankings) -> Tensor:
         """Returns the margin of each ranking, (B,); 0 for one without right or wrong images.
@@ -56,7 +71,7 @@ class Margin(Objective):
 
 
 @OBJECTIVES.register("smooth_ap")
-class SmoothAP(Objective):
+class SmoothAP(OfRanking):
     """Minus a smooth average precision, in which each comparison of two ranks is a sigmoid.
 
     AP is the mean over right images i of (1 + R_i) / (1 + R_i + W_i), where R_i and W_i count the
@@ -69,19 +84,9 @@ class SmoothAP(Objective):
         temperature: t, in units of the cosine similarity.
     """
 
-    knows_ranking = True
-
     def __init__(self, temperature: Scale = 0.02) -> None:
         check_range("temperature", temperature, 0, above=True)
         self.temperature = temperature
-        self.neighbors = 1
-
-    def __call__(self, embed: Embedding, clean: Tensor, case: Case, rngs: ImageRNGs) -> Loss:
-        """Returns minus the smooth AP (B,) of (B, 3, H, W) images, to be maximised.
-
-        The arguments are those of :class:`reid.robustness.objectives.base.Objective`.
-        """
-        return RankingLoss(embed, case.rankings(self.neighbors), self.value)
 
     def value(self, similarities: Tensor, rankings: Rankings) -> Tensor:
         """Returns minus the smooth AP of each ranking, (B,); 0 for one without a right image.
