@@ -141,11 +141,12 @@ def test_failures_are_said_and_the_exit_code_tells(tmp_path: Path, data: Path) -
 
 
 @pytest.mark.usefixtures("in_process")
-def test_the_readme_gets_from_a_question_to_a_table(
+def test_the_first_page_gets_from_a_question_to_a_table(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its file and its commands, on tiny people and a tiny network."""
-    section = (ROOT / "README.md").read_text().split("## Does X help?")[1].split("\n## ")[0]
+    page = (ROOT / "docs/start_researcher.md").read_text()
+    section = page.split("## The idea")[1].split("\n## ")[0]
     file = section.split("```yaml\n")[1].split("```")[0]
     lines = section.split("```bash\n")[1].split("```")[0].splitlines()
     typed = [shlex.split(line, comments=True) for line in lines if line.startswith("reid ")]

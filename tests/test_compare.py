@@ -552,9 +552,9 @@ def test_the_choices_of_the_command_are_those_of_the_job() -> None:
 
 
 @pytest.mark.usefixtures("narrow_resnet18")
-def test_the_readme_from_training_to_a_table(data: Path, tmp_path: Path) -> None:
-    """The commands of the README's section, on tiny people, with one epoch and two seeds."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_page_from_training_to_a_table(data: Path, tmp_path: Path) -> None:
+    """The commands of the page's first section, on tiny people, with one epoch and two seeds."""
+    text = (ROOT / "docs/statistics.md").read_text(encoding="utf-8")
     assert (
         "reid compare lfm=outputs/lfm_0,outputs/lfm_1,outputs/lfm_2 plain=outputs/plain_0," in text
     )

@@ -64,7 +64,7 @@ def _join() -> tuple[Store, int]:
     except ValueError as error:
         raise InputError(
             f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but {error}; start several processes with"
-            " torchrun, see README.md"
+            " torchrun, see docs/distributed.md"
         ) from error
     # Both backends: the device of the model is not known yet, and an unused backend costs nothing.
     backend = "gloo"

@@ -259,10 +259,11 @@ def test_one_image(weight: Path, tmp_path: Path) -> None:
 
 
 def answered(crops: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Types the five commands of the README in the folder of ``crops`` and ``new_crops``."""
-    text = (commands.ROOT / "README.md").read_text()
-    block = text.split("## From your images to an answer")[1].split("```bash")[1].split("```")[0]
-    lines = [shlex.split(line, comments=True) for line in block.splitlines()]
+    """Types the commands of the first page in the folder of ``crops`` and ``new_crops``."""
+    text = (commands.ROOT / "docs/start_crops.md").read_text()
+    blocks = [text.split(head)[1].split("```bash")[1].split("```")[0]
+              for head in ("## 3. Train", "## 5. Ask")]  # fmt: skip
+    lines = [shlex.split(line, comments=True) for line in "".join(blocks).splitlines()]
     typed = [line for line in lines if line]
     assert len(typed) == 5 and all(line[0] == "reid" for line in typed)
     monkeypatch.chdir(crops.parent)
@@ -273,7 +274,7 @@ def answered(crops: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert sheet.width > 64 * 11
 
 
-def test_the_commands_of_the_readme(
+def test_the_commands_of_the_first_page(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From a folder of drawn people to an answered search with a picture."""
@@ -303,7 +304,7 @@ REAL = [
 
 @pytest.mark.data
 @pytest.mark.parametrize(("name", "variable"), REAL)
-def test_the_commands_of_the_readme_on_real_people(
+def test_the_commands_of_the_first_page_on_real_people(
     name: str, variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """REID_VIPER and REID_PRID are a ROOT_DIR each; to the end: verify, and an exported file."""
