@@ -1,9 +1,10 @@
 """Draws the pictures of the documents: python scripts/draw_documents.py layers.
 
 ``layers`` and ``life`` need nothing. ``lfm IMAGE --weight FILE`` needs a checkpoint whose network
-begins with conv1, such as the one of the quickstart, and one of its query images. ``small PICTURE`` writes a picture with 128 colours and at most so many
-rows of pixels, for a contact sheet that an attack wrote. ``report PAGE`` opens a page of ``reid
-report`` in Chromium. No picture is larger than 200 kB; a test says so.
+begins with conv1, such as the one of the quickstart, and one of its query images. ``small PICTURE``
+writes the upper rows of a picture with 128 colours, such as of a contact sheet that an attack
+wrote. ``report PAGE`` opens a page of ``reid report`` in Chromium. No picture is larger than
+200 kB; a test says so.
 """
 
 import argparse
@@ -28,6 +29,7 @@ FILLS = ("#e8eef7", "#dcebe3", "#fbf0d9", "#f7e3e0", "#ece4f4")
 
 
 def box(axes: Axes, place: tuple[float, float, float, float], text: str, fill: str) -> None:
+    """Draws a box at (left, bottom, width, height) with a text in it."""
     left, bottom, width, height = place
     axes.add_patch(
         FancyBboxPatch(
@@ -41,12 +43,14 @@ def box(axes: Axes, place: tuple[float, float, float, float], text: str, fill: s
 
 
 def arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """Draws an arrow."""
     axes.add_patch(
         FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=9, color=INK, linewidth=0.9)
     )
 
 
 def empty(width: float, height: float) -> tuple[Figure, Axes]:
+    """Makes a figure of so many inches, whose units are inches, too."""
     figure = Figure(figsize=(width, height), dpi=110)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_xlim(0, width)
@@ -173,6 +177,7 @@ def report(page: Path, out: Path) -> None:
 
 
 def main() -> None:
+    """Draws the picture that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("picture", choices=["layers", "life", "lfm", "small", "report"])
     parser.add_argument("source", type=Path, nargs="?", help="an image, or the page of a report")
@@ -189,7 +194,8 @@ def main() -> None:
     elif args.picture == "small":
         small(args.source, args.height).save(out, optimize=True)
     else:
-        drawn = {"layers": layers, "life": life, "lfm": lambda: lfm(args.weight, args.source)}[args.picture]()
+        whole = {"layers": layers, "life": life}
+        drawn = whole[args.picture]() if args.picture in whole else lfm(args.weight, args.source)
         drawn.savefig(out)
         small(out, 10_000).save(out, optimize=True)
     print(f"written: {out}, {out.stat().st_size / 1000:.0f} kB")

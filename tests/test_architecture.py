@@ -118,3 +118,15 @@ def test_ls_finds_what_a_config_says(table: Registry) -> None:
         stem = Path(table.file(name).rpartition(":")[0]).stem
         family = re.sub(r"\d", "", name)  # resnet50 is in resnet.py, osnet_x0_5 in osnet.py
         assert stem in (name, family) or name.startswith(f"{stem}_"), name
+
+
+def test_the_page_about_the_design_has_these_levels() -> None:
+    text = (ROOT / "docs/design.md").read_text(encoding="utf-8")
+    rows = text.split("```text\n")[1].split("```")[0].split("->")
+    written = [set(re.findall(r"\w+", row)) for row in rows]
+    heights = sorted(set(LEVELS.values()), reverse=True)
+    assert written == [{"tools"}] + [
+        {name for name, level in LEVELS.items() if level == height} for height in heights
+    ]
+    table = set(re.findall(r"`reid/(\w+)`", text.split("|---|---|")[1].split("\n\n")[0]))
+    assert table == {*LEVELS}
