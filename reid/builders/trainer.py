@@ -79,6 +79,7 @@ def build_trainer(cfg: CfgNode, logger: logging.Logger) -> Trainer:
         with config_errors("SOLVER.COMPILE", mend="or set SOLVER.COMPILE False"):
             check_compiler(device)
         model.compile()
+        logger.info("SOLVER.COMPILE: the first step compiles the network, a minute or more")
     criterion = build_criterion(cfg, len(pids), model.feat_dim)
     label_of = label_of_pid(data.train)
     check_identities(criterion, sampler, [label_of[record.pid] for record in data.train], cfg)

@@ -1,9 +1,11 @@
 """Compiling loops by numba; import it only where there is enough work to pay for loading it."""
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
 from numba import njit
+from numba.core import event
 
 Function = Callable[..., Any]
 
@@ -29,3 +31,24 @@ def _compiled(function: Function, options: dict[str, Any]) -> Function:
         return njit(cache=True, **options)(function)
     except RuntimeError:  # neither the package nor the home folder can be written to
         return njit(**options)(function)
+
+
+class _Word(event.Listener):  # type: ignore[misc]
+    """Tells whoever watches a terminal why nothing moves, once a process.
+
+    numba has this event when it compiles, and not when it finds machine code of an earlier process.
+    """
+
+    said = False
+
+    def on_start(self, event: event.Event) -> None:
+        ours = event.data["dispatcher"].py_func.__module__.startswith("reid.")
+        if ours and not self.said and sys.stderr.isatty():
+            type(self).said = True
+            sys.stderr.write("compiling loops, once on this machine: a few seconds\n")
+
+    def on_end(self, event: event.Event) -> None:
+        pass
+
+
+event.register("numba:compile", _Word())
