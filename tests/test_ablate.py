@@ -194,6 +194,8 @@ def test_the_schema_bites(change: dict[str, object]) -> None:
         (["--threads", -1], "--threads must be a whole number of at least 0, got -1"),
         (["--engine", "a=1"], "--engine goes with --on slurm or --on local"),
         (["--only", "lfn"], "--only lfn means no cell; did you mean 'lfm'?"),
+        (["--only", "lfm", "plain/1"], "write --only before each: --only lfm --only plain/1"),
+        (["--on", "local", "--engine", "a=1", "b=2"], "before each: --engine a=1 --engine b=2"),
         (["--preset", "small"], "has no preset 'small'; it has none"),
         (["--on", "slurm", "--engine", "a"], "--engine a: write NAME=VALUE"),
     ],

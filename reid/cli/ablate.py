@@ -91,6 +91,7 @@ def run(args: argparse.Namespace) -> None:
     check_count("--threads", args.threads, least=0)
     if args.engine and args.on == "here":
         raise InputError("--engine goes with --on slurm or --on local")
+    _check_strays(args)
     if args.export is not None:
         _export(args)
         return
@@ -110,6 +111,17 @@ def run(args: argparse.Namespace) -> None:
         print(dry_run(args.file, args.preset, args.overrides, options))
     elif not ablate(args.file, args.preset, args.overrides, options):
         raise SystemExit(UNDONE)
+
+
+def _check_strays(args: argparse.Namespace) -> None:
+    """Finds a second word behind an option that takes one: it would be read as a config key."""
+    stray = next((word for word in args.overrides[:1] if word != word.upper()), None)
+    for option, given in (("--only", args.only), ("--engine", args.engine)):
+        if given and stray is not None:
+            raise InputError(
+                f"{stray} is no config key; if it belongs to {option}, write {option} before each:"
+                f" {option} {given[-1]} {option} {stray}"
+            )
 
 
 def _export(args: argparse.Namespace) -> None:
