@@ -102,7 +102,7 @@ def test_global_random_state_is_not_moved() -> None:
 @pytest.mark.parametrize(
     ("num_ids", "num_instances", "message"),
     [
-        (11, 4, "num_ids must be 1 to 10, .* got P = 11"),
+        (11, 4, "num_ids must be 1 to 10, .* got P = 11; batches may have up to 40 images"),
         (3, 1, "at least 2"),
         (0, 4, "num_ids must be 1 to 10, .* got P = 0"),
     ],
@@ -115,7 +115,7 @@ def test_impossible_batches_are_errors_not_hangs(
 
 
 def test_too_few_identities_or_images_for_all_processes_is_an_error() -> None:
-    with pytest.raises(InputError, match=r"num_ids must be 1 to 10.* P = 4 in each of 3 processes"):
+    with pytest.raises(InputError, match=r"num_ids must be 1 to 10.* P = 4 in each of 3 processes; .* up to 12 images"):
         PKSampler(LABELS, 4, 4, seed=0, rank=0, world_size=3)
     with pytest.raises(InputError, match=r"batch_size must be 1 to 11.* 6 in each of 2 processes"):
         ShuffleSampler(11, 6, seed=0, rank=0, world_size=2)

@@ -64,10 +64,12 @@ class PKSampler(PlanSampler):
                 f" got {num_instances}",
             )
         if not 1 <= self.num_ids <= len(self._groups_of):
+            most = len(self._groups_of) // world_size * num_instances
             raise ArgumentError(
                 "num_ids",
                 f"must be 1 to {len(self._groups_of)}, the identities that there are, in all"
-                f" processes together; got P = {num_ids}{in_each_of(world_size)}",
+                f" processes together; got P = {num_ids}{in_each_of(world_size)};"
+                f" batches may have up to {most} images",
             )
         self._source_of = self._sources_of_labels(labels, sources if balance_sources else ())
         super().__init__(seed, rank, world_size)
