@@ -83,9 +83,13 @@ def test_wrong_requests_are_one_line(runs: Path, tmp_path: Path) -> None:
     for name in ("config.yml", "ranking.npz"):
         shutil.copy(run_of / name, reference)
     (reference / "metrics.json").write_text('{"reference": "chance"}')
+    trained = tmp_path / "trained"
+    trained.mkdir()
+    (trained / "last.pth").touch()
     for args, says in (
         ([tmp_path / "old"], "test the run again (reid test)"),
-        ([tmp_path], "ranking.npz does not exist"),
+        ([tmp_path], "holds no test (ranking.npz is not there): name the folder of a tested run"),
+        ([trained], f"`reid test TEST.WEIGHT {trained / 'last.pth'}`"),
         ([run_of, "--hits", 51], "--hits is 51; a test keeps the first 50"),
         ([run_of, "--worst", 0], "--worst"),
         ([run_of, run_of], "ranked lists are drawn of one run, and 2 are named"),

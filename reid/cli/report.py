@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> None:
     title = args.title or "Report on " + ", ".join(f.resolve().name for f in args.folders)
     runs = report(args.folders, args.output, title, counts, args.data)
     size = args.output.stat().st_size / 2**20
-    print(f"written: {args.output}, {len(runs)} runs, {size:.1f} MiB")
+    print(f"written: {args.output}, {len(runs)} run{'s' * (len(runs) != 1)}, {size:.1f} MiB")
 
 
 def _check(places: Sequence[Path]) -> None:

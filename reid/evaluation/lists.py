@@ -119,6 +119,11 @@ def read_lists(path: Path, root: Path | None = None) -> Lists:
     Raises:
         InputError: The file is missing or damaged, or of an older version, which kept no lists.
     """
+    if not path.exists():
+        weights = [path.with_name(name) for name in ("best.pth", "last.pth")]
+        found = next((file for file in weights if file.exists()), None)
+        mend = f"`reid test TEST.WEIGHT {found}`" if found else "name the folder of a tested run"
+        raise InputError(f"{path.parent} holds no test ({path.name} is not there): {mend}")
     ids = [f"{side}_{field}" for side in SIDES for field in ("pids", "camids")]
     files = [f"{side}_files" for side in SIDES]
     others = [prefix_of(name) + key for name in RANKINGS for key in (*SCORES, *LISTS)]
