@@ -35,8 +35,10 @@ def develop(rng: Rng, canvas: Floats, camera: Camera, sunlight: float) -> bytes:
 def shrink(canvas: Floats) -> Floats:
     """Averages blocks of SUPER x SUPER pixels; many times faster than a mean over two axes."""
     total = np.zeros((HEIGHT, WIDTH, 3), np.float32)
+    # A pixel as one value of 12 bytes is copied in half the time of three values of 4.
+    pixels = np.ascontiguousarray(canvas, np.float32).view("V12")[..., 0]
     for i, j in itertools.product(range(SUPER), repeat=2):
-        total += canvas[i::SUPER, j::SUPER]
+        total += pixels[i::SUPER, j::SUPER].copy().view(np.float32).reshape(total.shape)
     return total / np.float32(SUPER**2)
 
 

@@ -184,13 +184,12 @@ def _box(rng: Rng, person: Person, camera: Camera, junk: bool = False) -> View:
 def _put(canvas: Floats, person: Person, pose: Pose, view: View, camera: Camera) -> None:
     """Draws a person and the shadow at the feet."""
     wide, tall = 0.30 * view.scale, 0.07 * view.scale
-    rows = np.arange(max(int(view.y - 3 * tall), 0), min(max(int(view.y + 3 * tall), 0), ROWS))
-    if rows.size:
-        y = (rows[:, None] - view.y) / tall
+    top, bottom = max(int(view.y - 3 * tall), 0), min(max(int(view.y + 3 * tall), 0), ROWS)
+    if top < bottom:
+        y = (np.arange(top, bottom)[:, None] - view.y) / tall
         x = (np.arange(COLS) - view.x) / wide + 0.5 * np.sign(camera.light[0])
-        canvas[rows] *= (1 - 0.45 * np.exp(-(y * y + x * x)))[..., None]
-    for strip in body_strips(person, pose, view):
-        paint(canvas, strip, camera.light)
+        canvas[top:bottom] *= (1 - 0.45 * np.exp(-(y * y + x * x)))[..., None]
+    paint(canvas, body_strips(person, pose, view), camera.light)
 
 
 def _passer_by(
@@ -209,7 +208,6 @@ def _passer_by(
 def _cover(rng: Rng, canvas: Floats, camera: Camera, seed: int, style: Style) -> None:
     """Puts a thing or a stranger before the person, in one image of six."""
     if rng.random() < 0.11:
-        for strip in occluder(rng):
-            paint(canvas, strip, camera.light)
+        paint(canvas, occluder(rng), camera.light)
     elif rng.random() < 0.07:
         _passer_by(rng, canvas, camera, seed, style, behind=False)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reid.synthetic.raster import Floats
+from reid.synthetic.raster import Bools, Floats
 
 PATTERNS = (
     "plain",
@@ -47,30 +47,44 @@ class Cloth:
             t: (N,) positions along the strip, in [0, 1].
             angle: (N,) angles around it, radians.
         """
-        weight = _second_weight(self.pattern, self.pitch, t, angle)[:, None]
         folds = 1 + 0.05 * np.sin(11 * t + 4 * angle + self.fold) * np.sin(5 * t - 3 * angle)
-        return np.asarray((self.base * (1 - weight) + self.second * weight) * folds[:, None])
+        return np.asarray(self._colors(t, angle) * folds[:, None])
+
+    def _colors(self, t: Floats, angle: Floats) -> Floats:
+        """Returns the colours without folds, (N, 3), or (3,) where there is one alone."""
+        if self.pattern == "plain":
+            return self.base
+        if self.pattern == "checks":
+            rings, bars = _rings(self.pitch, t), _bars(self.pitch, angle)
+            weight = np.asarray(0.5 * rings + 0.5 * bars, np.float32)[:, None]
+            return np.asarray(self.base * (1 - weight) + self.second * weight)
+        on = _has_second(self.pattern, self.pitch, t, angle)
+        return np.where(on[:, None], self.second, self.base)
 
 
-def _second_weight(pattern: str, pitch: float, t: Floats, angle: Floats) -> Floats:
-    """Returns the weight (N,) in [0, 1] of the second colour."""
-    rings = (t * (4 + 7 * pitch)) % 1 < 0.4
-    bars = (angle * (1.2 + 1.6 * pitch)) % 1 < 0.4
+def _rings(pitch: float, t: Floats) -> Bools:
+    return np.asarray((t * (4 + 7 * pitch)) % 1 < 0.4)
+
+
+def _bars(pitch: float, angle: Floats) -> Bools:
+    return np.asarray((angle * (1.2 + 1.6 * pitch)) % 1 < 0.4)
+
+
+def _has_second(pattern: str, pitch: float, t: Floats, angle: Floats) -> Bools:
+    """Returns where a pattern of two colours shows the second one, (N,)."""
     if pattern == "stripes":
-        return np.asarray(rings, np.float32)
+        return _rings(pitch, t)
     if pattern == "pinstripes":
-        return np.asarray(bars, np.float32)
-    if pattern == "checks":
-        return np.asarray(0.5 * rings + 0.5 * bars, np.float32)
+        return _bars(pitch, angle)
     if pattern == "dots":
         row = t * (6 + 4 * pitch)
         shifted = angle * (1.5 + pitch) + 0.5 * (np.floor(row) % 2)
-        return np.asarray((row % 1 < 0.55) & (shifted % 1 < 0.5), np.float32)
+        return np.asarray((row % 1 < 0.55) & (shifted % 1 < 0.5))
     return _placed(pattern, pitch, t, np.abs(angle))
 
 
-def _placed(pattern: str, pitch: float, t: Floats, away: Floats) -> Floats:
-    """Returns 1 where a pattern at one spot of the body is, else 0; ``away`` is |angle|."""
+def _placed(pattern: str, pitch: float, t: Floats, away: Floats) -> Bools:
+    """Returns where a pattern at one spot of the body is, (N,); ``away`` is |angle|."""
     size = 0.07 + 0.10 * pitch
     on = np.zeros(t.shape, bool)
     if pattern == "logo":
@@ -87,4 +101,4 @@ def _placed(pattern: str, pitch: float, t: Floats, away: Floats) -> Floats:
         on = away < 0.18 + 0.35 * pitch
     elif pattern == "zip":
         on = away < 0.09
-    return np.asarray(on, np.float32)
+    return np.asarray(on)

@@ -115,7 +115,10 @@ def test_impossible_batches_are_errors_not_hangs(
 
 
 def test_too_few_identities_or_images_for_all_processes_is_an_error() -> None:
-    with pytest.raises(InputError, match=r"num_ids must be 1 to 10.* P = 4 in each of 3 processes; .* up to 12 images"):
+    with pytest.raises(
+        InputError,
+        match=r"num_ids must be 1 to 10.* P = 4 in each of 3 processes; .* up to 12 images",
+    ):
         PKSampler(LABELS, 4, 4, seed=0, rank=0, world_size=3)
     with pytest.raises(InputError, match=r"batch_size must be 1 to 11.* 6 in each of 2 processes"):
         ShuffleSampler(11, 6, seed=0, rank=0, world_size=2)

@@ -17,7 +17,7 @@ from reid.synthetic.dyes import FEW, MANY
 from reid.synthetic.figure import Pose, View
 from reid.synthetic.people import draw_person
 from reid.synthetic.plan import FOLDERS, GALLERY, PASSER_BY, QUERY, TRAIN, plan_shots
-from reid.synthetic.raster import Strip, capsule, paint, plain
+from reid.synthetic.raster import Strip, _between, _wrapped, capsule, paint, plain
 from reid.synthetic.render import render
 from reid.synthetic.style import COLORS, Style
 from reid.synthetic.textures import Cloth
@@ -107,15 +107,38 @@ def test_the_plan_is_a_function_of_preset_and_seed():
 
 def test_a_strip_covers_its_width_times_its_length():
     canvas = np.zeros((60, 40, 3), np.float32)
-    paint(canvas, Strip((20, 10), (20, 50), [5.0], plain((1, 1, 1)), flat=True), (0, 0))
+    paint(canvas, [Strip((20, 10), (20, 50), [5.0], plain((1, 1, 1)), flat=True)], (0, 0))
     assert canvas[..., 0].sum() == 10 * 40
     assert canvas[10:50, 15:25].all()
 
 
 def test_a_strip_outside_the_canvas_changes_nothing():
     canvas = np.zeros((60, 40, 3), np.float32)
-    paint(canvas, Strip((-90, 10), (-50, 50), [5.0], plain((1, 1, 1))), (0, 0))
+    paint(canvas, [Strip((-90, 10), (-50, 50), [5.0], plain((1, 1, 1)))], (0, 0))
     assert not canvas.any()
+
+
+def test_what_is_drawn_at_once_is_what_is_drawn_one_after_the_other():
+    """The nearest strip is drawn first, and nothing behind it; to the bit as farthest first."""
+    person = draw_person(np.random.default_rng(3), MANY)
+    pose = Pose(yaw=0.7, phase=1.0, stride=0.5, lean=0.05, elbows=(0.4, 0.2))
+    strips = body_strips(person, pose, View(x=64, y=230, scale=110, pitch=0.1))
+    assert len(strips) > 10
+    at_once, one_by_one = (np.zeros((256, 128, 3), np.float32) for _ in range(2))
+    paint(at_once, strips, (0.2, 0.3))
+    for strip in strips:
+        paint(one_by_one, [strip], (0.2, 0.3))
+    assert np.array_equal(at_once, one_by_one) and at_once.any()
+
+
+def test_capsules_and_angles_are_those_of_numpy():
+    """The short ways take no other road than np.linspace and the remainder of a turn."""
+    for first, last, count in ((-3.7, 41.2, 48), (0, 17.3, 3), (0, 0.001, 2)):
+        assert np.array_equal(_between(first, last, count), np.linspace(first, last, count))
+    angle = np.random.default_rng(0).uniform(-9.4, 9.4, 10_000).astype(np.float32)
+    for part in (angle, angle[np.abs(angle) < 9]):  # the second one is less than a turn away
+        turned = (part + np.float32(np.pi)) % np.float32(2 * np.pi) - np.float32(np.pi)
+        assert np.array_equal(_wrapped(part), turned)
 
 
 def test_the_angle_in_the_middle_of_a_strip_is_the_turn_away_from_the_viewer():
@@ -125,9 +148,8 @@ def test_the_angle_in_the_middle_of_a_strip_is_the_turn_away_from_the_viewer():
         seen.append(angle)
         return np.zeros((t.size, 3), np.float32)
 
-    paint(
-        np.zeros((9, 9, 3), np.float32), Strip((4.5, 0), (4.5, 9), [1.0], texture, yaw=1.0), (0, 0)
-    )
+    strip = Strip((4.5, 0), (4.5, 9), [1.0], texture, yaw=1.0)
+    paint(np.zeros((9, 9, 3), np.float32), [strip], (0, 0))
     assert np.median(seen[0]) == pytest.approx(-1.0)
 
 
@@ -155,8 +177,7 @@ def bag_pixels(yaw):
     )
     canvas = np.zeros((256, 128, 3), np.float32)
     pose = Pose(yaw, phase=0.5, stride=0.4, lean=0.0, elbows=(0.2, 0.2))
-    for strip in body_strips(person, pose, View(64, 240, 130, 0.2)):
-        paint(canvas, strip, (0, 0))
+    paint(canvas, body_strips(person, pose, View(64, 240, 130, 0.2)), (0, 0))
     return int(((canvas[..., 0] > 0.6) & (canvas[..., 1] < 0.3)).sum())
 
 
