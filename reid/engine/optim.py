@@ -191,6 +191,11 @@ class Schedule:
 
     Raises:
         ArgumentError: The name is unknown, or a value is outside its range.
+
+    Examples:
+        >>> schedule = Schedule("multistep", max_epochs=120, warmup_epochs=10, steps=(40, 70))
+        >>> [round(schedule.factor(epoch), 3) for epoch in (1, 10, 40, 70)]
+        [0.109, 1.0, 0.1, 0.01]
     """
 
     def __init__(

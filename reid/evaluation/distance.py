@@ -28,6 +28,11 @@ def pairwise_distance(x: Array, y: ArrayLike, metric: str = "euclidean") -> Arra
     Raises:
         InputError: For an unknown metric, empty, non-finite or ill-fitting features, or a row of
             zeros under ``cosine``.
+
+    Examples:
+        >>> import numpy as np
+        >>> pairwise_distance(np.array([[0.0, 0.0]]), np.array([[3.0, 4.0], [0.0, 1.0]]))
+        array([[5., 1.]])
     """
     first, second = feature_pair(x, y)
     check_metric(metric, first, second)

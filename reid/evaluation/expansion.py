@@ -37,6 +37,11 @@ def average_views(features: Array, normalize: bool = True, name: str = "query") 
     Raises:
         InputError: For another number of axes, features that are empty or not finite, and with
             ``normalize`` for a view of zeros or views that cancel out.
+
+    Examples:
+        >>> import numpy as np
+        >>> average_views(np.array([[[2.0, 0.0], [0.0, 2.0]]]), normalize=False)
+        array([[1., 1.]])
     """
     features = unlisted(features, f"{name} features")  # type: ignore[assignment]
     if features.ndim != 3:
@@ -70,6 +75,14 @@ def average_query_expansion(
 
     Raises:
         InputError: For features as in pairwise_distance, a row of zeros, k or alpha out of range.
+
+    Examples:
+        Without weights (alpha 0) query and neighbour count alike: (1.6, 0.8) over its length.
+
+        >>> import numpy as np
+        >>> query, gallery = np.array([[1.0, 0.0]]), np.array([[0.6, 0.8], [-1.0, 0.0]])
+        >>> average_query_expansion(query, gallery, k=1, alpha=0).round(4)
+        array([[0.8944, 0.4472]])
     """
     query, gallery = feature_pair(q_feats, g_feats)
     check_expansion(k, alpha, len(gallery))

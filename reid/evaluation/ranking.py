@@ -111,6 +111,16 @@ def evaluate_rank(
 
     Raises:
         InputError: For empty, ill-fitting or non-finite input, and if no query has a match.
+
+    Examples:
+        The query's matches are at places 1 and 3 of three: its AP is (1/1 + 2/3) / 2.
+
+        >>> import numpy as np
+        >>> found = evaluate_rank(np.array([[0.1, 0.2, 0.3]]), [7], [7, 8, 7], [0], [1, 1, 2])
+        >>> round(found.mAP, 4)
+        0.8333
+        >>> found.cmc[:2].tolist()
+        [1.0, 1.0]
     """
     table = unlisted(distmat, "distances")
     if np.ndim(table) != 2 or 0 in table.shape:
@@ -156,6 +166,12 @@ def evaluate_features(  # noqa: PLR0913 - the arrays of the protocol
     Raises:
         InputError: For empty, ill-fitting or non-finite input, for an unknown metric, and if no
             query has a match.
+
+    Examples:
+        >>> import numpy as np
+        >>> query, gallery = np.array([[0.0]]), np.array([[0.2], [0.1]])  # the match comes second
+        >>> evaluate_features(query, gallery, [7], [7, 8], [0], [1, 1]).mAP
+        0.5
     """
     query, gallery = feature_pair(q_feats, g_feats)
     ids = (q_pids, g_pids, q_camids, g_camids)

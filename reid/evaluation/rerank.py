@@ -53,6 +53,17 @@ def re_ranking(
 
     Raises:
         InputError: For empty, non-finite or ill-fitting features or values out of range.
+
+    Examples:
+        Neighbours that are shared decide: the query is one of the first two.
+
+        >>> import numpy as np
+        >>> gallery = np.array([[1.0, 0.1], [1.0, -0.1], [0.0, 1.0], [0.1, 1.0]])
+        >>> dist = re_ranking(np.array([[1.0, 0.0]]), gallery, k1=2, k2=1)
+        >>> dist.shape
+        (1, 4)
+        >>> sorted(dist[0].argsort()[:2].tolist())
+        [0, 1]
     """
     query, gallery = feature_pair(query_feats, gallery_feats)
     out = torch.empty((len(query), len(gallery)), device=query.device)

@@ -22,6 +22,13 @@ class CrossEntropy(Loss):
 
     Raises:
         ArgumentError: The fraction is outside [0, 1].
+
+    Examples:
+        Logits that are all equal cost log(C), whatever the label and its smoothing.
+
+        >>> import torch
+        >>> CrossEntropy(label_smoothing=0.1)(torch.zeros(1, 4), torch.tensor([2]))  # log(4)
+        tensor(1.3863)
     """
 
     consumes = "logits"

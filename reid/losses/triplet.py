@@ -39,6 +39,15 @@ class BatchHardTriplet(Loss):
 
     Raises:
         ArgumentError: The margin is negative.
+
+    Examples:
+        The first two are of one identity. The positive of anchor 0 is 1 away, its negative 3: it
+        costs 1 - 3 + 2.5. Anchor 1 costs 1 - 2 + 2.5, and anchor 2 is left out.
+
+        >>> import torch
+        >>> feat = torch.tensor([[0.0], [1.0], [3.0]])
+        >>> BatchHardTriplet(margin=2.5)(feat, torch.tensor([5, 5, 6]))  # (0.5 + 1.5) / 2
+        tensor(1.)
     """
 
     consumes = "feat"

@@ -57,7 +57,14 @@ class Ball(Protocol):
 
 @dataclass(frozen=True)
 class Linf:
-    """The ball in which no value of a pixel changes by more than ``eps``."""
+    """The ball in which no value of a pixel changes by more than ``eps``.
+
+    Examples:
+        >>> import torch
+        >>> ball = Linf(eps=0.1)
+        >>> ball.project(torch.tensor([0.9, 0.45, 0.0]), torch.tensor([0.5, 0.5, 0.05]))
+        tensor([0.6000, 0.4500, 0.0000])
+    """
 
     eps: float
     name: ClassVar[str] = "linf"

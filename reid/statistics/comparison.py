@@ -101,6 +101,18 @@ def compare(
     Raises:
         ArgumentError: There is no block, a group has one run and the other has more, or blocks of
             single runs are mixed with others.
+
+    Examples:
+        Two runs of each group on four queries of two people; the first is better by 0.1 in all.
+
+        >>> import numpy as np
+        >>> from reid.statistics.groups import Block, Group
+        >>> pids = np.array([1, 1, 2, 2])
+        >>> second = np.array([[0.2, 0.4, 0.6, 0.8], [0.4, 0.2, 0.8, 0.6]])
+        >>> groups = [Group.of(values, pids) for values in (second + 0.1, second)]
+        >>> found = compare([Block(*groups, paired=True)])
+        >>> round(found.first_mean, 3), round(found.second_mean, 3), round(found.difference, 3)
+        (0.6, 0.5, 0.1)
     """
     _check(blocks)
     splits = len(blocks) > 1 and blocks[0].alone

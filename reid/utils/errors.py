@@ -56,6 +56,12 @@ def suggest(word: str, known: Iterable[str]) -> str:
     Args:
         word: As it was typed.
         known: What there is.
+
+    Examples:
+        >>> suggest("SOLVER.BASE_LRR", ["SOLVER.BASE_LR", "SOLVER.STEPS"])
+        "; did you mean 'SOLVER.BASE_LR'?"
+        >>> suggest("momentum", ["SOLVER.BASE_LR"])
+        ''
     """
     typed = word.lower()
     slips = {name: _slips(typed, name.lower()) for name in sorted(known)}

@@ -37,6 +37,14 @@ class PKSampler(PlanSampler):
     Raises:
         ArgumentError: K is below 2, or there are fewer identities than P in all processes together,
             or fewer in one data set than its part.
+
+    Examples:
+        Six images of three people: a batch has two people with two images each.
+
+        >>> sampler = PKSampler([0, 0, 1, 1, 2, 2], num_ids=2, num_instances=2, seed=0)
+        >>> batch = [index // 2 for index, seed in next(iter(sampler))]  # the label of each image
+        >>> batch[0] == batch[1] != batch[2] == batch[3]
+        True
     """
 
     serves_pairs = True

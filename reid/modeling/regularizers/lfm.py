@@ -60,6 +60,15 @@ class LocalFeatureMasking(Regularizer):
         ArgumentError: A value is outside its range: ``p`` [0, 1]; ``num_channels`` at least 1;
             ``area`` 0 < low <= high <= 1; ``aspect`` 0 < low <= high; or ``fill`` or ``place`` is
             unknown.
+
+    Examples:
+        >>> import torch
+        >>> x = torch.full((1, 64, 16, 8), 2.0)  # no value of [0, 1) is equal to it
+        >>> masking = LocalFeatureMasking(p=1.0, num_channels=32)
+        >>> int((masking.train()(x) != x).flatten(2).any(2).sum())  # channels that are masked
+        32
+        >>> torch.equal(masking.eval()(x), x)
+        True
     """
 
     spatial = True
