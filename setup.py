@@ -108,6 +108,9 @@ setup(
             "pytorch-metric-learning>=2.5",  # a second opinion on losses on pairs and on classes
             "ruff==0.17.6",  # pinned: a new linter version must not fail an old commit
             "mypy==2.4.1",
+            "nbclient>=0.10",  # runs the notebooks of docs/notebooks
+            "nbformat>=5.10",
+            "ipykernel>=6.29",
         ],
     },
 )

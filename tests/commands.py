@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from reid.cli.main import main
+from reid.jobs.ablation.plan import Step
 
 ROOT = Path(__file__).parents[1]
 TINY = [
@@ -96,6 +97,24 @@ def run(tool: str, *args: object, code: int = 0) -> Done:
             found = int(stop.code or 0)
     assert found == code, out.getvalue() + err.getvalue()
     return Done(found, out.getvalue(), err.getvalue())
+
+
+class InThisProcess:
+    """A step of a study's cell without a process of its own, where no process is what is tested."""
+
+    def __init__(self, step: Step, log: Path, *_: object) -> None:
+        self.interrupt = self.kill = lambda: None
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+            try:
+                main([step.name, *step.arguments])
+                self.code = 0
+            except SystemExit as stop:
+                self.code = int(stop.code or 0)
+        log.write_text(out.getvalue())
+
+    def poll(self) -> int:
+        return self.code
 
 
 def lfm(data: Path, out: Path, *more: object) -> list[object]:

@@ -6,47 +6,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ablation.studies import finished
 from ablation.studies import study as study_of
-from commands import run
-from fabricated import QUERIES, scores, write_attacked, write_tested
-from test_ablate import InThisProcess, study
+from commands import InThisProcess, run
+from fabricated import QUERIES
+from test_ablate import study
 
 from reid.jobs import ablate
 from reid.jobs.ablation.export import is_of, write_export
 from reid.jobs.ablation.plan import Cell, Step
-from reid.jobs.ablation.record import CellRecord
 from reid.jobs.comparing.checking import check_record
 from reid.utils.packed import STEPS
 
 LEVELS = {"plain": 0.2, "a": 0.3, "b": 0.4, "ab": 0.45}
 
 
-def finished(folder: Path, seeds: int = 3) -> list[Cell]:
-    """Cells of a 2 x 2 study that were tested, re-ranked and attacked."""
-    cells = []
-    for name, level in LEVELS.items():
-        for seed in range(seeds):
-            number = 10 * seed + len(name) + ord(name[0])
-            out = folder / name / f"seed{seed}"
-            write_tested(out, scores(level, number), seed, scores(level / 2, number + 50))
-            aps = {("clean", "clean", 0.0): scores(level, number)}
-            aps |= {("attack", "x", eps): scores(0.1, number + 90) for eps in (2.0, 4.0)}
-            write_attacked(out, aps, seed, command="reid attack --to /home/me", seconds=1 / 3)
-            steps = tuple(Step(step, (), f"k-{step}") for step in ("test", "attack"))
-            cell = Cell(name, seed, None, out, f"r-{name}", "f", steps, 0, "")
-            record = CellRecord(cell)
-            for step in steps:
-                record.begin(step, 1)
-                record.end(step, 2.5)
-            cells.append(cell)
-    return cells
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder ``s`` of such a study, and its file."""
     root = tmp_path_factory.mktemp("made")
-    cells = finished(root / "s")
+    cells = finished(root / "s", LEVELS)
     file = root / "results" / "s.json"
     assert write_export(file, study_of(root / "s", cells), cells) == (12, 0)
     return root
@@ -131,7 +110,7 @@ def test_another_file_is_one_line(tmp_path: Path, content: str, says: str) -> No
 
 def test_cells_that_only_the_file_knows_stay_in_it(exported: Path, tmp_path: Path) -> None:
     """Unless their recipe is another one now."""
-    cells = finished(tmp_path / "other", seeds=1)
+    cells = finished(tmp_path / "other", LEVELS, seeds=1)
     before = json.loads(exported.read_text())["cells"]
     elsewhere = [Cell(**{**vars(c), "folder": tmp_path / "none" / c.name}) for c in cells]
     fresh = [Cell(**{**vars(c), "seed": 9}) for c in cells[:1]]

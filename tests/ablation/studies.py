@@ -1,9 +1,10 @@
 """Studies for tests: files, cells without configs, and processes that only pretend."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import yaml
+from fabricated import scores, write_attacked, write_tested
 
 from reid.jobs.ablation.plan import Cell, Step
 from reid.jobs.ablation.processes import CellLock
@@ -52,6 +53,27 @@ def study(folder: Path, cells: list[Cell]) -> Study:
         file=folder / "s.yml", output=folder, variants=variants, common=(), typed=(), seeds=(0,),
         data_seeds=(), steps={}, **names,
     )  # fmt: skip
+
+
+def finished(folder: Path, levels: Mapping[str, float], seeds: int = 3) -> list[Cell]:
+    """Cells of a study, about so good, that were tested, re-ranked and attacked."""
+    cells = []
+    for name, level in levels.items():
+        for seed in range(seeds):
+            number = 10 * seed + len(name) + ord(name[0])
+            out = folder / name / f"seed{seed}"
+            write_tested(out, scores(level, number), seed, scores(level / 2, number + 50))
+            aps = {("clean", "clean", 0.0): scores(level, number)}
+            aps |= {("attack", "x", eps): scores(0.1, number + 90) for eps in (2.0, 4.0)}
+            write_attacked(out, aps, seed, command="reid attack --to /home/me", seconds=1 / 3)
+            steps = tuple(Step(step, (), f"k-{step}") for step in ("test", "attack"))
+            cell = Cell(name, seed, None, out, f"r-{name}", "f", steps, 0, "")
+            record = CellRecord(cell)
+            for step in steps:
+                record.begin(step, 1)
+                record.end(step, 2.5)
+            cells.append(cell)
+    return cells
 
 
 class Stop:
