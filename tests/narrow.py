@@ -1,10 +1,10 @@
-"""A ResNet-18 for tests that depend on no width: the same layers, an eighth of the channels."""
+"""ResNets for tests that depend on no width: the same layers, an eighth of the channels."""
 
 from unittest import mock
 
 import torchvision
 from torch import nn
-from torchvision.models.resnet import BasicBlock, ResNet
+from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 from reid.modeling import BACKBONES
 
@@ -15,7 +15,7 @@ class Narrow(ResNet):
     """All behind the stem is narrow, and what it costs is a fiftieth."""
 
     def _make_layer(
-        self, block: type[BasicBlock], planes: int, *more: int, **settings: int
+        self, block: type[BasicBlock | Bottleneck], planes: int, *more: int, **settings: int
     ) -> nn.Sequential:
         made: nn.Sequential = super()._make_layer(block, planes // 8, *more, **settings)
         return made
@@ -25,6 +25,13 @@ def resnet18(weights: None = None) -> ResNet:
     """What stands in for ``torchvision.models.resnet18``."""
     net = Narrow(BasicBlock, [2, 2, 2, 2])
     net.fc = nn.Linear(FEAT_DIM, 1)
+    return net
+
+
+def resnet50(weights: None = None) -> ResNet:
+    """What stands in for ``torchvision.models.resnet50``."""
+    net = Narrow(Bottleneck, [3, 4, 6, 3])
+    net.fc = nn.Linear(Bottleneck.expansion * FEAT_DIM, 1)
     return net
 
 

@@ -1,0 +1,47 @@
+"""Which commands of the pages no test runs, and why. All others are run.
+
+A command of ``reid`` in them is parsed all the same, and its config is checked.
+"""
+
+import re
+from typing import NamedTuple
+
+
+class Rule(NamedTuple):
+    """Commands that are not run.
+
+    Attributes:
+        pattern: What they begin with, or hold; a regular expression.
+        because: Why, in a few words.
+    """
+
+    pattern: str
+    because: str
+
+
+NOT_RUN = (
+    Rule(
+        r"^(torchrun|srun|sbatch|scontrol|squeue|head) ",
+        "many processes; tests/test_distributed.py starts them",
+    ),
+    Rule(
+        r" --on (slurm|local) ",
+        "jobs of a cluster; tests/ablation/test_cluster.py has a pretended one",
+    ),
+    Rule(
+        r"qdrant:https?:", "a database as a server; tests/search/test_qdrant.py has one in a file"
+    ),
+    Rule(
+        r"^(pip|git|cd|source|export|apt-get|docker|python3? -m (venv|pip)|\S*/pip) ",
+        "another program",
+    ),
+    Rule(r"^\./scripts/\S+\.sh ", "they install, and run all tests"),
+    Rule(r"^(ruff|mypy|python -m pytest|pytest|pre-commit) ", "the checks themselves"),
+    Rule(r" \.\.\. .*--sanity ", "an attack of minutes, of which the page shows what it printed"),
+    Rule(r"^python scripts/(bench|simulate|fuzz|torture|notebooks)", "minutes"),
+)
+
+
+def not_run(typed: str) -> Rule | None:
+    """Returns the first rule that a command falls under."""
+    return next((rule for rule in NOT_RUN if re.search(rule.pattern, f"{typed} ")), None)
