@@ -109,7 +109,7 @@ setup(
             "ruff==0.17.6",  # pinned: a new linter version must not fail an old commit
             "mypy==2.4.1",
             "nbclient>=0.10",  # runs the notebooks of docs/notebooks
-            "nbformat>=5.10",
+            "nbformat>=5.10.2",
             "ipykernel>=6.29",
         ],
     },

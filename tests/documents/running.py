@@ -108,7 +108,8 @@ class Reader:
             place = arguments.index("...")
             arguments[place : place + 1] = self.before[tool]
         self.before[tool] = arguments
-        if tool in ONCE and _DONE.setdefault(command.typed, self.page) != self.page:
+        once = tool in ONCE or "--dry-run" in arguments
+        if once and _DONE.setdefault(command.typed, self.page) != self.page:
             check_parsed(command.words)
             return
         prepare(command.typed, self.made)
