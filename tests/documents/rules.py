@@ -3,6 +3,7 @@
 A command of ``reid`` in them is parsed all the same, and its config is checked.
 """
 
+import importlib.util
 import re
 from typing import NamedTuple
 
@@ -42,6 +43,16 @@ NOT_RUN = (
 )
 
 
+# Packages that the tests of the oldest packages do not have -> what needs them.
+EXTRAS = {"onnxruntime": r"^reid export (?!.*--to torch)|\bonnxruntime\b"}
+
+
 def not_run(typed: str) -> Rule | None:
     """Returns the first rule that a command falls under."""
     return next((rule for rule in NOT_RUN if re.search(rule.pattern, f"{typed} ")), None)
+
+
+def lacks_an_extra(text: str) -> bool:
+    """Says whether a command or a snippet needs a package that is not installed."""
+    needed = [package for package, pattern in EXTRAS.items() if re.search(pattern, text)]
+    return any(importlib.util.find_spec(package) is None for package in needed)

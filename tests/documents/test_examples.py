@@ -1,5 +1,6 @@
 """Every command and every snippet of the pages is run, in the order of its page."""
 
+import importlib.util
 import shutil
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from documents.blocks import (
 )
 from documents.prepared import MAKERS, fill
 from documents.printed import differences
-from documents.rules import NOT_RUN, not_run
+from documents.rules import NOT_RUN, lacks_an_extra, not_run
 from documents.running import Reader, tool_of
 from outside import forgotten
 
@@ -185,6 +186,12 @@ def test_what_a_page_shows_is_compared(
     shown: str | None, printed: str, measured: bool, wrong: str
 ) -> None:
     assert differences(shown, printed, measured) == wrong
+
+
+def test_an_extra_that_is_missing_is_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert lacks_an_extra("reid export run -o m.onnx") and lacks_an_extra("import onnxruntime")
+    assert not lacks_an_extra("reid export run --to torch -o m.pt2")
 
 
 def refusal(text: str, language: str = "bash") -> str:
