@@ -48,6 +48,7 @@ autodoc_preserve_defaults = True
 python_maximum_signature_line_length = 80
 toc_object_entries_show_parents = "hide"
 
+nitpicky = True
 # Types of other projects: their documents lie on other hosts, and a build asks none.
 nitpick_ignore_regex = [
     ("py:.*", r"(torch|torchvision|numpy|np|PIL|matplotlib|scipy|yacs|qdrant_client|faiss)(\..*)?"),
@@ -59,8 +60,8 @@ html_theme = "furo"
 html_title = f"reid {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_favicon = "_static/icon.svg"
 html_copy_source = False
 html_show_sphinx = False
 html_additional_pages = {"index": "redirect.html"}
 templates_path = ["_templates"]
-html_last_updated_fmt = None

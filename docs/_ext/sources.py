@@ -76,7 +76,7 @@ def add_source_links(app: Sphinx, doctree: nodes.document) -> None:
         if place is not None:
             link = _link(str(place[0]), app.env.docname, place[1])
             link += nodes.inline("", "[source]", classes=["viewcode-link"])
-            signature += link
+            signature.insert(0, link)  # the style puts it to the right
 
 
 def find_code(name: str) -> tuple[Path, int | None] | None:
