@@ -15,7 +15,7 @@ import reid  # noqa: E402  the package beside these documents, not an installed 
 
 project = "reid"
 author = "the reid authors"
-copyright = author  # noqa: A001  Sphinx's own name
+copyright = author
 release = version = reid.__version__
 
 extensions = [
@@ -23,6 +23,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sources",  # docs/_ext: links to files that are no pages, and to code
+    "accessible",  # docs/_ext: what the theme leaves to us
     "packages",  # docs/_ext: the pages of the reference
 ]
 root_doc = "docs/index"
@@ -45,7 +46,6 @@ autodoc_typehints_description_target = "documented"
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True, "special-members": "__call__"}
 autodoc_preserve_defaults = True
-python_maximum_signature_line_length = 80
 toc_object_entries_show_parents = "hide"
 
 nitpicky = True
@@ -60,6 +60,7 @@ html_theme = "furo"
 html_title = f"reid {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_js_files = ["site.js"]
 html_favicon = "_static/icon.svg"
 html_copy_source = False
 html_show_sphinx = False

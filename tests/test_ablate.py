@@ -1,7 +1,5 @@
 """The real command, on tiny people: a killed study ends with the table of one left in peace."""
 
-import contextlib
-import io
 import json
 import os
 import shlex
@@ -14,10 +12,9 @@ import jsonschema
 import pytest
 import yaml
 from commands import ROOT, command, run
+from inprocess import InThisProcess
 
-from reid.cli.main import main
 from reid.jobs import ablate
-from reid.jobs.ablation.plan import Step
 
 pytestmark = [pytest.mark.early, pytest.mark.usefixtures("tiny_network")]
 
@@ -44,24 +41,6 @@ def study(folder: Path, data: Path, **changes: object) -> Path:
     path = folder / "study.yml"
     path.write_text(yaml.safe_dump(tree, sort_keys=False))
     return path
-
-
-class InThisProcess:
-    """A step of a cell without a process of its own, where no process is what is tested."""
-
-    def __init__(self, step: Step, log: Path, *_: object) -> None:
-        self.interrupt = self.kill = lambda: None
-        out = io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
-            try:
-                main([step.name, *step.arguments])
-                self.code = 0
-            except SystemExit as stop:
-                self.code = int(stop.code or 0)
-        log.write_text(out.getvalue())
-
-    def poll(self) -> int:
-        return self.code
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ LANGUAGES = {
     ".sh": "bash", ".toml": "toml", ".txt": "text", ".yml": "yaml",
 }  # fmt: skip
 IGNORED = {"__pycache__"}
+ROOT = Path(__file__).parents[2]
 
 
 def is_shown(path: Path) -> bool:
@@ -38,8 +39,14 @@ def page_of(env: BuildEnvironment, path: Path) -> str:
     name = env.path2doc(str(path))
     if name in env.found_docs:
         return name
-    here = path.relative_to(env.srcdir).as_posix()
+    here = place_of(env, path)
     return f"files/{here}/index" if path.is_dir() else f"files/{here}"
+
+
+def place_of(env: BuildEnvironment, path: Path) -> str:
+    """Returns the path of a file as seen from the documents, or from the repository."""
+    base = env.srcdir if path.is_relative_to(env.srcdir) else ROOT
+    return path.relative_to(base).as_posix()
 
 
 def mark_links(app: Sphinx, doctree: nodes.document) -> None:
@@ -194,7 +201,7 @@ def make_pages(app: Sphinx) -> Iterator[tuple[str, dict[str, str], str]]:
             continue
         done.add(path)
         page = page_of(app.env, path)
-        title = path.relative_to(app.srcdir).as_posix()
+        title = place_of(app.env, path)
         if path.is_dir():
             inside = [one for one in sorted(path.iterdir()) if one.name not in IGNORED]
             waiting += [one for one in inside if is_shown(one) and _is_file_page(app, one)]
@@ -222,7 +229,7 @@ def _list(app: Sphinx, page: str, inside: list[Path]) -> str:
 def _text(app: Sphinx, path: Path) -> str:
     text = path.read_text(encoding="utf-8")
     highlighter = app.builder.highlighter
-    return highlighter.highlight_block(text, LANGUAGES[path.suffix], lineanchors="L", force=True)
+    return highlighter.highlight_block(text, LANGUAGES[path.suffix], linespans="L", force=True)
 
 
 def leave_out_navigation(

@@ -42,7 +42,8 @@ class Rankings:
         """Returns (B, G) similarities of (B, D) features, which order as the distances do.
 
         It is ``f g - g^2 / 2``, which differs from ``-|f - g|^2 / 2`` by a number that is the same
-        for all g, in units of the mean g^2. With features of length 1 it is the cosine, less a constant.
+        for all g, in units of the mean g^2. With features of length 1 it is the cosine, less a
+        constant.
         """
         if self.cosine:
             feats = normalize(feats)

@@ -50,7 +50,8 @@ class TargetedMetric(Objective):
 class FurthestNegative(Objective):
     """Furthest-negative attack: sum of ``|f(x') - f(g)|^2`` over g, minus ``|f(x') - c|^2``.
 
-    g are the true matches; c is the mean feature of the other identity whose mean is furthest from f(x).
+    g are the true matches; c is the mean feature of the other identity whose mean is furthest from
+    f(x).
 
     Source: Bouniot et al., CVPR workshops 2020, see ``sma``.
     """
