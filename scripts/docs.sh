@@ -3,6 +3,11 @@
 # warning, such as a link to a page or a name that is not there, fails the build.
 . "$(dirname "$0")/environment.sh"
 
+if ! python -c 'import sphinx, furo, myst_nb' 2>/dev/null; then
+    echo "error: the site is built with Python 3.11 to 3.13: PYTHON=python3.13 REID_VENV=.venv-docs $0" >&2
+    exit 2
+fi
+
 site=outputs/docs
 study=outputs/docs_example # kept: a second call runs nothing again
 
