@@ -19,6 +19,9 @@ CONFIGS = {
     },
 }
 
+# The Pythons on which the site is built in the tests.
+SITE = 'python_version >= "3.11" and python_version < "3.14"'
+
 setup(
     # The import name is reid. On PyPI, the name reid belongs to another project.
     name="reid-lfm",
@@ -89,6 +92,7 @@ setup(
         # reid export --to onnx, 125 MB installed. torch's exporter needs onnxscript.
         "onnx": ["onnx>=1.19", "onnxruntime>=1.22", "onnxscript>=0.7"],
         "slurm": ["submitit>=1.5"],  # reid ablate --on slurm
+        "docs": ["sphinx>=7.3,<7.4", "furo>=2025.7", "myst-nb>=1.3"],  # scripts/docs.sh
         "dev": [
             "timm>=1.0.20",
             "safetensors>=0.4.5",
@@ -99,6 +103,13 @@ setup(
             'onnx>=1.19; python_version >= "3.11"',
             'onnxruntime>=1.22; python_version >= "3.11"',
             'onnxscript>=0.7; python_version >= "3.11"',
+            # The site of the documents. A newer Sphinx wants a newer requests than torchattacks,
+            # and writes the ranges of arguments as if they were types; this one is older than
+            # Python 3.14.
+            f"sphinx>=7.3,<7.4; {SITE}",
+            f"furo>=2025.7; {SITE}",
+            f"myst-nb>=1.3; {SITE}",
+            f"axe-playwright-python>=0.1.4; {SITE}",  # are its pages accessible
             "pytest>=8,<10",
             "pytest-xdist>=3.5",  # the suite on all cores
             "playwright>=1.49",  # opens the page of reid report, where there is a Chromium

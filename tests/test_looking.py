@@ -289,20 +289,6 @@ def test_wrong_reports_are_one_line(runs: Path, tmp_path: Path) -> None:
         assert says in error and error.startswith("error: ") and error.count("\n") == 1
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """A headless Chromium; without one the tests below are skipped."""
-    driver = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    names = ("chromium", "chromium-browser", "google-chrome")
-    program = next(filter(None, map(shutil.which, names)), None)
-    if program is None:
-        pytest.skip("needs a Chromium: apt-get install chromium")
-    with driver.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
 @pytest.fixture
 def opened(browser: Any, page: Path) -> Iterator[Any]:
     """The page in a phone's window; it must say nothing to the console, and ask for nothing."""

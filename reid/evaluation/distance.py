@@ -23,7 +23,7 @@ def pairwise_distance(x: Array, y: ArrayLike, metric: str = "euclidean") -> Arra
     Returns:
         Distances >= 0 of the kind ``x`` is. For the two euclidean metrics, identical rows are at
         distance 0 and near-identical ones keep their order: where the expanded form
-        |x|^2 + |y|^2 - 2xy has cancelled to rounding noise, the difference itself is squared.
+        ``|x|^2 + |y|^2 - 2xy`` has cancelled to rounding noise, the difference itself is squared.
 
     Raises:
         InputError: For an unknown metric, empty, non-finite or ill-fitting features, or a row of

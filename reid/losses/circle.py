@@ -63,8 +63,8 @@ def circle_logits(cos: Tensor, margin: float) -> tuple[Tensor, Tensor]:
         margin: Relaxation m.
 
     Returns:
-        positive: (B, N), [1 + m - s]+ (s - 1 + m), which is to be large.
-        negative: (B, N), [s + m]+ (s - m), which is to be small.
+        (B, N), ``[1 + m - s]+ (s - 1 + m)``, which is to be large for pairs of one person, and
+        (B, N), ``[s + m]+ (s - m)``, which is to be small for pairs of two.
     """
     fixed = cos.detach()
     positive = F.relu(1 + margin - fixed) * (cos - 1 + margin)

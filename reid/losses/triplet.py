@@ -115,8 +115,8 @@ def hardest_pairs(
         ids: (N,) int64, their labels.
 
     Returns:
-        positive, negative: (B,) int64 positions in ``others``.
-        valid: (B,) bool, whether the anchor has both; otherwise the positions mean nothing.
+        Three of (B,), the positions of positive and negative in ``others``, int64, and whether the
+        anchor has both, bool; otherwise the positions mean nothing.
     """
     # Distances are computed from differences. The expanded square would lose the digits of small
     # distances, and the nearest negatives are at small distances.

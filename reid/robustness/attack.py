@@ -53,7 +53,7 @@ class RetrievalAttack:
 
     @property
     def title(self) -> str:
-        """The name, with the norm where that is not L-infinity: budgets of two norms differ."""
+        """The name, and the norm where that is not L-infinity, as budgets of two norms differ."""
         return f"{self.name}{L2_MARK}" if isinstance(self.method.ball, L2) else self.name
 
     def __post_init__(self) -> None:

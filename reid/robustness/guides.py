@@ -35,7 +35,7 @@ class GuideSet(NamedTuple):
     energy: Tensor
 
     def squared_distances(self, feats: Tensor) -> Tensor:
-        """Returns, (B,), the sum over the guides g of an image of |f - g|^2; f is (B, D)."""
+        """Returns, (B,), the sum over the guides g of an image of ``|f - g|^2``; f is (B, D)."""
         products = (feats * self.total).sum(1)
         return self.number * feats.square().sum(1) - 2 * products + self.energy
 

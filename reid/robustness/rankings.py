@@ -41,8 +41,9 @@ class Rankings:
     def similarities(self, feats: Tensor) -> Tensor:
         """Returns (B, G) similarities of (B, D) features, which order as the distances do.
 
-        It is f g - g^2 / 2, less than -|f - g|^2 / 2 by a number that is the same for all g, in
-        units of the mean g^2. With features of length 1 it is the cosine, less a constant.
+        It is ``f g - g^2 / 2``, which differs from ``-|f - g|^2 / 2`` by a number that is the same
+        for all g, in units of the mean g^2. With features of length 1 it is the cosine, less a
+        constant.
         """
         if self.cosine:
             feats = normalize(feats)

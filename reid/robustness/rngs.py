@@ -25,7 +25,7 @@ class ImageRNGs:
         return some
 
     def uniform(self, shape: Sequence[int], like: Tensor) -> Tensor:
-        """Returns uniform numbers from [0, 1), (B, *shape).
+        """Returns uniform numbers from [0, 1), ``(B, *shape)``.
 
         Args:
             shape: Shape of the numbers of one image.
@@ -35,7 +35,7 @@ class ImageRNGs:
         return _as(torch.from_numpy(rows), like)
 
     def normal(self, shape: Sequence[int], like: Tensor) -> Tensor:
-        """Returns numbers from the standard normal distribution, (B, *shape).
+        """Returns numbers from the standard normal distribution, ``(B, *shape)``.
 
         Args:
             shape: Shape of the numbers of one image.

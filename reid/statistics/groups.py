@@ -206,7 +206,7 @@ class Block:
 
     @property
     def effective_identities(self) -> float:
-        """How many identities with equally many queries tell as much. Source: Kish, 1965."""
+        """How many identities with equally many queries tell as much (Kish, 1965)."""
         counts = sum(group.counts.sum(0) for _, group in self.parts)
         return float(np.sum(counts) ** 2 / np.sum(counts**2))
 

@@ -43,7 +43,7 @@ def verification(
         resamples: Number of resamples; the intervals are those of 95 %.
 
     Returns:
-        Plain numbers, lists and texts by name, which JSON takes:
+        Plain numbers, lists and texts by name, which JSON takes.
 
         * "score", "protocol", "true_pairs", "impostor_pairs", "people", "queries" and, if only some
           were taken, "queries_given": what was counted.

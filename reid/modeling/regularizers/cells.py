@@ -74,8 +74,8 @@ class CellMasking(Regularizer):
             count: Number of cells of the map.
 
         Returns:
-            cells, uniform: (m,) int64, ascending positions; and a random number in [0, 1) for each,
-            (m,) float32, that decides its value.
+            The cells, (m,) int64, ascending positions, and a random number in [0, 1) for each, (m,)
+            float32, that decides its value.
         """
         generator = self.rng.on(torch.device("cpu"))
         log_left = torch.log1p(-torch.tensor(self.p, dtype=torch.float64))

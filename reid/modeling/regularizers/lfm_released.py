@@ -133,7 +133,7 @@ def last_written(boxes: Boxes, channels: int, height: int) -> tuple[Tensor, Tens
         height: Rows of the map.
 
     Returns:
-        inside, value: (n, channels, height): which rows are overwritten, and with what.
+        Two of (n, channels, height), which rows are overwritten, and with what.
     """
     bands = span(boxes.top, boxes.height, height)  # (n, k, height)
     n, k = boxes.channels.shape

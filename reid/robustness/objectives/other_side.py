@@ -13,14 +13,14 @@ from reid.utils.checks import Count, check_count
 
 @OBJECTIVES.register("metric")
 class Metric(Objective):
-    """Non-targeted metric attack: the sum over true matches g of |f(x') - f(g)|^2.
+    """Non-targeted metric attack: the sum over true matches g of ``|f(x') - f(g)|^2``.
 
     Source: Bai et al., "Adversarial Metric Attack and Defense for Person Re-identification",
     arXiv:1901.10650.
     """
 
     def __call__(self, embed: Embedding, clean: Tensor, case: Case, rngs: ImageRNGs) -> Loss:
-        """Returns the sum (B,) over the true matches g of |f(x') - f(g)|^2; x' is (B, 3, H, W).
+        """Returns the sum (B,) over the true matches g of ``|f(x') - f(g)|^2``; x' is (B, 3, H, W).
 
         The arguments are those of :class:`reid.robustness.objectives.base.Objective`.
         """
@@ -30,9 +30,9 @@ class Metric(Objective):
 
 @OBJECTIVES.register("metric_targeted")
 class TargetedMetric(Objective):
-    """Targeted metric attack: minus the sum over images t of a random identity of |f(x') - f(t)|^2.
+    """Targeted metric attack: minus the sum of ``|f(x') - f(t)|^2`` over images t.
 
-    Source: that of ``metric``.
+    They are the images of a random identity. Source: that of ``metric``.
     """
 
     targeted = True
@@ -48,9 +48,10 @@ class TargetedMetric(Objective):
 
 @OBJECTIVES.register("fna")
 class FurthestNegative(Objective):
-    """Furthest-negative attack: sum over true matches g of |f(x') - f(g)|^2, minus |f(x') - c|^2.
+    """Furthest-negative attack: sum of ``|f(x') - f(g)|^2`` over g, minus ``|f(x') - c|^2``.
 
-    c is the mean feature of the other identity whose mean is furthest from f(x).
+    g are the true matches; c is the mean feature of the other identity whose mean is furthest from
+    f(x).
 
     Source: Bouniot et al., CVPR workshops 2020, see ``sma``.
     """
@@ -74,9 +75,9 @@ class FurthestNegative(Objective):
 class Neighborhood(Objective):
     """Attack on re-ranking: moves a query away from its neighbours and towards another identity.
 
-    It is the sum over the k nearest g, right or wrong, of |f(x') - f(g)|^2, minus |f(x') - c|^2,
-    with c as in ``fna``. k-reciprocal re-ranking describes a query by its neighbours, so the attack
-    leaves them.
+    It is the sum over the k nearest g, right or wrong, of ``|f(x') - f(g)|^2``, minus
+    ``|f(x') - c|^2``, with c as in ``fna``. k-reciprocal re-ranking describes a query by its
+    neighbours, so the attack leaves them.
 
     Args:
         k: Number of neighbours; it corresponds to k1 of the re-ranking.

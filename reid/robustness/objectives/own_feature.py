@@ -16,7 +16,7 @@ from reid.robustness.rngs import ImageRNGs
 
 @OBJECTIVES.register("sma")
 class SelfMetric(Objective):
-    """Self metric attack: |f(x') - f(x)|^2. It uses nothing of the other side.
+    """Self metric attack: ``|f(x') - f(x)|^2``. It uses nothing of the other side.
 
     Source: Bouniot et al., "Vulnerability of Person Re-Identification Models to Metric Adversarial
     Attacks", CVPR workshops 2020.
@@ -35,9 +35,10 @@ class SelfMetric(Objective):
 
 @OBJECTIVES.register("odfa")
 class OppositeDirection(Objective):
-    """Opposite-direction feature attack on unit features: -|f(x') + f(x)|^2.
+    """Opposite-direction feature attack on unit features: ``-|f(x') + f(x)|^2``.
 
-    For unit vectors |u + v|^2 + |u - v|^2 = 4, so it is ``sma`` minus 4, which is the same attack.
+    For unit vectors ``|u + v|^2 + |u - v|^2 = 4``, so it is ``sma`` minus 4, which is the same
+    attack.
 
     Source: Zheng et al., "U-turn: Crafting Adversarial Queries with Opposite-direction Features",
     arXiv:1809.02681.
@@ -46,7 +47,7 @@ class OppositeDirection(Objective):
     flat_at_clean = True
 
     def __call__(self, embed: Embedding, clean: Tensor, case: Case, rngs: ImageRNGs) -> Loss:
-        """Returns -|f(x') + f(x)|^2, (B,), of (B, 3, H, W) images, on unit features.
+        """Returns ``-|f(x') + f(x)|^2``, (B,), of (B, 3, H, W) images, on unit features.
 
         The arguments are those of :class:`reid.robustness.objectives.base.Objective`.
         """
@@ -57,7 +58,7 @@ class OppositeDirection(Objective):
 
 @OBJECTIVES.register("odfa_raw")
 class RawOppositeDirection(Objective):
-    """Opposite-direction feature attack on features that are not normalised: -|z(x') + z(x)|^2.
+    """Opposite-direction feature attack on features that are not normalised: ``-|z(x') + z(x)|^2``.
 
     It has a gradient at the clean image, but mostly shortens z, which does not change a ranking by
     unit features. It is a weak attack, included because the literature reports it.
@@ -66,7 +67,7 @@ class RawOppositeDirection(Objective):
     """
 
     def __call__(self, embed: Embedding, clean: Tensor, case: Case, rngs: ImageRNGs) -> Loss:
-        """Returns -|z(x') + z(x)|^2, (B,), of (B, 3, H, W) images, on raw features.
+        """Returns ``-|z(x') + z(x)|^2``, (B,), of (B, 3, H, W) images, on raw features.
 
         The arguments are those of :class:`reid.robustness.objectives.base.Objective`.
         """
@@ -77,7 +78,7 @@ class RawOppositeDirection(Objective):
 
 @OBJECTIVES.register("lta")
 class LocalTransformation(Objective):
-    """Local transformation attack: |f(x') - f(T(x))|^2, where T makes a random patch gray.
+    """Local transformation attack: ``|f(x') - f(T(x))|^2``, where T makes a random patch gray.
 
     Source: Gong et al., "Person Re-identification Method Based on Color Attack and Joint Defence",
     arXiv:2111.09571; patches as in local grayscale patch replacement.
