@@ -29,8 +29,8 @@ def test_pictures_are_small() -> None:
 
 
 def sentences(page: Path) -> list[str]:
-    """Sentences of running text with seven words or more; no tables, no code."""
-    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    """Sentences of running text with seven words or more; no tables, no code, no comments."""
+    text = re.sub(r"```.*?```|<!--.*?-->", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     prose = "\n".join(line for line in text.splitlines() if not line.startswith("|"))
     found = []
     for paragraph in re.split(r"\n\s*\n", prose):
