@@ -210,7 +210,8 @@ def test_data_seeds_are_compared_each_within_itself(tmp_path: Path) -> None:
                 folders.append(write_tested(tmp_path / name / f"{data}{seed}", ap, seed, **facts))
         words.append(f"{name}={','.join(map(str, folders))}")
     text = run("compare", *words[::-1]).stdout
-    assert "synthetic_seed-0, synthetic_seed-1" in text and "on 2 query sets" in text
+    assert text.startswith("Tested: synthetic_seed-0, synthetic_seed-1, cross_camera, ")
+    assert text.splitlines()[0].endswith(" queries each") and "on 2 query sets" in text
     assert lines(text)["clean: b − a"][-1].startswith("b is better than a")
     one_less = words[1].rpartition(",")[0].rpartition(",")[0].rpartition(",")[0]
     error = run("compare", words[0], one_less, code=2).stderr
@@ -544,6 +545,18 @@ def test_seed_and_resamples_decide_the_last_digits_alone(study: Path, tmp_path: 
     assert texts[0] == texts[1] != texts[2]
     lows = [float(next(csv.DictReader(text.splitlines()))["low"]) for text in texts]
     assert lows[0] == pytest.approx(lows[2], abs=0.003)
+
+
+def test_many_query_sets_are_named_by_the_first_and_the_last(tmp_path: Path) -> None:
+    words = []
+    for name in "ab":
+        for split in range(5):
+            facts = {"ids": f"i{split}", "dataset": f"viper_split-{split}"}
+            write_tested(tmp_path / name / f"{split}", scores(0.3, split), 0, **facts)
+        words.append(f"{name}=" + ",".join(str(tmp_path / name / f"{n}") for n in range(5)))
+    head = run("compare", *words).stdout.splitlines()[0]
+    assert head.startswith("Tested: viper_split-0 to viper_split-4, cross_camera, ")
+    assert head.endswith(" queries each")
 
 
 def test_the_choices_of_the_command_are_those_of_the_job() -> None:

@@ -1,7 +1,7 @@
-"""Tables of docs/results.md that are older than ``reid ablate --export``.
+"""Tables of the documents follow from the files under docs/results/.
 
-Their JSON has means of each run, but no AP of queries, so that ``reid report --check docs`` cannot
-compute them anew; means and standard deviations follow from it all the same.
+Those of exported studies are computed anew by ``reid report --check docs``. The others are older,
+or of another kind: their JSON has means of each run, from which means and deviations follow.
 """
 
 import json
@@ -9,7 +9,7 @@ from statistics import mean, stdev
 from typing import Any
 
 import pytest
-from commands import ROOT
+from commands import ROOT, run
 
 TEXT = (ROOT / "docs/results.md").read_text(encoding="utf-8")
 QUICK = json.loads((ROOT / "docs/results/quick_recipes.json").read_text())
@@ -88,3 +88,53 @@ def test_viper_is_the_mean_over_its_splits() -> None:
     assert trained == spread(VIPER["runs"], metrics)
     re_ranked = [run["re_ranked"] for run in VIPER["runs"]]
     assert row("the same, re-ranked", 3)[:2] == spread(re_ranked, ("mAP", "rank1"))
+
+
+def test_published_tables_are_those_that_the_studies_give() -> None:
+    done = run("report", "--check", ROOT / "docs")
+    assert "record_wide.md" in done.stdout and "record_viper.md" in done.stdout
+
+
+RECORD = (ROOT / "docs/record.md").read_text(encoding="utf-8")
+
+
+def test_the_verdicts_have_the_numbers_of_the_tables() -> None:
+    """Differences of mAP in the table of verdicts, and in README, are those of the primary rows."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").replace("(95 %: ", "(")
+    for study in ("wide", "viper"):
+        table = json.loads((ROOT / f"docs/results/record_{study}.md.json").read_text())
+        rows = {row["test"]: row for row in table["tables"][0]["rows"]}
+        for row in rows.values():
+            difference, low, high = (
+                f"{100 * row[key]:+.1f}" for key in ("difference", "low", "high")
+            )
+            assert f"{difference} ({low} .. {high})" in RECORD
+            assert f"{difference} ({low} .. {high})" in readme
+
+
+def test_the_other_tables_of_the_record_follow_from_their_files() -> None:
+    runs = json.loads((ROOT / "docs/results/record_prid2011.json").read_text())["runs"]
+    for variant, word in (("lfm", "with"), ("plain", "without")):
+        values = [100 * run["mAP"] for run in runs if run["variant"] == variant]
+        assert len(values) == 10
+        assert f"{mean(values):.1f} ± {stdev(values):.1f} {word}" in " ".join(RECORD.split())
+    runs = json.loads((ROOT / "docs/results/record_mechanism.json").read_text())["runs"]
+    for key, name, factor, digits in (
+        ("gain", "gain", 1, 3),
+        ("low_frequencies", "low frequencies, % of the gradient", 100, 1),
+        ("smoothness", "actual / foretold rise", 1, 2),
+        ("norm_on_person", "activation energy on the person, %", 100, 1),
+    ):
+        values = [f"{factor * run[key]:.{digits}f}" for run in runs]
+        assert f"| {name} | {', '.join(values[:3])} | {', '.join(values[3:])} |" in RECORD
+    checks = json.loads((ROOT / "docs/results/record_sanity.json").read_text())
+    assert all(check["passed"] for check in checks)
+
+
+def test_the_accuracy_in_training_is_that_of_the_cells() -> None:
+    cells = json.loads((ROOT / "docs/results/record_wide.json").read_text())["cells"].values()
+    values = {
+        name: mean(cell["trained"]["accuracy"] for cell in cells if cell["variant"] == name)
+        for name in ("plain", "lfm")
+    }
+    assert f"is {values['plain']:.2f} without and {values['lfm']:.2f} with LFM" in RECORD

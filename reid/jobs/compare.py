@@ -19,6 +19,7 @@ from reid.utils.errors import InputError, suggest
 PRIMARY = "Primary comparison. "
 SECONDARY = "Secondary. "
 INTERACTIONS = "Interactions. "
+FEW = 3  # query sets that the head of a table names one by one
 
 
 @dataclass(frozen=True)
@@ -187,10 +188,12 @@ def _title(kind: str, groups: Groups) -> str:
     """Returns what a table is about."""
     runs = [run for group in groups.values() for run in group]
     sets = list({run.query_set: run for run in runs}.values())
-    data = ", ".join(shown(run.about.get("dataset") or "saved features") for run in sets)
+    names = [shown(run.about.get("dataset") or "saved features") for run in sets]
+    data = f"{names[0]} to {names[-1]}" if len(names) > FEW else ", ".join(names)
     protocol = shown(runs[0].about.get("protocol") or CROSS_CAMERA)
-    counts = " and ".join(str(len(run.pids)) for run in sets)
-    return f"{KINDS[kind]}: {data}, {protocol}, {counts} queries"
+    counts = list(dict.fromkeys(str(len(run.pids)) for run in sets))
+    each = " each" if len(sets) > len(counts) == 1 else ""
+    return f"{KINDS[kind]}: {data}, {protocol}, {' and '.join(counts)} queries{each}"
 
 
 def _nothing(chosen: Selection, question: Question, groups_of: Mapping[str, Groups]) -> InputError:

@@ -84,6 +84,13 @@ def viper(folder: Path) -> None:
         picture(folder / "datasets/VIPeR" / name, 2 * number + (camera == "b"), (24, 64))
 
 
+def prid2011(folder: Path) -> None:
+    for number, camera in itertools.product(range(1, 25), "ab"):
+        name = f"cam_{camera}/person_{number:04d}.png"
+        home = folder / "datasets/prid_2011/single_shot"
+        picture(home / name, 2 * number + (camera == "b"), (24, 64))
+
+
 # Images of one's own
 
 
@@ -124,7 +131,7 @@ PAIR = ("0019_c5s5_018646_00.jpg", "0019_c6s4_048896_00.jpg")  # of docs/verific
 
 def fill(folder: Path) -> None:
     """Data sets and images, as the pages call them."""
-    for make in (market, duke, msmt17, viper, crops, people_csv):
+    for make in (market, duke, msmt17, viper, prid2011, crops, people_csv):
         make(folder)
     some(folder, "new_crops", 3)
     some(folder, "more_crops", 3)
@@ -250,6 +257,7 @@ MAKERS: dict[str, Maker] = {
     "outputs/ablations/record_deep/lfm/seed0": run_of("defences/lfm.yml"),
     "outputs/ablations/record_deep/lfm_zero/seed0": run_of("defences/lfm_zero.yml"),
     "outputs/ablations/record_deep/cells/seed0": run_of("defences/cells.yml"),
+    "outputs/ablations/record_viper/lfm/seed0/data0": run_of("viper.yml"),
     "run": run_of("market_lfm.yml", "TEST.VERIFICATION", "True", weight="best.pth"),
     **{f"outputs/{name}": figures_of(0.4, seed) for seed, name in enumerate("abc")},
     **{f"outputs/{name}": figures_of(0.3, seed) for seed, name in enumerate("def")},
