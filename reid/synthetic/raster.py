@@ -128,7 +128,7 @@ def _paint(canvas: Floats, strip: Strip, light: tuple[float, float], free: Bools
     along = (dx * np.float32(ux) + dy * np.float32(uy)) / np.float32(length)
     across = dx * np.float32(uy) - dy * np.float32(ux)
     near = free[y0:y1, x0:x1] & (along >= 0) & (along <= 1) & (np.abs(across) < margin)
-    place = np.flatnonzero(near)
+    place = np.flatnonzero(near)  # with masks instead of places a whole image takes a fifth longer
     t, v = along.ravel()[place], across.ravel()[place]
     width = table[(t * (len(table) - 1) + 0.5).astype(np.int32)]
     inside = np.abs(v) < width
