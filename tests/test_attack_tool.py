@@ -230,9 +230,12 @@ def test_transfer_and_gallery_and_sanity(data: Path, setup, tmp_path) -> None:
 def test_arrays_and_another_pixel_size(setup, tmp_path) -> None:
     _, base = setup
     more = ["ATTACK.NAMES", "fgsm-metric", "ATTACK.SIZE", "(96,48)", "ATTACK.SAVE_AS", "npz"]
+    more += ["ATTACK.SANITY", True, "ATTACK.SANITY_CHECKS", "['repeats']"]
     run("attack", *base, *FEW, *more, "ATTACK.SAVE_IMAGES", -1, "OUTPUT_DIR", tmp_path)
     arrays = np.load(tmp_path / "attack" / "images" / "fgsm-metric_eps1" / "images.npz")
     assert arrays["images"].shape == (12, 3, 96, 48) and len(arrays["names"]) == 12
+    report = json.loads((tmp_path / "attack" / "robustness.json").read_text())
+    assert [check["passed"] for check in report["sanity"]["checks"]] == [True, True]
 
 
 def test_defences_are_compared(setup, attacked: Path, tmp_path) -> None:

@@ -164,6 +164,21 @@ def test_a_report_that_failed_its_checks_is_named(defences: list[str]) -> None:
     file.write_text(json.dumps(report))
     done = run("compare", *defences)
     assert done.stderr == f"warning: {file.parents[1]}: do not trust\n"
+    assert "passed in 0 of 6 runs, failed in 1, and were not run in 5" in done.stdout
+
+
+def test_a_table_of_attacks_says_how_many_were_checked(defences: list[str], tmp_path: Path) -> None:
+    table = tmp_path / "t.md"
+    assert run("compare", *defences).stdout.count("were not run in 6") == 1  # not corruptions
+    for one in defences:
+        for folder in one.partition("=")[2].split(","):
+            file = Path(folder) / "attack/robustness.json"
+            report = json.loads(file.read_text())
+            report["sanity"] = {"verdict": "passed", "checks": [{"passed": True}]}
+            file.write_text(json.dumps(report))
+    run("compare", *defences, "--markdown", table)
+    assert table.read_text().count("The attack's own checks passed in all 6 runs.") == 1
+    run("report", "--check", f"{table}.json")
 
 
 @pytest.mark.parametrize(

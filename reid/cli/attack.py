@@ -21,7 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     add_config(parser, required=False)
     parser.add_argument(
-        "--sanity", action="store_true", help="check the attack and the model's gradients as well"
+        "--sanity",
+        action="store_true",
+        help="check the attack and the model's gradients as well (ATTACK.SANITY True)",
     )
     parser.add_argument(
         "--restart", action="store_true", help="begin anew, and not where a stopped run was"
@@ -43,7 +45,8 @@ def run(args: argparse.Namespace) -> None:
         raise InputError("--surrogate-config goes with --surrogate-weight, which is missing")
     from reid.config import load_cfg
 
-    cfg = weight_config(args.config_file, args.overrides)
+    more = ["ATTACK.SANITY", "True"] if args.sanity else []
+    cfg = weight_config(args.config_file, [*args.overrides, *more])
     surrogate = None
     if args.surrogate_weight is not None:
         shared = ["MODEL.DEVICE", cfg.MODEL.DEVICE, "ATTACK.PRECISION", cfg.ATTACK.PRECISION]
@@ -51,4 +54,4 @@ def run(args: argparse.Namespace) -> None:
         surrogate = (seen, args.surrogate_weight)
     from reid.jobs.attack import attack
 
-    attack(cfg, Path(cfg.TEST.WEIGHT), args.sanity, surrogate, args.restart)
+    attack(cfg, Path(cfg.TEST.WEIGHT), surrogate, args.restart)

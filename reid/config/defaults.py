@@ -513,11 +513,14 @@ def _attack_settings() -> dict[str, Setting]:
             (), str, "natural corruptions, or `all`", choices=("all", *CORRUPTIONS.names())
         ),
         "ATTACK.SEVERITIES": _many((1, 2, 3, 4, 5), int, "of the corruptions", allowed=Range(1, 5)),
-        "ATTACK.SANITY_QUERIES": _int(64, "evenly spaced queries that `--sanity` works on", 2),
+        "ATTACK.SANITY": _bool(
+            False, "check the attack and the gradients as well, as `--sanity` does; for studies"
+        ),
+        "ATTACK.SANITY_QUERIES": _int(64, "evenly spaced queries that the checks work on", 2),
         "ATTACK.SANITY_CHECKS": _many(
             (),
             str,
-            "those of the checks that `--sanity` runs; empty is all of them. `ranking` alone takes"
+            "those of the checks that are run; empty is all of them. `ranking` alone takes"
             " about as long as the attacks on the same queries",
             choices=CHECKS,
         ),

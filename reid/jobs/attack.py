@@ -48,7 +48,6 @@ FOLDER = "attack"  # in OUTPUT_DIR
 def attack(
     cfg: CfgNode,
     weight: Path,
-    sanity: bool = False,
     surrogate: tuple[CfgNode, Path] | None = None,
     restart: bool = False,
 ) -> list[Result]:
@@ -60,7 +59,6 @@ def attack(
     Args:
         cfg: From :func:`reid.config.load_cfg`.
         weight: The model that is evaluated, and seen by the attacker unless there is a surrogate.
-        sanity: Run the checks of :mod:`reid.robustness.sanity` as well.
         surrogate: Config and checkpoint of a model that the attacker sees instead (transfer).
         restart: Do not go on with a run that was stopped.
     """
@@ -75,7 +73,7 @@ def attack(
     attacks = build_attack.build_attacks(cfg)
     folder = output_dir(cfg, FOLDER)
     with locked_folder(folder):
-        return _attack(cfg, weight, attacks, folder, sanity, surrogate, restart)
+        return _attack(cfg, weight, attacks, folder, surrogate, restart)
 
 
 def _attack(
@@ -83,7 +81,6 @@ def _attack(
     weight: Path,
     attacks: list[RetrievalAttack],
     folder: Path,
-    sanity: bool,
     surrogate: tuple[CfgNode, Path] | None,
     restart: bool,
 ) -> list[Result]:
@@ -118,12 +115,12 @@ def _attack(
         rows = records(results, cfg.SEED)
         write_report(folder, results, rows, [], facts)  # the checks below may be stopped
         plot_results(folder / "curves.png", rows)
-        if sanity:
+        if cfg.ATTACK.SANITY:
             checks = _sanity(cfg, embed, splits, evaluator, seen, attacks, pieces)
             write_report(folder, results, rows, checks, facts)
             logger.info("sanity checks\n" + _check_table(checks))
     pieces.remove()
-    logger.info(verdict(checks) if sanity else "sanity: not checked; add --sanity")
+    logger.info(verdict(checks) if cfg.ATTACK.SANITY else "sanity: not checked; add --sanity")
     logger.info(f"{facts['num_queries']} queries\n{as_text(rows)}")
     pairs = pairs_as_text(rows)
     if pairs:

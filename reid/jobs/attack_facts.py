@@ -15,7 +15,7 @@ from reid.data.records import Splits
 from reid.utils.environment import describe
 
 # Decide what is kept or checked besides, and not what is done to which images.
-_ASIDE = ("ATTACK.SAVE_", "ATTACK.SANITY_", "ATTACK.STEP_CURVE", "ATTACK.IMS_PER_BATCH")
+_ASIDE = ("ATTACK.SAVE_", "ATTACK.SANITY", "ATTACK.STEP_CURVE", "ATTACK.IMS_PER_BATCH")
 _SHARED = (
     *("ATTACK.", "DATASETS.NAMES", "DATASETS.SYNTHETIC.", "INPUT.SIZE_TEST"),
     *(
@@ -30,7 +30,7 @@ _SHARED = (
 # Where things are, and how they get into memory: the contents are among the facts.
 _PLACES = (
     *("OUTPUT_DIR", "IMPORTS", "DATALOADER.", "MODEL.DEVICE"),
-    *("TEST.WEIGHT", "TEST.SAVE_FEATURES", "ATTACK.SANITY_"),
+    *("TEST.WEIGHT", "TEST.SAVE_FEATURES", "ATTACK.SANITY"),
 )
 
 

@@ -112,7 +112,8 @@ class _Asker:
                 ]
                 if rows:
                     title = (SECONDARY if first else "") + name + self._title(kind)
-                    found.append(Table(title, METRICS[self.question.metric], rows))
+                    metric = METRICS[self.question.metric]
+                    found.append(Table(title, metric, rows, self._remarks([kind])))
         return found
 
     def _primary(self, asked: Primary, contrast: Contrast) -> tuple[Primary, str, Row] | None:
@@ -146,7 +147,14 @@ class _Asker:
             ]
         many = "Primary comparisons. " if len(rows) > 1 else PRIMARY
         title = many + "; ".join(self._title(kind) for kind in kinds)
-        return Table(title, ", ".join(METRICS[one] for one in sorted(metrics)), rows)
+        metric = ", ".join(METRICS[one] for one in sorted(metrics))
+        return Table(title, metric, rows, self._remarks(kinds))
+
+    def _remarks(self, kinds: Sequence[str]) -> list[str]:
+        """Says in how many runs the attacks were checked, if the table has attacks."""
+        if "attack" not in kinds:
+            return []
+        return [_checked([run for runs in self.groups_of["attack"].values() for run in runs])]
 
     def _rows(self, kind: str, contrast: Contrast, clean: bool) -> list[Row]:
         groups = self.groups_of[kind]
@@ -194,6 +202,18 @@ def _title(kind: str, groups: Groups) -> str:
     counts = list(dict.fromkeys(str(len(run.pids)) for run in sets))
     each = " each" if len(sets) > len(counts) == 1 else ""
     return f"{KINDS[kind]}: {data}, {protocol}, {' and '.join(counts)} queries{each}"
+
+
+def _checked(runs: Sequence[Run]) -> str:
+    failed = sum(bool(run.warning) for run in runs)
+    passed = sum(run.checked for run in runs) - failed
+    if passed == len(runs):
+        return f"The attack's own checks passed in all {passed} runs."
+    return (
+        f"The attack's own checks (ATTACK.SANITY) passed in {passed} of {len(runs)} runs, failed in"
+        f" {failed}, and were not run in {len(runs) - passed - failed}: where they did not pass, a"
+        " weak attack may look like a robust model."
+    )
 
 
 def _nothing(chosen: Selection, question: Question, groups_of: Mapping[str, Groups]) -> InputError:

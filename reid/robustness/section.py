@@ -19,6 +19,7 @@ ATTACK = Section(
         "STEP_CURVE",
         "CORRUPTIONS",
         "SEVERITIES",
+        "SANITY",
         "SANITY_QUERIES",
         "SANITY_CHECKS",
         "SAVE_IMAGES",

@@ -74,11 +74,13 @@ class Table:
         title: What it is about.
         metric: Name of the metric, for people.
         rows: The comparisons.
+        remarks: What else is to be known of the runs behind it, a line each.
     """
 
     title: str
     metric: str
     rows: Sequence[Row]
+    remarks: Sequence[str] = ()
 
     @property
     def p_of_all(self) -> list[float]:
@@ -158,7 +160,7 @@ def notes(table: Table) -> list[str]:
         )
     if SPLITS in about:
         lines.append("Splits share training images, so that the interval is a little too short.")
-    return lines
+    return [*lines, *table.remarks]
 
 
 def as_text(table: Table, style: str = "simple") -> str:

@@ -28,7 +28,11 @@ _OF_A_STEP = {
     "attack": ("ATTACK.", "TEST.RE_RANKING", "TEST.VERIFICATION"),
 }
 _NO_RESULT = ("ATTACK.IMS_PER_BATCH",)
-_LATER = {"TEST.VERIFICATION": False}  # studies are older than these keys, and go on as begun
+# These keys came later:
+_LATER = {
+    "TEST.VERIFICATION": False,
+    "ATTACK.SANITY": False,
+}  # studies are older than these keys, and go on as begun
 
 Fingerprint = Callable[[CfgNode], str]  # config -> digest of its images; "" where none are there
 

@@ -100,6 +100,7 @@ def numbers_of(table: Table) -> dict[str, Any]:
     return {
         "title": table.title,
         "metric": table.metric,
+        "remarks": list(table.remarks),
         "rows": [
             {
                 "test": row.condition,
@@ -127,7 +128,12 @@ def tables_of(entries: Sequence[Mapping[str, Any]]) -> list[Table]:
         TypeError: An entry is something else.
     """
     return [
-        Table(entry["title"], entry["metric"], [_row(one) for one in entry["rows"]])
+        Table(
+            entry["title"],
+            entry["metric"],
+            [_row(one) for one in entry["rows"]],
+            entry.get("remarks", ()),
+        )
         for entry in entries
     ]
 

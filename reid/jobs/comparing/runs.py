@@ -56,6 +56,7 @@ class Run:
         pids: (V,) int64 identities of these queries.
         values: (V,) arrays ``ap``, ``inp`` and ``first_hit`` by condition.
         warning: Why the numbers are not to be trusted; "" if nothing says so.
+        checked: Whether the checks of its attack were run, and passed or failed.
     """
 
     folder: Path
@@ -66,6 +67,7 @@ class Run:
     pids: np.ndarray
     values: Mapping[Condition, Mapping[str, np.ndarray]]
     warning: str = field(default="")
+    checked: bool = field(default=False)
 
     @property
     def seed(self) -> int | None:
@@ -133,11 +135,13 @@ def read_attack(folder: Path) -> Run:
     entry = _entries(report, file, {})
     run = _run(folder, _files(part, file, queries_file), entry, arrays, values)
     seen = "a white box" if report["surrogate"] is None else "seen through a surrogate"
-    failed = any(check["passed"] is False for check in report["sanity"]["checks"])
+    checks = report["sanity"]["checks"]
+    failed = any(check["passed"] is False for check in checks)
     return replace(
         run,
         about={**run.about, "surrogate": seen, **report["attack"]},
         warning=str(report["sanity"]["verdict"]) if failed else "",
+        checked=bool(checks),
     )
 
 
