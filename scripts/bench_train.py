@@ -28,6 +28,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from torch.profiler import profile
 from torch.utils.flop_counter import FlopCounterMode
 from yacs.config import CfgNode
 
@@ -37,11 +38,23 @@ from reid import builders
 from reid.config import load_cfg
 from reid.engine.optim import parameter_groups
 from reid.engine.trainer import Trainer
+from reid.utils.allocator import keep_freed_memory
 from reid.utils.batch import Batch, to_unit
 from reid.utils.environment import choose_device, describe, deterministic
 
 PLAIN = ["SOLVER.PRECISION", "fp32", "SOLVER.COMPILE", "False", "DATALOADER.CACHE", "none"]
 CAMERAS = 6
+# What operations of torch are called that do the work of a step.
+KINDS = {
+    "convolution": ("conv",),
+    "normalization": ("batch_norm", "BatchNorm", "layer_norm"),
+    "activation": ("threshold", "clamp_min", "relu", "gelu", "silu"),
+    "copies and casts": ("copy", "clone", "fill"),
+    "pooling": ("pool",),
+    "optimizer": ("adam", "Adam", "sgd", "SGD", "ptimizer"),
+    "sums of branches": ("add",),
+    "products of matrices": ("mm", "matmul", "linear"),
+}
 Step = Callable[[Batch], object]
 
 
@@ -131,6 +144,16 @@ def rates(
     return size / statistics.median(alone), size / statistics.median(loop)
 
 
+def kept_and_given_back(trainer: Trainer, batch: Batch, steps: int) -> tuple[float, float]:
+    """Returns images a second of the step with freed memory kept and given back, in turns."""
+    seconds: dict[bool, list[float]] = {True: [], False: []}
+    for keep in (False, True) * 2:
+        keep_freed_memory(keep)
+        seconds[keep] += step_seconds(our_step(trainer), [batch] * (2 + steps), trainer.device)
+    size = len(batch.labels)
+    return size / statistics.median(seconds[True]), size / statistics.median(seconds[False])
+
+
 def loader_rate(batches: Iterable[Batch]) -> float:
     """Returns images a second of CPU time, without the first batch."""
     loader = iter(batches)
@@ -192,6 +215,24 @@ def regularizer_seconds(trainer: Trainer, batch: Batch, stage: str) -> float:
             x.grad = None
     with_it, without = (statistics.mean(found[3:]) for found in times.values())
     return with_it - without
+
+
+def parts(trainer: Trainer, batch: Batch) -> list[tuple[str, float]]:
+    """Returns kinds of operations and their shares of the time of a step, the largest first."""
+    kind = "cuda" if trainer.device.type == "cuda" else "cpu"
+    step = our_step(trainer)
+    step(batch)
+    with profile() as found:
+        step(batch)
+        wait(trainer.device)
+    spent: dict[str, float] = {}
+    for event in found.key_averages():
+        fits = (name for name, words in KINDS.items() if any(word in event.key for word in words))
+        name = next(fits, "other")
+        time_of = event.self_device_time_total if kind == "cuda" else event.self_cpu_time_total
+        spent[name] = spent.get(name, 0.0) + time_of
+    total = sum(spent.values())
+    return [(k, spent[k] / total) for k in sorted(spent, key=lambda k: -spent[k])]
 
 
 def peak_flops(dtype: torch.dtype, device: torch.device) -> float:
@@ -260,12 +301,15 @@ def bench(args: argparse.Namespace, root: Path) -> None:
         plainly = loader_rate(cycle(single, 1 + args.loader_steps))
         show("loader, a core", loader_rate(cycle(ours, 1 + 10 * args.loader_steps)), plainly)
 
+    keep_freed_memory()
     slow_alone, slow_loop = rates(plain_step(plain_cfg, plain), plain, batch, args.steps, rounds=1)
     alone, loop = rates(our_step(ours), ours, batch, args.steps)
     show("step on one batch", alone, slow_alone)
     show("whole loop", loop, slow_loop)
+    show("step on one batch", *kept_and_given_back(ours, batch, args.steps), "memory given back")
     show("whole loop", loop, alone, "step")
 
+    print("time of a step: " + ", ".join(f"{name} {s:.1%}" for name, s in parts(ours, batch)))
     for stage in ours.model.regularizers:
         cost = regularizer_seconds(ours, batch, stage) / (len(batch.labels) / alone)
         name = f"{cfg.MODEL.REGULARIZER.NAME} after {stage}, forward and backward"

@@ -12,6 +12,7 @@ import argparse
 from pathlib import Path
 
 from reid.cli._arguments import add_config, path, weight_config
+from reid.utils.allocator import keep_freed_memory
 from reid.utils.errors import InputError
 
 HELP = "attack a checkpoint, and report what is left of its retrieval"
@@ -43,6 +44,7 @@ def run(args: argparse.Namespace) -> None:
     """Attacks TEST.WEIGHT."""
     if args.surrogate_config is not None and args.surrogate_weight is None:
         raise InputError("--surrogate-config goes with --surrogate-weight, which is missing")
+    keep_freed_memory()
     from reid.config import load_cfg
 
     more = ["ATTACK.SANITY", "True"] if args.sanity else []

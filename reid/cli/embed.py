@@ -13,6 +13,7 @@ interrupted. Without the ending .npz, OUT is a folder, whose feats.npy can be ma
 import argparse
 
 from reid.cli._arguments import add_device, add_sources, path, split_sources
+from reid.utils.allocator import keep_freed_memory
 
 HELP = "write the features of a folder, a list or a pattern of images"
 
@@ -29,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Writes the features."""
+    keep_freed_memory()
     from reid.jobs.embed import embed
 
     sources, overrides = split_sources(args.sources)

@@ -12,6 +12,7 @@ import argparse
 from pathlib import Path
 
 from reid.cli._arguments import add_config, path, weight_config
+from reid.utils.allocator import keep_freed_memory
 
 HELP = "test a checkpoint, or saved features"
 
@@ -32,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Tests TEST.WEIGHT or the features."""
+    keep_freed_memory()
     if args.features is not None:
         from reid.config import load_cfg
 

@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 
 from reid.cli._arguments import add_config
+from reid.utils.allocator import keep_freed_memory
 
 HELP = "train the model that a config describes"
 
@@ -36,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Trains, or evaluates."""
+    keep_freed_memory()
     from reid.config import load_cfg
 
     cfg = load_cfg(args.config_file, args.overrides)
