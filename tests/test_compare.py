@@ -469,6 +469,29 @@ def test_the_primary_comparison_stands_alone(two_by_two: Path) -> None:
     assert "no row 'x 4' in the tables that --only asks for; there are clean" in done.stderr
 
 
+def test_some_variants_of_a_study(two_by_two: Path) -> None:
+    """They are compared as if the others were not there, and so are corrected for less."""
+    record = {"baseline": "plain", "interactions": [["ab", "a", "b"], ["b", "re-ranked"]]}
+    record["primary"] = [{"compared": ["a"], "test": "x 4", "metric": "mAP"}]
+    (two_by_two / "study.json").write_text(json.dumps(record))
+    only = ["--only", "test", "--ranking", "plain"]
+    done = run("compare", two_by_two, *only, "--variants", "b", "plain")
+    pair = [f"{name}={two_by_two}/{name}/seed0,{two_by_two}/{name}/seed1,{two_by_two}/{name}/seed2"
+            for name in ("b", "plain")]  # fmt: skip
+    alone = run("compare", *pair, *only, "--interaction", "b", "re-ranked")
+    assert (done.stdout, done.stderr) == (alone.stdout, "")
+    assert "(1)" in done.stdout and "(b: re-ranked − plain)" in done.stdout
+    ab = run("compare", two_by_two, *only, "--baseline", "a", "--variants", "a", "ab").stdout
+    assert "ab − a" in ab and "plain" not in ab
+    for words, says in (
+        (["--variants", "b", "plan"], "unknown variant 'plan'; did you mean 'plain'?"),
+        (["--variants", "a", "b"], "--variants leaves out plain, which the others are compared"),
+    ):
+        assert says in run("compare", two_by_two, *words, code=2).stderr
+    error = run("compare", *pair, "--variants", "b", code=2).stderr
+    assert "--variants goes with a study" in error
+
+
 def test_two_primary_comparisons_are_corrected_together(two_by_two: Path, tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     asked = ["--baseline", "plain", "--primary", "a", "--primary", "ab,a,b", "x 4", "rank1"]

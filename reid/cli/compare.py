@@ -36,6 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="or one STUDY, its folder or its file",
     )
     parser.add_argument("--baseline", metavar="NAME", help="what the others are compared with")
+    parser.add_argument(
+        "--variants", nargs="+", default=(), metavar="NAME", help="some of the study; default: all"
+    )
     parser.add_argument("--metric", choices=METRICS, default="mAP")
     parser.add_argument(
         "--ranking", action="append", metavar="NAME", help='"plain", "re-ranked", ...; default: all'
@@ -87,7 +90,7 @@ def run(args: argparse.Namespace) -> None:
         raise InputError(f"--seed must be at least 0, got {args.seed}")
     if not 100 <= args.resamples <= 10**6:
         raise InputError(f"--resamples must be from 100 to 1000000, got {args.resamples}")
-    chosen = select(args.groups, args.baseline)
+    chosen = select(args.groups, args.baseline, args.variants)
     question = Question(
         kinds=args.only or (),
         metric=args.metric,

@@ -10,6 +10,7 @@ from reid.evaluation.places import METRICS_FILE
 from reid.jobs.comparing.contrast import contrast_of
 from reid.jobs.comparing.measures import METRICS
 from reid.jobs.comparing.question import Primary
+from reid.jobs.comparing.runs import PREFIXES
 from reid.jobs.exported import part_of, read_export
 from reid.utils.errors import InputError, unknown
 from reid.utils.jsonfile import fields, read_json
@@ -41,20 +42,26 @@ class Selection:
     cautions: Sequence[str] = ()
 
 
-def select(words: Sequence[str], baseline: str | None = None) -> Selection:
+def select(
+    words: Sequence[str], baseline: str | None = None, variants: Sequence[str] = ()
+) -> Selection:
     """Returns what was typed: ``NAME=DIR,DIR NAME=DIR``, or the folder or file of a study.
 
     Args:
         words: The words.
         baseline: Name of the baseline; None takes that of the study, or the last group.
+        variants: Those of the study that are meant; none means all.
 
     Raises:
-        InputError: A word is neither, a group is named twice or empty, or the baseline is unknown.
+        InputError: A word is neither, a group is named twice or empty, or the baseline or a variant
+            is unknown.
     """
     if len(words) == 1 and "=" not in words[0]:
         place = Path(os.path.expanduser(words[0]))
         is_file = place.suffix == ".json" and not os.path.isdir(place)
-        return _exported(place, baseline) if is_file else _study(place, baseline)
+        return (_exported if is_file else _study)(place, baseline, variants)
+    if variants:
+        raise InputError("--variants goes with a study; of named groups, type those that are meant")
     groups: dict[str, list[Path]] = {}
     for text in words:
         name, equals, folders = text.partition("=")
@@ -68,7 +75,7 @@ def select(words: Sequence[str], baseline: str | None = None) -> Selection:
     return _with_baseline(groups, baseline or list(groups)[-1])
 
 
-def _study(folder: Path, baseline: str | None) -> Selection:
+def _study(folder: Path, baseline: str | None, variants: Sequence[str]) -> Selection:
     """Reads the variants of a study off its folders: VARIANT/seed0, VARIANT/seed0/data1."""
     if not os.path.isdir(folder):
         raise InputError(
@@ -86,10 +93,10 @@ def _study(folder: Path, baseline: str | None) -> Selection:
         raise InputError(f"{folder} holds no tested runs in folders VARIANT/RUN; test them first")
     file = folder / STUDY_FILE
     study = read_json(file, "the record of a study") if os.path.isfile(file) else {}
-    return _of_study(study, str(file), groups, baseline, left_out)
+    return _of_study(study, str(file), groups, baseline, variants, left_out)
 
 
-def _exported(file: Path, baseline: str | None) -> Selection:
+def _exported(file: Path, baseline: str | None, variants: Sequence[str]) -> Selection:
     """Takes the variants of an exported study, in the order of its file."""
     export = read_export(file)
     groups: dict[str, list[Path]] = {}
@@ -98,7 +105,8 @@ def _exported(file: Path, baseline: str | None) -> Selection:
     if not groups:
         raise InputError(f"{file} holds no cell; export the study again")
     ordered = sorted(groups, key=lambda name: Path(name))  # as the folders of a study are
-    return _of_study(export.study, str(file), {name: groups[name] for name in ordered}, baseline)
+    runs = {name: groups[name] for name in ordered}
+    return _of_study(export.study, str(file), runs, baseline, variants)
 
 
 def _of_study(
@@ -106,6 +114,7 @@ def _of_study(
     where: str,
     groups: Mapping[str, Sequence[Path]],
     baseline: str | None,
+    variants: Sequence[str],
     left_out: Sequence[Path] = (),
 ) -> Selection:
     """Returns the groups with what the record of a study says of them.
@@ -115,31 +124,59 @@ def _of_study(
         where: Its name, for messages.
         groups: Folders of runs by variant.
         baseline: The baseline that was typed; None takes that of the record.
+        variants: Those that are meant; none means all. Questions about others are not asked.
         left_out: Folders that hold no result yet.
 
     Raises:
-        InputError: The record is wrong, or there is no baseline.
+        InputError: The record is wrong, there is no baseline, or a variant is unknown.
     """
     entries = {"baseline": str, "interactions": list, "primary": list}
     found = fields(study, where, {}, entries)
     baseline = baseline or found.get("baseline")
     if baseline is None:
         raise InputError(f"--baseline is missing: name one of {', '.join(groups)}")
+    groups = _meant(groups, baseline, variants)
     chosen = _with_baseline(groups, baseline, left_out)
     interactions, cautions = [], []
     for words in found.get("interactions", []):
         _check_names(words, f"{where}: interactions")
+        if not _about(words, variants):
+            continue
         if problem := _not_there(words, groups, baseline):
             cautions.append(f"interaction {' '.join(words)} is left out: {problem}")
         else:
             interactions.append(words)
     primary = []
     for one in (_primary(entry, where) for entry in found.get("primary", [])):
+        if not _about(one.compared, variants):
+            continue
         if problem := _not_there(one.compared, groups, baseline):
             cautions.append(f"a primary comparison is not there: {problem}")
         else:
             primary.append(one)
     return replace(chosen, interactions=interactions, primary=primary, cautions=cautions)
+
+
+def _meant(
+    groups: Mapping[str, Sequence[Path]], baseline: str, variants: Sequence[str]
+) -> Mapping[str, Sequence[Path]]:
+    """Returns the groups of some variants; of all if none is named."""
+    if not variants:
+        return groups
+    for name in variants:
+        if name not in groups:
+            raise unknown("variant", name, groups)
+    if baseline in groups and baseline not in variants:
+        raise InputError(
+            f"--variants leaves out {baseline}, which the others are compared with; add it, or set"
+            f" --baseline to one of {', '.join(variants)}"
+        )
+    return {name: runs for name, runs in groups.items() if name in variants}
+
+
+def _about(words: Sequence[str], variants: Sequence[str]) -> bool:
+    """Says whether a question is about nothing but these variants, and perhaps a ranking."""
+    return not variants or all(word in (*variants, *PREFIXES.values()) for word in words)
 
 
 def _primary(entry: Any, where: str) -> Primary:
