@@ -3,6 +3,10 @@
     python scripts/bench_eval.py --size market            # 3 368 x 15 913, 2048-d: 1 minute, 2 GiB
     python scripts/bench_eval.py --size msmt17            # 11 659 x 82 161: 5 minutes, 4 GiB
     python scripts/bench_eval.py --size market --dense    # beside the textbook: 10 minutes, 10 GiB
+    python scripts/bench_eval.py --size market_500k --directions 64 --spread 0.5
+
+The last one has Market-1501's 500 000 distractors: 519 281 features, which it draws into a file of
+4 GiB in --folder, and maps. A run that is killed goes on with the same command.
 
 Every ratio is taken within one process. Memory is what a step adds to the resident set at its peak.
 """
@@ -15,7 +19,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -37,14 +41,18 @@ SIZES = {  # queries, gallery, identities of the queries, cameras, feature width
     "small": (300, 1500, 75, 6, 256),
     "market": (3368, 15913, 750, 6, 2048),
     "msmt17": (11659, 82161, 3060, 15, 2048),
+    "market_500k": (3368, 515913, 750, 6, 2048),
+    "small_500k": (300, 19700, 75, 6, 256),
 }
+MAPPED = ("market_500k", "small_500k")  # in these, all gallery images but 15 913 are distractors
+STRIP = 4096  # rows of the product that are timed where all would take too long
 
 
 class Data(NamedTuple):
     """Features and ids, in the order evaluate_rank and evaluate_reranked take them."""
 
-    q_feats: np.ndarray
-    g_feats: np.ndarray
+    q_feats: Any  # arrays, or tensors over a mapped file
+    g_feats: Any
     q_pids: np.ndarray
     g_pids: np.ndarray
     q_camids: np.ndarray
@@ -79,6 +87,45 @@ def make(size: str, spread: float, directions: int = 0, seed: int = 0) -> Data:
 
     query, gallery = side(num_query, num_query), side(num_gallery, num_gallery * 5 // 6)
     return Data(query[0], gallery[0], query[1], gallery[1], query[2], gallery[2])
+
+
+def make_mapped(size: str, spread: float, directions: int, folder: Path, seed: int = 0) -> Data:
+    """Draws features as :func:`make` does, into a file that it maps; draws nothing anew.
+
+    The gallery lies behind the queries, so that re-ranking needs no copy of both together.
+    """
+    num_query, num_gallery, num_ids, num_cams, dim = SIZES[size]
+    total = num_query + num_gallery
+    shown = min(SIZES["market"][1], num_gallery // 2) * 5 // 6
+    rng = np.random.default_rng(seed)
+    pids = rng.integers(1, num_ids + 1, total)
+    pids[num_query + shown :] = 0
+    camids = rng.integers(0, num_cams, total)
+    file = folder / f"{size}-{spread:g}-{directions}-{seed}.npy"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished = file.with_suffix(".unfinished")
+        feats = np.lib.format.open_memmap(unfinished, "w+", np.float32, (total, dim))
+        width = directions or dim
+        centres = rng.standard_normal((num_ids + 1, width), dtype=np.float32)
+        turn = rng.standard_normal((width, dim), dtype=np.float32)
+        for start in range(0, total, STRIP):
+            people = pids[start : start + STRIP]
+            some = rng.standard_normal((len(people), width), dtype=np.float32) * spread
+            own = rng.standard_normal(some.shape, dtype=np.float32)
+            some += np.where(people[:, None] > 0, centres[people], own)
+            if directions:
+                some = some @ turn
+                rest = rng.standard_normal(some.shape, dtype=np.float32)
+                some += rest * (0.1 * some.std())
+            feats[start : start + STRIP] = some
+        feats.flush()
+        del feats
+        unfinished.rename(file)
+    feats = torch.from_numpy(np.load(file, mmap_mode="c"))
+    parts = [feats, pids, camids]
+    sides = [part[side] for part in parts for side in (slice(num_query), slice(num_query, None))]
+    return Data(*sides)
 
 
 def resident() -> float:
@@ -120,6 +167,32 @@ def full_product(feats: np.ndarray) -> None:
         torch.mm(rows, x.T, out=strip[: len(rows)])
 
 
+def strip_product(feats: torch.Tensor) -> None:
+    """Multiplies some rows with all rows."""
+    strip = torch.empty(STRIP, STRIP)
+    for rows in feats.split(STRIP):
+        torch.mm(feats[:STRIP], rows.T, out=strip[:, : len(rows)])
+
+
+def bench_mapped(args: argparse.Namespace) -> None:
+    """Ranks and re-ranks mapped features, and tells the time of a product from a part of it."""
+    data = make_mapped(args.size, args.spread, args.directions, args.folder)
+    size = len(data.q_pids) + len(data.g_pids)
+    print(
+        f"{args.size}: {len(data.q_pids)} x {len(data.g_pids)}, {torch.get_num_threads()} threads"
+    )
+    _, strip = timed(f"{STRIP} rows of the N x N product", lambda: strip_product(data.g_feats))
+    product = strip * size / STRIP
+    print(f"  so that all of it would take {product:.0f} s\n")
+    ranking, _ = timed("evaluate_features, no matrix", lambda: evaluate_features(*data))
+    print(f"  {told(ranking)}\n")
+    state = args.folder / "re-ranking.partial.npz"
+    if state.exists():
+        print("  goes on where an earlier run was stopped")
+    ranking, ours = timed("evaluate_reranked", lambda: evaluate_reranked(*data, partial=state))
+    print(f"  {ours / product:.2f} products   {told(ranking)}")
+
+
 def bench_ranking(data: Data) -> None:
     """Compares evaluate_rank with the argsort that every matrix evaluator starts with."""
     dist, _ = timed("distance matrix (euclidean)", lambda: pairwise_distance(*data[:2]))
@@ -159,11 +232,22 @@ def main() -> None:
         help="directions in which features vary; 0 is all, which no trained network gives",
     )
     parser.add_argument("--dense", action="store_true", help="run the dense textbook too")
+    parser.add_argument("--folder", type=Path, default=Path("outputs/bench_eval"))
     args = parser.parse_args()
-    data = make(args.size, args.spread, args.directions)
     warm = make("warm", args.spread, args.directions)  # compiles the loops, once on a machine
     evaluate_rank(pairwise_distance(*warm[:2]), *warm[2:])
     re_ranking(*warm[:2])
+    if args.size in MAPPED:
+        bench_mapped(args)
+    else:
+        bench_whole(args)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"peak resident memory of the process: {peak:.2f} GiB")
+
+
+def bench_whole(args: argparse.Namespace) -> None:
+    """Ranks and re-ranks features in memory."""
+    data = make(args.size, args.spread, args.directions)
     print(
         f"{args.size}: {len(data.q_pids)} x {len(data.g_pids)}, {torch.get_num_threads()} threads"
     )
@@ -172,8 +256,6 @@ def main() -> None:
     ranking, _ = timed("evaluate_features, no matrix", lambda: evaluate_features(*data))
     print(f"  {told(ranking)}\n")
     bench_re_ranking(data, matrix=args.size != "msmt17" or args.dense, dense=args.dense)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"peak resident memory of the process: {peak:.2f} GiB")
 
 
 if __name__ == "__main__":

@@ -23,22 +23,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--features",
         type=path,
-        metavar="NPZ",
+        metavar="NPZ_OR_FOLDER",
         help="evaluate saved features, without model, images or config: arrays query_feats,"
         " query_pids, query_camids, gallery_feats, gallery_pids, gallery_camids, and for"
         " TEST.PROTOCOL any_camera query_pictures, gallery_pictures where queries lie in the"
-        " gallery",
+        " gallery. In a folder each array is a file NAME.npy, and features are mapped",
     )
 
 
 def run(args: argparse.Namespace) -> None:
     """Tests TEST.WEIGHT or the features."""
-    keep_freed_memory()
     if args.features is not None:
         from reid.config import load_cfg
 
         cfg = load_cfg(args.config_file, args.overrides)
     else:
+        keep_freed_memory()
         cfg = weight_config(args.config_file, args.overrides)
     from reid.jobs.each_set import each_set
     from reid.jobs.test import test, test_features

@@ -42,8 +42,10 @@ def load_features(
     """Reads query and gallery from an npz; nothing in it is unpickled.
 
     Args:
-        path: The npz. It holds ``query_feats`` (Q, D) or, with V views of each image, (Q, V, D);
-            ``query_pids`` (Q,) and ``query_camids`` (Q,) integers; the same for ``gallery_``.
+        path: The npz, or a folder with a file ``NAME.npy`` for each array, whose features are
+            mapped into memory and not read at once. It holds ``query_feats`` (Q, D) or, with V
+            views of each image, (Q, V, D); ``query_pids`` (Q,) and ``query_camids`` (Q,) integers;
+            the same for ``gallery_``.
             ``query_pictures`` (Q,) and ``gallery_pictures`` (G,) may be there: integers or texts
             (paths), the same for the same picture.
         device: Device of the returned features.
@@ -56,7 +58,8 @@ def load_features(
             not fit.
     """
     needed = [key for key in KEYS if cameras or not key.endswith("_camids")]
-    arrays = read_arrays(path, needed, [*KEYS, *PICTURES])
+    read = _mapped if path.is_dir() else read_arrays
+    arrays = read(path, needed, [*KEYS, *PICTURES])
     try:
         query, gallery = (_split(arrays, name, device, normalize) for name in SPLITS)
         feature_pair(query.feats, gallery.feats)
@@ -64,6 +67,22 @@ def load_features(
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     return query._replace(pictures=pictures[0]), gallery._replace(pictures=pictures[1])
+
+
+def _mapped(folder: Path, needed: list[str], optional: list[str]) -> dict[str, np.ndarray]:
+    """Maps arrays of a folder; what is written to them stays in memory."""
+    arrays = {}
+    for key in dict.fromkeys([*needed, *optional]):
+        file = folder / f"{key}.npy"
+        if not file.is_file():
+            if key in needed:
+                raise InputError(f"{folder} has no file {file.name}; write it with numpy.save")
+            continue
+        try:
+            arrays[key] = np.load(file, mmap_mode="c", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise InputError(f"{file} is no array of numpy.save, or is cut off: {error}") from error
+    return arrays
 
 
 def _split(

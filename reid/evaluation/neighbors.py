@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from reid.evaluation.distance import squared_norms
 from reid.evaluation.loops import compiled_loops, compiled_screening
+from reid.evaluation.partial import PartialSearch
 from reid.evaluation.screening import BLOCK as SCREENED_BLOCK
 from reid.evaluation.screening import Screen, ScreenedSearch
 from reid.utils.errors import InputError
@@ -35,7 +36,9 @@ class Neighbors:
     farthest: Tensor
 
 
-def nearest(features: Tensor, k: int, block: int = 0) -> Neighbors:
+def nearest(
+    features: Tensor, k: int, block: int = 0, partial: PartialSearch | None = None
+) -> Neighbors:
     """Returns the ``k`` nearest rows of each row, itself included.
 
     The distance matrix is symmetric, so each block of it is computed once and updates the lists of
@@ -51,6 +54,7 @@ def nearest(features: Tensor, k: int, block: int = 0) -> Neighbors:
         features: (N, D) finite, N >= k.
         k: Neighbours of each row, the row itself included.
         block: Rows per block; 0 is the default of each way.
+        partial: Keeps what is found so far, every few minutes; None keeps nothing.
 
     Raises:
         InputError: The squared length of a feature overflows.
@@ -62,10 +66,12 @@ def nearest(features: Tensor, k: int, block: int = 0) -> Neighbors:
             f"the squared length of feature {row} is beyond {norms.dtype}; divide features by their"
             " lengths"
         )
-    return _screened(features, k, block) or _compared(features, norms, k, block or BLOCK)
+    partial = partial or PartialSearch(None)
+    near = _screened(features, k, block, partial)
+    return near or _compared(features, norms, k, block or BLOCK, partial)
 
 
-def _screened(features: Tensor, k: int, block: int) -> Neighbors | None:
+def _screened(features: Tensor, k: int, block: int, partial: PartialSearch) -> Neighbors | None:
     """Finds them by products of integers; None where that is not possible, or not faster."""
     loops = compiled_screening(features)
     if loops is None:
@@ -74,7 +80,7 @@ def _screened(features: Tensor, k: int, block: int) -> Neighbors | None:
     if not (screen.sound and screen.leaves_few(k)):
         return None
     search = ScreenedSearch(screen, k, loops, block or SCREENED_BLOCK)
-    search.run()
+    search.run(partial, features)
     size = len(features)
     near = Neighbors(
         torch.zeros((size, k), dtype=torch.int64), torch.empty((size, k)), torch.empty(size)
@@ -103,7 +109,9 @@ def _compare_rows(features: Tensor, rows: Tensor, near: Neighbors) -> None:
     near.index[rows] = index.gather(1, order)[:, :k]
 
 
-def _compared(features: Tensor, norms: Tensor, k: int, step: int) -> Neighbors:
+def _compared(
+    features: Tensor, norms: Tensor, k: int, step: int, partial: PartialSearch
+) -> Neighbors:
     """Finds them by products of the features."""
     size = len(features)
     listed = min(k + SPARE, size)
@@ -117,7 +125,13 @@ def _compared(features: Tensor, norms: Tensor, k: int, step: int) -> Neighbors:
     # One buffer for all blocks: allocating it anew costs more time than the product.
     buffer = features.new_empty(min(step, size) ** 2)
     pairs = [(i, j) for i in range(0, size, step) for j in range(i, size, step)]
-    for i, j in tqdm(pairs, "neighbors", leave=False, delay=5, disable=None, unit="block"):
+    lists = {"index": best.index, "sqdist": best.sqdist, "farthest": best.farthest}
+    done = partial.load(features, f"compared {k} {step}", lists)
+    bar = tqdm(
+        pairs[done:], "neighbors", len(pairs), initial=done, leave=False, delay=5, disable=None,
+        unit="block",
+    )  # fmt: skip
+    for number, (i, j) in enumerate(bar, done + 1):
         a = slice(i, min(i + step, size))
         b = slice(j, min(j + step, size))
         shape = (a.stop - i, b.stop - j)
@@ -125,6 +139,7 @@ def _compared(features: Tensor, norms: Tensor, k: int, step: int) -> Neighbors:
         if i == j:
             product.fill_diagonal_(torch.inf)  # rounding must not move a row away from itself
         search.update(product, a, b)
+        partial.after(number, lists, number == len(pairs))
     sqdist, order = best.sqdist.sort(dim=1)
     index = best.index.gather(1, order)
     noise = 16 * torch.finfo(norms.dtype).eps * (norms + norms[index].amax(dim=1))

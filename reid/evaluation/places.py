@@ -16,6 +16,7 @@ from reid.utils.jsonfile import read_json
 METRICS_FILE = "metrics.json"
 RANKING_FILE = "ranking.npz"
 FEATURES_FILE = "features.npz"
+PARTIAL_FILE = "re-ranking.partial.npz"  # the state of a long re-ranking
 FOLDER = "test"  # in OUTPUT_DIR
 
 

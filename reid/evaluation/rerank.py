@@ -19,6 +19,7 @@ to 1, so the sum of maxima is 2 minus the sum of minima.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -27,6 +28,7 @@ from reid.evaluation.checks import Array, ArrayLike, feature_pair, like
 from reid.evaluation.counting import Matches
 from reid.evaluation.distance import distance_to
 from reid.evaluation.neighbors import nearest
+from reid.evaluation.partial import PartialSearch
 from reid.evaluation.protocol import CROSS_CAMERA, Pictures
 from reid.evaluation.ranking import CHUNK, Ranking, chunk_starts, rank_chunks
 from reid.utils.errors import ArgumentError
@@ -87,6 +89,7 @@ def evaluate_reranked(  # noqa: PLR0913 - the six arrays of the protocol
     protocol: str = CROSS_CAMERA,
     pictures: Pictures | None = None,
     keep: int = 0,
+    partial: Path | None = None,
 ) -> Ranking:
     """Returns the metrics after re-ranking, ``chunk`` queries at a time: no (Q, G) matrix exists.
 
@@ -106,16 +109,28 @@ def evaluate_reranked(  # noqa: PLR0913 - the six arrays of the protocol
             taken among all images in both.
         pictures: (Q,) and (G,) numbers of the pictures, or None.
         keep: Number of first places of each query that are kept.
+        partial: File that gets what the search for neighbours has found, every three minutes: a run
+            that was killed goes on from it, with the same bits. It is removed at the end. None
+            keeps nothing.
     """
     query, gallery = feature_pair(q_feats, g_feats)
     ids = (q_pids, g_pids, q_camids, g_camids)
     matches = Matches(*ids, len(query), len(gallery), protocol, pictures)
-    chunks = _reranked(query, gallery, k1, k2, lambda_value, chunk)
-    return rank_chunks(chunks, matches, max_rank, keep)
+    kept = PartialSearch(partial)
+    chunks = _reranked(query, gallery, k1, k2, lambda_value, chunk, kept)
+    ranking = rank_chunks(chunks, matches, max_rank, keep)
+    kept.remove()
+    return ranking
 
 
 def _reranked(
-    query: Tensor, gallery: Tensor, k1: int, k2: int, lambda_value: float, chunk: int
+    query: Tensor,
+    gallery: Tensor,
+    k1: int,
+    k2: int,
+    lambda_value: float,
+    chunk: int,
+    partial: PartialSearch | None = None,
 ) -> Iterator[tuple[int, Tensor]]:
     """Yields (first query, (B, G) float32 distances) for all queries in order."""
     # Imported here because it loads scipy: all commands load this module, and few re-rank.
@@ -123,8 +138,8 @@ def _reranked(
 
     check_re_ranking(k1, k2, lambda_value, len(query) + len(gallery))
     starts = chunk_starts(len(query), chunk, "re-ranking")
-    features = torch.cat([query, gallery]).float()
-    near = nearest(features, max(k1 + 1, k2))
+    features = _joined(query, gallery).float()
+    near = nearest(features, max(k1 + 1, k2), partial=partial)
     # If all images are equal, all distances are 0 and stay 0.
     scale = torch.where(near.farthest > 0, near.farthest, 1)
     encoding = expand_queries(encode(features, near, scale, k1), near.index, k2)
@@ -135,6 +150,19 @@ def _reranked(
         jaccard = overlaps.distances(rows)
         original = distance(features[rows]).div_(scale[rows, None])
         yield start, jaccard.lerp_(original, lambda_value)
+
+
+def _joined(query: Tensor, gallery: Tensor) -> Tensor:
+    """Returns both sides, (Q + G, D); without a copy where the gallery lies behind the queries."""
+    side_by_side = (
+        query.is_contiguous()
+        and gallery.is_contiguous()
+        and query.untyped_storage().data_ptr() == gallery.untyped_storage().data_ptr()
+        and query.data_ptr() + query.nbytes == gallery.data_ptr()
+    )
+    if not side_by_side:
+        return torch.cat([query, gallery])
+    return query.as_strided((len(query) + len(gallery), query.shape[1]), query.stride())
 
 
 def check_re_ranking(k1: int, k2: int, lambda_value: float, size: int) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 from reid.evaluation.counting import Matches
@@ -64,6 +65,8 @@ class Retrieval:
         protocol: ``cross_camera`` or ``any_camera``: which ranks count; see
             :mod:`reid.evaluation.protocol`. Expansion and re-ranking see all images in both.
         keep: Number of first places of each query that are kept.
+        partial: File for the state of a long re-ranking, as
+            :func:`reid.evaluation.evaluate_reranked` takes it; None keeps nothing.
 
     Raises:
         ArgumentError: An unknown protocol.
@@ -75,6 +78,7 @@ class Retrieval:
     expansion: Expansion | None = None
     protocol: str = CROSS_CAMERA
     keep: int = 0
+    partial: Path | None = None
 
     def __post_init__(self) -> None:
         check_protocol(self.protocol)
@@ -132,5 +136,5 @@ class Retrieval:
         if self.rerank is not None:
             r = self.rerank
             settings = (r.k1, r.k2, r.lambda_value, self.chunk)
-            again = evaluate_reranked(*sides, *settings, **rule)
+            again = evaluate_reranked(*sides, *settings, **rule, partial=self.partial)
             yield ", ".join(filter(None, (prefix, "re-ranked"))), again

@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from reid.evaluation.partial import PartialSearch
+
 BLOCK = 1024  # rows per block: 4 MiB of products
 NEAR = 128  # candidates a row can have, or 4 for each place of its list if that is more
 FAR = 32  # candidates for the farthest
@@ -143,18 +145,34 @@ class ScreenedSearch:
         self.count = torch.zeros((size, 2), dtype=torch.int32).numpy()
         self.reach = torch.tensor([[torch.inf, -torch.inf]]).repeat(size, 1).numpy()
 
-    def run(self) -> None:
-        """Offers every row to every other."""
+    def run(self, partial: PartialSearch, features: Tensor) -> None:
+        """Offers every row to every other.
+
+        Args:
+            partial: Keeps what is found so far.
+            features: (N, D), what the integers are made of.
+        """
         size = len(self.count)
         step = self.block
         pairs = [(i, j) for i in range(0, size, step) for j in range(i, size, step)]
         columns = self.screen.facts.T.numpy()
+        lists = self._lists()
+        done = partial.load(features, f"screened {self.k} {step} {room(self.k)} {FAR}", lists)
+        bar = tqdm(
+            pairs[done:], "neighbors", len(pairs), initial=done, leave=False, delay=5,
+            disable=None, unit="block",
+        )  # fmt: skip
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # the loops release the GIL
-            for i, j in tqdm(pairs, "neighbors", leave=False, delay=5, disable=None, unit="block"):
+            for number, (i, j) in enumerate(bar, done + 1):
                 a = slice(i, min(i + step, size))
                 b = slice(j, min(j + step, size))
                 facts = np.ascontiguousarray(columns[:, b])  # the loops need it
                 self._offer(pool, self.screen.products(a, b), a, b, facts)
+                partial.after(number, lists, number == len(pairs))
+
+    def _lists(self) -> dict[str, Tensor]:
+        names = ("near_low", "near_high", "near_index", "far_high", "far_index", "count", "reach")
+        return {name: torch.from_numpy(getattr(self, name)) for name in names}
 
     def _offer(
         self, pool: ThreadPoolExecutor, product: Tensor, a: slice, b: slice, columns: Any

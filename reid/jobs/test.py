@@ -30,6 +30,7 @@ from reid.evaluation.lists import KEPT, Images, list_arrays
 from reid.evaluation.places import (
     FEATURES_FILE,
     METRICS_FILE,
+    PARTIAL_FILE,
     RANKING_FILE,
     Subject,
     place,
@@ -125,16 +126,17 @@ def test_features(cfg: CfgNode, path: Path) -> TestResult:
             " query's own picture"
         )
     retrieval = builders.build_retrieval(cfg, len(query.pids), len(gallery.pids))
-    result = rank_features(query, gallery, replace(retrieval, keep=KEPT))
+    subject = Subject("features", "", protocol, ids_hash(*ids))
+    folder = _place(cfg, subject)
+    retrieval = replace(retrieval, keep=KEPT, partial=folder / PARTIAL_FILE)
+    result = rank_features(query, gallery, retrieval)
     lists = list_arrays(
         result.rankings,
         Images(query.pids, query.camids),
         Images(gallery.pids, gallery.camids),
         Path(cfg.DATASETS.ROOT_DIR),
     )
-    subject = Subject("features", "", protocol, ids_hash(*ids))
     facts: dict[str, object] = {"features": str(path), "dataset": None}
-    folder = _place(cfg, subject)
     _report(cfg, result, lists, subject, folder, facts)
     verify_test(cfg, (query, gallery), folder, facts, logger)
     return result
@@ -148,13 +150,13 @@ class _Test:
         self.splits = splits
         query, gallery = splits.query, splits.gallery
         retrieval = builders.build_retrieval(cfg, len(query), len(gallery))
-        self.retrieval = replace(retrieval, keep=KEPT)
         self.pictures = builders.same_pictures(cfg, query, gallery, cfg.TEST.SAVE_FEATURES)
         builders.check_matched(cfg, query, gallery, self.pictures)
         people = people_hash(query, gallery)
         self.subject = Subject(source, data_name(cfg), cfg.TEST.PROTOCOL, people)
         self.digests = image_digests(query, gallery)
         self.folder = _place(cfg, self.subject)
+        self.retrieval = replace(retrieval, keep=KEPT, partial=self.folder / PARTIAL_FILE)
 
     def evaluate(self, embed: nn.Module, facts: dict[str, object]) -> TestResult:
         """Extracts features, ranks, writes and prints; returns what was found."""

@@ -186,11 +186,31 @@ def test_odd_features_are_loaded_or_named(tmp_path):
     assert all(line.startswith(str(path)) and "\n" not in line for line in lines)
 
 
+def test_a_folder_of_arrays_is_mapped(tmp_path):
+    with pytest.raises(InputError, match=r"has no file query_feats\.npy"):
+        load_features(tmp_path, CPU)
+    for key, values in arrays().items():
+        np.save(tmp_path / f"{key}.npy", values)
+    feats = tmp_path / "gallery_feats.npy"
+    before = feats.read_bytes()
+    for normalize in (False, True):
+        mapped = load_features(tmp_path, CPU, normalize)
+        read = load_features(write(tmp_path), CPU, normalize)
+        for ours, theirs in zip(mapped, read, strict=True):
+            assert torch.equal(ours.feats, theirs.feats)
+            np.testing.assert_array_equal(ours.pids, theirs.pids)
+            np.testing.assert_array_equal(ours.camids, theirs.camids)
+    mapped[1].feats.zero_()
+    assert feats.read_bytes() == before, "what is written stays in memory"
+    for wrong in (before[:-8], b"no array", np.array({}).dumps()):
+        feats.write_bytes(wrong)
+        with pytest.raises(InputError, match=r"gallery_feats\.npy is no array of numpy\.save"):
+            load_features(tmp_path, CPU)
+
+
 def test_a_file_that_is_no_npz_is_named(tmp_path):
     with pytest.raises(InputError, match=r"gone\.npz does not exist"):
         load_features(tmp_path / "gone.npz", CPU)
-    with pytest.raises(InputError, match="does not exist or is not a file"):
-        load_features(tmp_path, CPU)
     (tmp_path / "text.npz").write_text("no archive")
     with pytest.raises(InputError, match=r"text\.npz is not an npz file"):
         load_features(tmp_path / "text.npz", CPU)
