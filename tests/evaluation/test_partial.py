@@ -1,6 +1,5 @@
 """A long search that is stopped at any moment goes on, and finds the same to the bit."""
 
-from pathlib import Path
 
 import numpy as np
 import pytest
