@@ -59,18 +59,20 @@ class Builder:
     def __init__(self, person: Person, pose: Pose, view: View) -> None:
         self.person = person
         self.pose = pose
-        self.view = view
+        # Numbers of Python's own: arithmetic on single numbers of numpy takes several times longer.
+        self.view = View(*(float(value) for value in view))
         self.sin, self.cos = float(np.sin(pose.yaw)), float(np.cos(pose.yaw))
+        self.down, self.level = float(np.sin(view.pitch)), float(np.cos(view.pitch))
         self.strips: list[Strip] = []
 
     def project(self, point: Point) -> tuple[float, float, float]:
         """Returns column, row and nearness of a point of the body."""
         left, up, front = point
         near = front * self.cos - left * self.sin
-        row = up * np.cos(self.view.pitch) - near * np.sin(self.view.pitch)
+        row = up * self.level - near * self.down
         column = left * self.cos + front * self.sin
         scale = self.view.scale
-        return self.view.x + scale * column, self.view.y - scale * float(row), near
+        return self.view.x + scale * column, self.view.y - scale * row, near
 
     def add(self, a: Point, b: Point, widths: Floats, texture: Texture, lift: float = 0.0) -> None:
         """Adds a strip from (x, y, z) point a to point b.

@@ -80,7 +80,7 @@ def _stage(seed: int, shot: Shot, style: Style) -> tuple[Rng, Camera, Walk, Floa
     rng = _rng(seed, 1, *_key(shot))
     place = style.place(shot)
     camera, scene = _site(seed, place, style.wide)
-    walk = _walk(_rng(seed, 2, shot.subject, place), camera)
+    walk = _first_walk(seed, shot.subject, place, style.wide)
     return rng, camera, walk, _background(rng, scene, walk)
 
 
@@ -132,6 +132,13 @@ def _site(seed: int, place: int, wide: bool) -> tuple[Camera, Floats]:
     camera = get_camera(rng, place)
     scene = draw_scene(rng, camera)
     return tuned(_rng(seed, 5, place), camera) if wide else camera, scene
+
+
+@functools.lru_cache(maxsize=512)
+def _first_walk(seed: int, subject: int, place: int, wide: bool) -> Walk:
+    """Returns the walk of a subject at a place, kept for the next image."""
+    camera, _ = _site(seed, place, wide)
+    return _walk(_rng(seed, 2, subject, place), camera)
 
 
 def _walk(rng: Rng, camera: Camera) -> Walk:

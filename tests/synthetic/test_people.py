@@ -13,8 +13,10 @@ from PIL import Image
 
 from reid.synthetic import PRESETS, ensure_synthetic, writer
 from reid.synthetic.body import body_strips
+from reid.synthetic.cameras import CAMERAS
 from reid.synthetic.dyes import FEW, MANY
 from reid.synthetic.figure import Pose, View
+from reid.synthetic.optics import _expose, shrink
 from reid.synthetic.people import draw_person
 from reid.synthetic.plan import FOLDERS, GALLERY, PASSER_BY, QUERY, TRAIN, plan_shots
 from reid.synthetic.raster import Strip, _between, _wrapped, capsule, paint, plain
@@ -129,6 +131,31 @@ def test_what_is_drawn_at_once_is_what_is_drawn_one_after_the_other():
     for strip in strips:
         paint(one_by_one, [strip], (0.2, 0.3))
     assert np.array_equal(at_once, one_by_one) and at_once.any()
+
+
+def test_nothing_is_drawn_of_no_strips():
+    canvas = np.zeros((9, 9, 3), np.float32)
+    paint(canvas, [], (0, 0))
+    assert not canvas.any()
+
+
+def test_colours_of_a_camera_are_those_of_numpys_mean_to_the_bit():
+    """Planes are added up in the order of np.mean: another order changes some images."""
+    image = np.random.default_rng(0).random((128, 64, 3), np.float32)
+    camera = CAMERAS[4]._replace(middle=0.4)
+    gray = image.mean(2, keepdims=True)
+    slow = gray + camera.saturation * (image - gray)
+    slow = np.clip(slow * np.asarray(camera.gains, np.float32), 0, 1) ** np.float32(camera.gamma)
+    slow = camera.middle + camera.contrast * (slow - camera.middle)
+    planes = np.ascontiguousarray(image.transpose(2, 0, 1))
+    np.testing.assert_array_equal(_expose(planes, camera).transpose(1, 2, 0), slow)
+
+
+def test_blocks_of_pixels_are_averaged():
+    canvas = np.random.default_rng(0).random((256, 128, 3), np.float32)
+    small = shrink(canvas)
+    np.testing.assert_allclose(small, canvas.reshape(128, 2, 64, 2, 3).mean((1, 3)), rtol=1e-6)
+    assert small.flags.c_contiguous
 
 
 def test_capsules_and_angles_are_those_of_numpy():
