@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from reid.evaluation.checks import as_features, as_ids, feature_pair
-from reid.evaluation.expansion import average_views, l2_normalize
+from reid.evaluation.distance import check_lengths
+from reid.evaluation.expansion import average_views
 from reid.evaluation.features import Features, pictures_of
 from reid.utils.arrays import read_arrays
 from reid.utils.errors import ArgumentError, InputError
@@ -15,6 +16,7 @@ from reid.utils.logs import write_whole
 FIELDS = ("feats", "pids", "camids")
 SPLITS = ("query", "gallery")
 KEYS = [f"{split}_{field}" for split in SPLITS for field in FIELDS]
+ROWS = 4096  # features that are divided at a time
 PICTURES = [f"{split}_pictures" for split in SPLITS]  # these two may be missing
 
 
@@ -63,6 +65,8 @@ def load_features(
     try:
         query, gallery = (_split(arrays, name, device, normalize) for name in SPLITS)
         feature_pair(query.feats, gallery.feats)
+        if normalize:
+            query, gallery = _of_unit_length(query, gallery)
         pictures = _pictures(arrays, len(query.pids), len(gallery.pids))
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
@@ -96,14 +100,25 @@ def _split(
     if not bool(torch.isfinite(lengths).all()):
         row = int((~torch.isfinite(lengths)).nonzero()[0])
         raise InputError(f"{name} feature {row} is too long: its length is beyond {feats.dtype}")
-    if normalize:
-        feats = l2_normalize(feats, name)
     unknown = np.full(len(feats), -1)
     pids, camids = (
         as_ids(arrays.get(f"{name}_{field}", unknown), f"{name}_{field}", len(feats))
         for field in FIELDS[1:]
     )
     return Features(feats, pids, camids)
+
+
+def _of_unit_length(query: Features, gallery: Features) -> tuple[Features, Features]:
+    """Divides features by their lengths, into one tensor: re-ranking both needs no copy then."""
+    width, both = query.feats.shape[1], len(query.feats) + len(gallery.feats)
+    dtype = torch.promote_types(query.feats.dtype, gallery.feats.dtype)
+    unit = torch.empty((both, width), dtype=dtype, device=query.feats.device)
+    sides = unit.split([len(query.feats), len(gallery.feats)])
+    for name, side, out in zip(SPLITS, (query, gallery), sides, strict=True):
+        check_lengths(side.feats, name)
+        for rows, lines in zip(side.feats.split(ROWS), out.split(ROWS), strict=True):
+            lines.copy_(rows / torch.linalg.vector_norm(rows, dim=1, keepdim=True))
+    return query._replace(feats=sides[0]), gallery._replace(feats=sides[1])
 
 
 def _pictures(

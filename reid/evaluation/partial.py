@@ -1,6 +1,5 @@
 """What a long search has found so far, in a file: a search that was killed goes on from it."""
 
-import contextlib
 import hashlib
 import time
 from collections.abc import Mapping
@@ -15,14 +14,14 @@ from reid.utils.errors import InputError
 from reid.utils.logs import write_whole
 
 SECONDS = 180.0  # between two states; a state of 519 281 images is about 1 GiB
-_SAMPLE = 1024  # rows that tell one set of features from another
+_ROWS = 4096  # that are digested at a time
 _DONE, _OF = "blocks_done", "fingerprint"
 
 
 class PartialSearch:
     """The state of a search that goes block by block.
 
-    A state of other features or settings, or one that cannot be read, is not used, and replaced.
+    A state of other features or settings is not used, and replaced.
 
     Args:
         path: The file; None keeps nothing.
@@ -40,15 +39,21 @@ class PartialSearch:
             features: (N, D) that are searched.
             settings: All else that decides what the lists hold.
             lists: What the search changes, by name; filled if there is a state.
+
+        Raises:
+            InputError: The file is there, and cannot be read.
         """
         self._saved_at = time.monotonic()
         if self.path is None:
             return 0
         self._of = _fingerprint(features, settings)
-        found: dict[str, np.ndarray] = {}
-        with contextlib.suppress(InputError):
-            found = read_arrays(self.path, [_DONE, _OF, *lists]) if self.path.exists() else {}
-        if not found or not np.array_equal(found[_OF], self._of):
+        if not self.path.exists():
+            return 0
+        try:
+            found = read_arrays(self.path, [_DONE, _OF, *lists])
+        except InputError as error:
+            raise InputError(f"{error}; remove it, and the search begins anew") from error
+        if not np.array_equal(found[_OF], self._of):
             return 0
         for name, values in lists.items():
             values.copy_(torch.from_numpy(found[name]))
@@ -78,7 +83,8 @@ class PartialSearch:
 
 
 def _fingerprint(features: Tensor, settings: str) -> np.ndarray:
-    rows = features[:: max(1, len(features) // _SAMPLE)].cpu().contiguous()
-    digest = hashlib.sha256(rows.numpy().tobytes())
-    digest.update(f"{tuple(features.shape)} {features.dtype} {settings}".encode())
+    """Returns the SHA-256 of all features and the settings, (32,) uint8."""
+    digest = hashlib.sha256(f"{tuple(features.shape)} {features.dtype} {settings}".encode())
+    for rows in features.split(_ROWS):
+        digest.update(rows.detach().cpu().contiguous().numpy())
     return np.frombuffer(digest.digest(), np.uint8)

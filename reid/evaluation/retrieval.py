@@ -136,5 +136,11 @@ class Retrieval:
         if self.rerank is not None:
             r = self.rerank
             settings = (r.k1, r.k2, r.lambda_value, self.chunk)
-            again = evaluate_reranked(*sides, *settings, **rule, partial=self.partial)
+            again = evaluate_reranked(*sides, *settings, **rule, partial=self._state(prefix))
             yield ", ".join(filter(None, (prefix, "re-ranked"))), again
+
+    def _state(self, prefix: str) -> Path | None:
+        """Returns the file for the state of a re-ranking; each has its own."""
+        if self.partial is None or not prefix:
+            return self.partial
+        return self.partial.with_name(f"{prefix.lower()}-{self.partial.name}")

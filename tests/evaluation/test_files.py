@@ -193,6 +193,7 @@ def test_a_folder_of_arrays_is_mapped(tmp_path):
         np.save(tmp_path / f"{key}.npy", values)
     feats = tmp_path / "gallery_feats.npy"
     before = feats.read_bytes()
+    feats_of_file = load_features(tmp_path, CPU, False)[1].feats
     for normalize in (False, True):
         mapped = load_features(tmp_path, CPU, normalize)
         read = load_features(write(tmp_path), CPU, normalize)
@@ -200,7 +201,10 @@ def test_a_folder_of_arrays_is_mapped(tmp_path):
             assert torch.equal(ours.feats, theirs.feats)
             np.testing.assert_array_equal(ours.pids, theirs.pids)
             np.testing.assert_array_equal(ours.camids, theirs.camids)
-    mapped[1].feats.zero_()
+    query, gallery = (side.feats for side in mapped)
+    assert query.data_ptr() + query.nbytes == gallery.data_ptr(), "one tensor has both"
+    gallery.zero_()
+    feats_of_file.zero_()
     assert feats.read_bytes() == before, "what is written stays in memory"
     for wrong in (before[:-8], b"no array", np.array({}).dumps()):
         feats.write_bytes(wrong)

@@ -1,13 +1,15 @@
 """A long search that is stopped at any moment goes on, and finds the same to the bit."""
 
-
 import numpy as np
 import pytest
 import torch
 
 from reid.evaluation import evaluate_reranked, loops, neighbors, partial, screening
+from reid.evaluation.features import Features
 from reid.evaluation.neighbors import nearest
 from reid.evaluation.partial import PartialSearch
+from reid.evaluation.retrieval import Expansion, ReRanking, Retrieval
+from reid.utils.errors import InputError
 
 SIZE, WIDTH, BLOCK = 150, 24, 32
 
@@ -86,19 +88,45 @@ def test_a_search_goes_on_where_it_was_stopped(way, number, tmp_path, monkeypatc
     assert torch.equal(whole.farthest, again.farthest)
 
 
-@pytest.mark.parametrize("change", ["features", "k", "block", "damage"])
+@pytest.mark.parametrize("change", ["features", "one number", "k", "block"])
 def test_a_state_of_something_else_is_not_used(way, change, tmp_path, monkeypatch) -> None:
     file = tmp_path / "state.npz"
     nearest(people(), 5, BLOCK, PartialSearch(file))
-    if change == "damage":
-        file.write_bytes(file.read_bytes()[:1000])
     feats = people(1 if change == "features" else 0)
+    if change == "one number":
+        feats[77, 3] += 0.5
     k, block = 6 if change == "k" else 5, 31 if change == "block" else BLOCK
     calls = count_products(monkeypatch)
     found = nearest(feats, k, block, PartialSearch(file))
     assert len(calls) == 15
     whole = nearest(feats, k, block)
     assert torch.equal(found.index, whole.index)
+
+
+def test_a_state_that_cannot_be_read_is_named(way, tmp_path) -> None:
+    file = tmp_path / "state.npz"
+    nearest(people(), 5, BLOCK, PartialSearch(file))
+    file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(InputError, match=r"state\.npz .* remove it, and the search begins anew"):
+        nearest(people(), 5, BLOCK, PartialSearch(file))
+
+
+def test_each_re_ranking_has_a_state_of_its_own(way, tmp_path, monkeypatch) -> None:
+    feats, ids = people(), np.random.default_rng(0).integers(0, 4, (2, SIZE))
+    query, gallery = (Features(feats[r], *ids[:, r]) for r in (slice(30), slice(30, None)))
+    rerank, expansion = ReRanking(k1=6, k2=3), Expansion()
+    files: list[str] = []
+    load = PartialSearch.load
+
+    def named(self, *args):
+        files.append(self.path.name)
+        return load(self, *args)
+
+    monkeypatch.setattr(PartialSearch, "load", named)
+    retrieval = Retrieval(rerank=rerank, expansion=expansion, partial=tmp_path / "re-ranking.npz")
+    found = dict(retrieval.rankings(query, gallery))
+    assert list(found) == ["plain", "re-ranked", "AQE", "AQE, re-ranked"]
+    assert files == ["re-ranking.npz", "aqe-re-ranking.npz"] and not any(tmp_path.iterdir())
 
 
 def test_re_ranking_keeps_the_state_until_it_is_done(way, tmp_path, monkeypatch) -> None:
