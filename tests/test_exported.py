@@ -13,9 +13,11 @@ from fabricated import QUERIES
 from test_ablate import study
 
 from reid.jobs import ablate
-from reid.jobs.ablation.export import is_of, write_export
+from reid.jobs.ablation.export import misfit, told, write_export
 from reid.jobs.ablation.plan import Cell, Step
 from reid.jobs.comparing.checking import check_record
+from reid.jobs.exported import read_export
+from reid.utils.errors import InputError
 from reid.utils.packed import STEPS
 
 LEVELS = {"plain": 0.2, "a": 0.3, "b": 0.4, "ab": 0.45}
@@ -27,7 +29,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("made")
     cells = finished(root / "s", LEVELS)
     file = root / "results" / "s.json"
-    assert write_export(file, study_of(root / "s", cells), cells) == (12, 0)
+    assert write_export(file, study_of(root / "s", cells), cells) == 12
     return root
 
 
@@ -109,18 +111,46 @@ def test_another_file_is_one_line(tmp_path: Path, content: str, says: str) -> No
 
 
 def test_cells_that_only_the_file_knows_stay_in_it(exported: Path, tmp_path: Path) -> None:
-    """Unless their recipe is another one now."""
+    """And a file with cells that could not stay is left as it is."""
     cells = finished(tmp_path / "other", LEVELS, seeds=1)
-    before = json.loads(exported.read_text())["cells"]
-    elsewhere = [Cell(**{**vars(c), "folder": tmp_path / "none" / c.name}) for c in cells]
+    before = exported.read_text()
+    entry = json.loads(before)["cells"]["a/seed0"]
+    seeds = [
+        Cell(**{**vars(c), "seed": seed, "folder": tmp_path / "none" / f"{c.variant}{seed}"})
+        for c in cells
+        for seed in range(4)
+        if f"{c.variant}/seed{seed}" in json.loads(before)["cells"]
+    ]
     fresh = [Cell(**{**vars(c), "seed": 9}) for c in cells[:1]]
-    changed = Cell(**{**vars(elsewhere[3]), "steps": (Step("test", (), "k2"),)})
-    assert not is_of(before["ab/seed0"], changed)
-    everything = [*fresh, *elsewhere[:3], changed]
-    assert write_export(exported, study_of(tmp_path, cells), everything) == (4, 9)
+    assert write_export(exported, study_of(tmp_path, cells), [*fresh, *seeds]) == 13
     after = json.loads(exported.read_text())["cells"]
-    assert list(after) == ["plain/seed9", "plain/seed0", "a/seed0", "b/seed0"]
-    assert after["a/seed0"] == before["a/seed0"]
+    assert next(iter(after)) == "plain/seed9" and after["a/seed0"] == entry
+
+    changed = Cell(**{**vars(seeds[0]), "steps": (Step("test", (), "k2"),)})
+    with pytest.raises(
+        InputError, match=r"cells asked for something else \(1\), not of this study \(1\), which"
+    ):
+        write_export(exported, study_of(tmp_path, cells), [changed, *seeds[1:]])
+    assert json.loads(exported.read_text())["cells"] == after
+
+
+def test_why_a_cell_of_the_file_does_not_fit_is_told(exported: Path, tmp_path: Path) -> None:
+    cell = finished(tmp_path / "other", LEVELS, seeds=1)[0]
+    export = read_export(exported)
+    entry = export.cells[cell.name]
+    assert misfit(entry, cell) == "" and misfit({}, cell) == "of another recipe"
+    assert told(export, [cell]) == f"1 cells are taken from {exported}, and not run"
+    other = (Step("test", (), "k2"),)
+    for change, why in [
+        ({}, "asked for something else"),
+        ({"fingerprint": "5"}, "of other images (1)"),
+        ({"fingerprint": ""}, "of images that are not there"),
+        ({"recipe": "5", "fingerprint": "5"}, "of another recipe"),
+    ]:
+        changed = Cell(**{**vars(cell), "steps": other, **change})
+        assert told(export, [changed]).startswith(
+            f"0 cells are taken from {exported}, and not run; it has cells {why}"
+        )
 
 
 @pytest.mark.usefixtures("tiny_network")
@@ -148,7 +178,10 @@ def test_half_a_study_goes_on_from_its_file(
     started.clear()
     go_on = [path, "OUTPUT_DIR", tmp_path / "elsewhere"]
     text = run("ablate", *go_on, "--known", half, "--dry-run", "--threads", 1).stdout
-    assert f"2 cells are taken from {half}" in text and "2 cells, 0 of them done" in text
+    assert (
+        f"2 cells are taken from {half}, and not run\n" in text
+        and "2 cells, 0 of them done" in text
+    )
     text = run("ablate", *go_on, "--known", half).stdout
     assert f"2 cells are taken from {half}, and not run" in text and "4 of 4 cells are done" in text
     assert started == ["plain/seed1 train", "plain/seed1 test", "lfm/seed1 train", "lfm/seed1 test"]

@@ -132,10 +132,9 @@ def _export(args: argparse.Namespace) -> None:
         raise InputError(f"--export must end in .json, got {args.export}")
     from reid.jobs.ablate import export
 
-    held, cells, dropped = export(args.file, args.preset, args.overrides, args.export)
+    held, cells = export(args.file, args.preset, args.overrides, args.export)
     size = args.export.stat().st_size / 2**10
-    more = f"; {dropped} cells of an older study are gone from it" if dropped else ""
-    print(f"written: {args.export}, {held} of {cells} cells, {size:.0f} KiB{more}")
+    print(f"written: {args.export}, {held} of {cells} cells, {size:.0f} KiB")
 
 
 def _typed(args: argparse.Namespace) -> list[str]:

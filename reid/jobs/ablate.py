@@ -10,7 +10,7 @@ from pathlib import Path
 
 from reid.jobs.ablation import cluster
 from reid.jobs.ablation.costs import costs
-from reid.jobs.ablation.export import is_of, restore, write_export
+from reid.jobs.ablation.export import misfit, restore, told, write_export
 from reid.jobs.ablation.plan import Cell, DataFingerprints, Step, chosen, plan
 from reid.jobs.ablation.processes import (
     CellLock,
@@ -81,13 +81,13 @@ def dry_run(
     wanted = chosen(cells, options.only)
     if options.known is None:
         return costs(study, wanted, options.jobs, threads)
-    known = read_export(options.known).cells
-    rest = [cell for cell in wanted if not is_of(known.get(cell.name, {}), cell)]
-    taken = f"{len(wanted) - len(rest)} cells are taken from {options.known}"
+    known = read_export(options.known)
+    rest = [cell for cell in wanted if misfit(known.cells.get(cell.name, {}), cell)]
+    taken = told(known, wanted)
     return f"{taken}\n{costs(study, rest, options.jobs, threads)}" if rest else taken
 
 
-def export(file: str, preset: str, typed: Sequence[str], target: Path) -> tuple[int, int, int]:
+def export(file: str, preset: str, typed: Sequence[str], target: Path) -> tuple[int, int]:
     """Writes the finished cells of a study to a file; runs nothing.
 
     Args:
@@ -97,13 +97,11 @@ def export(file: str, preset: str, typed: Sequence[str], target: Path) -> tuple[
         target: The file; cells of the study that it has and that are not done here stay in it.
 
     Returns:
-        The number of cells that it holds, of cells of the study, and of cells that it held and that
-        are not of the study any more.
+        The number of cells that it holds, and of cells of the study.
     """
     study = read_study(file, preset, typed)
     cells = plan(study, DataFingerprints("train" in study.steps, make_missing=True))
-    held, dropped = write_export(target, study, cells)
-    return held, len(cells), dropped
+    return write_export(target, study, cells), len(cells)
 
 
 def ablate(
@@ -133,8 +131,9 @@ def ablate(
     threads = options.threads or choose_threads(study.output, options.jobs)
     clear_way(study, wanted, options.replace, logger)
     if options.known is not None:
-        taken = restore(read_export(options.known), wanted)
-        logger.info(f"{len(taken)} cells are taken from {options.known}, and not run")
+        known = read_export(options.known)
+        restore(known, wanted)
+        logger.info(told(known, wanted))
     done = sum(CellRecord(cell).state() == DONE for cell in wanted)
     logger.info(
         f"{study.file}: {len(wanted)} cells, {done} of them done; {options.jobs} at a time with"

@@ -64,7 +64,10 @@ def _expose(planes: Floats, camera: Camera) -> Floats:
     planes += gray
     planes *= np.asarray(camera.gains, np.float32)[:, None, None]
     np.clip(planes, 0, 1, out=planes)
-    planes **= np.float32(camera.gamma)
+    # In float64, and rounded then: numpy rounds a power in float32 in its own way with AVX-512, and
+    # other processors would draw other bytes.
+    gamma = float(np.float32(camera.gamma))
+    np.power(planes, gamma, out=planes, dtype=np.float64, casting="same_kind")
     planes -= np.float32(camera.middle)
     planes *= np.float32(camera.contrast)
     planes += np.float32(camera.middle)

@@ -36,10 +36,10 @@ def ensure_synthetic(
 ) -> Path:
     """Makes a set in the folder that :func:`folder_name` names, if it is not there; returns it.
 
-    The bytes of every image are a function of (preset, seed, style) alone, not of ``workers``
-    (another numpy or Pillow may round otherwise; the manifest names both). The folder appears under
-    its name only when it is complete, so a killed run leaves none, and of two runs at the same time
-    one wins and the other takes over its folder.
+    The bytes of every image are a function of (preset, seed, style) alone, not of ``workers`` or
+    the processor (another numpy or Pillow may round otherwise; the manifest names both). The folder
+    appears under its name only when it is complete, so a killed run leaves none, and of two runs at
+    the same time one wins and the other takes over its folder.
 
     Args:
         root: Folder of the data sets; it is made if it is missing.

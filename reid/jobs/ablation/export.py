@@ -1,6 +1,7 @@
 """A study's finished cells as one small file, and such cells as folders again."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -30,7 +31,7 @@ _PATHS = ("weight", "surrogate", "features")
 _DIGITS = 6
 
 
-def write_export(file: Path, study: Study, cells: Sequence[Cell]) -> tuple[int, int]:
+def write_export(file: Path, study: Study, cells: Sequence[Cell]) -> int:
     """Writes the finished cells of a study; cells that only the file knows stay in it.
 
     Args:
@@ -39,18 +40,24 @@ def write_export(file: Path, study: Study, cells: Sequence[Cell]) -> tuple[int, 
         cells: All of its cells.
 
     Returns:
-        The numbers of cells that it holds now, and of those that were in it and are not of this
-        study any more.
+        The number of cells that it holds now.
 
     Raises:
-        InputError: No cell is done, a result is damaged, or the file is something else.
+        InputError: No cell is done, a result is damaged, or the file is something else, or holds
+            results that would be lost.
     """
     before = read_export(file).cells if file.exists() else {}
+    lost = _reasons(before, cells)
+    if lost:
+        raise InputError(
+            f"{file} holds {_counted(lost)}, which would be lost; it was left as it is: move it"
+            " away, or export to another file"
+        )
     found: dict[str, Any] = {}
     for cell in cells:
         if CellRecord(cell).state() == DONE:
             found[cell.name] = _entry(cell)
-        elif cell.name in before and is_of(before[cell.name], cell):
+        elif cell.name in before:
             found[cell.name] = before[cell.name]
     if not found:
         raise InputError(f"no cell of {study.file} is done: there is nothing to export yet")
@@ -75,21 +82,53 @@ def write_export(file: Path, study: Study, cells: Sequence[Cell]) -> tuple[int, 
         file,
         f'{{"format": {_text(FORMAT)},\n"study": {_text(about)},\n"cells": {{\n{body}\n}}}}\n',
     )
-    return len(found), len(set(before) - set(found))
+    return len(found)
 
 
-def is_of(entry: Mapping[str, Any], cell: Cell) -> bool:
-    """Says whether an exported cell is what a cell would find: each step has the same key.
+def misfit(entry: Mapping[str, Any], cell: Cell) -> str:
+    """Says why an exported cell is not what a cell would find; "" where each step has its key.
 
     Args:
         entry: The exported cell.
         cell: The cell.
     """
     steps = entry.get("steps", {})
-    return all(
+    if all(
         isinstance(steps.get(step.name), dict) and steps[step.name].get("key") == step.key
         for step in cell.steps
-    )
+    ):
+        return ""
+    if entry.get("recipe_hash") != cell.recipe:
+        return "of another recipe"
+    if entry.get("data_fingerprint") != cell.fingerprint:
+        return "of images that are not there" if not cell.fingerprint else "of other images"
+    return "asked for something else"
+
+
+def told(export: Export, cells: Sequence[Cell]) -> str:
+    """Says in a line how many of the cells an exported study has, and why not the others.
+
+    Args:
+        export: The exported study.
+        cells: Cells of the study as it is now.
+    """
+    known = [cell for cell in cells if cell.name in export.cells]
+    others = _reasons({cell.name: export.cells[cell.name] for cell in known}, cells)
+    taken = f"{len(known) - sum(others.values())} cells are taken from {export.file}, and not run"
+    return f"{taken}; it has {_counted(others)}" if others else taken
+
+
+def _reasons(entries: Mapping[str, Mapping[str, Any]], cells: Sequence[Cell]) -> Counter[str]:
+    by_name = {cell.name: cell for cell in cells}
+    reasons = [
+        misfit(entry, by_name[name]) if name in by_name else "not of this study"
+        for name, entry in entries.items()
+    ]
+    return Counter(reason for reason in reasons if reason)
+
+
+def _counted(reasons: Counter[str]) -> str:
+    return "cells " + ", ".join(f"{reason} ({n})" for reason, n in sorted(reasons.items()))
 
 
 def restore(export: Export, cells: Sequence[Cell]) -> list[Cell]:
@@ -110,7 +149,7 @@ def restore(export: Export, cells: Sequence[Cell]) -> list[Cell]:
     known = []
     for cell in cells:
         entry = export.cells.get(cell.name)
-        if entry is None or not is_of(entry, cell) or CellRecord(cell).state() != PENDING:
+        if entry is None or misfit(entry, cell) or CellRecord(cell).state() != PENDING:
             continue
         lock = CellLock(cell)
         if lock.acquire():  # else another process has begun it
