@@ -1,6 +1,7 @@
 """What a long search has found so far, in a file: a search that was killed goes on from it."""
 
 import hashlib
+import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,8 @@ from reid.utils.logs import write_whole
 SECONDS = 180.0  # between two states; a state of 519 281 images is about 1 GiB
 _ROWS = 4096  # that are digested at a time
 _DONE, _OF = "blocks_done", "fingerprint"
+
+logger = logging.getLogger(__name__)
 
 
 class PartialSearch:
@@ -60,7 +63,7 @@ class PartialSearch:
         return int(found[_DONE])
 
     def after(self, done: int, lists: Mapping[str, Tensor], last: bool = False) -> None:
-        """Writes the state if the last one is old.
+        """Writes the state if the last one is old; a full disk is told, and the search goes on.
 
         Args:
             done: Number of blocks that are done.
@@ -73,7 +76,10 @@ class PartialSearch:
             return
         arrays = {name: values.cpu().numpy() for name, values in lists.items()}
         arrays |= {_DONE: np.array(done), _OF: self._of}
-        write_whole(self.path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
+        try:
+            write_whole(self.path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
+        except OSError as error:
+            logger.warning(f"warning: {self.path} was not written: {error}; the search goes on")
         self._saved_at = time.monotonic()
 
     def remove(self) -> None:

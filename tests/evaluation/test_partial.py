@@ -1,5 +1,7 @@
 """A long search that is stopped at any moment goes on, and finds the same to the bit."""
 
+import errno
+
 import numpy as np
 import pytest
 import torch
@@ -148,6 +150,18 @@ def test_a_short_search_writes_nothing(way, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(partial, "SECONDS", 600.0)
     nearest(people(), 5, BLOCK, PartialSearch(tmp_path / "state.npz"))
     assert not any(tmp_path.iterdir())
+
+
+def test_a_full_disk_does_not_end_a_search(way, tmp_path, monkeypatch, caplog) -> None:
+    feats, file = people(), tmp_path / "state.npz"
+
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(partial, "write_whole", full)
+    found = nearest(feats, 5, BLOCK, PartialSearch(file))
+    assert torch.equal(found.index, nearest(feats, 5, BLOCK).index)
+    assert f"warning: {file} was not written: [Errno 28] No space left" in caplog.text
 
 
 def test_sides_that_lie_behind_each_other_are_not_copied() -> None:
