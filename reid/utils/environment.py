@@ -18,6 +18,15 @@ from reid.utils import distributed
 from reid.utils.checks import check_choice
 from reid.utils.errors import ArgumentError, InputError
 
+_INSTRUCTIONS = (  # flag in /proc/cpuinfo, and the word for it
+    ("avx2", "AVX2"),
+    ("avx512f", "AVX-512"),
+    ("avx512_vnni", "VNNI"),
+    ("avx512_bf16", "bf16"),
+    ("bf16", "bf16"),  # of ARM
+    ("amx_tile", "AMX"),
+)
+_CPUINFO = Path("/proc/cpuinfo")
 _DEVICES = "auto, cpu, cuda, or one CUDA device such as cuda:1"
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -125,16 +134,6 @@ def deterministic(device: torch.device, enabled: bool = True) -> Iterator[None]:
         torch.use_deterministic_algorithms(was, warn_only=was_warning)
 
 
-def _cpu_flags() -> set[str]:
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.lower().startswith(("flags", "features")):
-                return set(line.split(":", 1)[1].split())
-    except OSError:
-        pass
-    return set()
-
-
 def describe(device: torch.device) -> str:
     """Returns one line with what the last digits of a result depend on besides the code.
 
@@ -181,11 +180,31 @@ def run_facts(device: torch.device, precision: torch.dtype | None) -> dict[str, 
 
 
 def processor_name() -> str:
-    """Returns the model of the processor, or its kind where the system does not say more."""
+    """Returns the model of the processor and the widest of its instructions that round otherwise.
+
+    Such as ``AMD EPYC with AVX2`` or ``AMD EPYC with AVX-512, VNNI, bf16``: libraries choose their
+    loops by them, and so does "auto" its precision. It is the kind of processor alone where the
+    system does not say more.
+    """
+    flags = _cpu_flags()
+    name = _cpuinfo("model name") or platform.processor() or platform.machine()
+    found = [word for flag, word in _INSTRUCTIONS if flag in flags]
+    if "AVX-512" in found:
+        found.remove("AVX2")
+    return f"{name} with {', '.join(found)}" if found else name
+
+
+def _cpu_flags() -> set[str]:
+    return set((_cpuinfo("flags") or _cpuinfo("Features")).split())
+
+
+def _cpuinfo(key: str) -> str:
+    """Returns the first value of a key in Linux's list of processors, or ""."""
     try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
+        for line in _CPUINFO.read_text(encoding="utf-8").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == key:
+                return value.strip()
     except OSError:
         pass
-    return platform.processor() or platform.machine()
+    return ""
