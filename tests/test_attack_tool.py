@@ -97,6 +97,8 @@ def test_the_clean_row_is_what_the_test_tool_says(setup, attacked: Path, tmp_pat
     run("attack", *base, "ATTACK.NAMES", "noise", "ATTACK.EPS_255", 0, "OUTPUT_DIR", tmp_path)
     run("test", *base, "OUTPUT_DIR", tmp_path)
     tested = json.loads((tmp_path / "metrics.json").read_text())
+    report = json.loads((tmp_path / "attack" / "robustness.json").read_text())
+    assert report["environment"] == tested["environment"]
     found = rows(tmp_path / "attack")
     for row in found:  # and a budget of 0 is clean
         for key in ("mAP", "mINP", "rank1", "rank5"):

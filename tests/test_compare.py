@@ -167,6 +167,38 @@ def test_a_report_that_failed_its_checks_is_named(defences: list[str]) -> None:
     assert "passed in 0 of 6 runs, failed in 1, and were not run in 5" in done.stdout
 
 
+def test_a_table_says_that_its_groups_are_of_different_machines(
+    study: Path, defences: list[str]
+) -> None:
+    """What differs may then be the machine; threads and versions of reid do not count."""
+    line = (
+        "reid {}, Python 3.11.7, torch {}, numpy 2.4.6, device cpu (EPYC with AVX2, x), {} threads"
+    )
+
+    def tell(folder: Path, kind: str, environment: str) -> None:
+        file = folder / kind
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"environment": environment}))
+
+    for number, folder in enumerate(sorted(study.glob("*/seed*"))):
+        assert "machine" not in run("compare", study, "--baseline", "a").stdout, "not known of all"
+        tell(folder, "metrics.json", line.format(f"0.{number}", "2.14.1", 1 + number))
+    assert "machine" not in run("compare", study, "--baseline", "a").stdout
+    tell(study / "b/seed1", "metrics.json", line.format("0.1", "2.15.0", 1))
+    asked = ["--baseline", "a", "--variants", "a", "b"]
+    told = (
+        "Not all groups were tested on the same kind of machine (a: torch 2.14.1, device cpu"
+        " (EPYC with AVX2, x); b: torch 2.14.1, device cpu (EPYC with AVX2, x) and torch 2.15.0,"
+        " device cpu (EPYC with AVX2, x)).\n"
+    )
+    assert told in run("compare", study, *asked).stdout
+
+    for one, torch in zip(defences, ("2.14.1", "2.15.0"), strict=True):
+        for folder in one.partition("=")[2].split(","):
+            tell(Path(folder), "attack/robustness.json", line.format("0.1", torch, 1))
+    text = run("compare", *defences).stdout
+    assert text.count("same kind of machine (a: torch 2.14.1") == 2  # attacks and corruptions
+
+
 def test_a_table_of_attacks_says_how_many_were_checked(defences: list[str], tmp_path: Path) -> None:
     table = tmp_path / "t.md"
     assert run("compare", *defences).stdout.count("were not run in 6") == 1  # not corruptions

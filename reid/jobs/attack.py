@@ -111,6 +111,7 @@ def _attack(
         facts = _report_facts(cfg, weight, surrogate, code)
         facts |= {"seed": trained.get("SEED"), "recipe_hash": recipe_hash(cfg, trained), **data}
         facts |= {"run": run_hash(run_of), "num_queries": len(run.results[0].ap)}
+        facts |= {"environment": describe(device)}
         results = with_worst_cases(run.results)
         rows = records(results, cfg.SEED)
         write_report(folder, results, rows, [], facts)  # the checks below may be stopped

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from reid.evaluation.protocol import CROSS_CAMERA
-from reid.jobs.comparing.alike import cautions, named, shown
+from reid.jobs.comparing.alike import cautions, machines, named, shown
 from reid.jobs.comparing.contrast import Contrast, contrast_of
 from reid.jobs.comparing.measures import METRICS, SUCCESS
 from reid.jobs.comparing.question import KINDS, Primary, Question
@@ -151,10 +151,12 @@ class _Asker:
         return Table(title, metric, rows, self._remarks(kinds))
 
     def _remarks(self, kinds: Sequence[str]) -> list[str]:
-        """Says in how many runs the attacks were checked, if the table has attacks."""
-        if "attack" not in kinds:
-            return []
-        return [_checked([run for runs in self.groups_of["attack"].values() for run in runs])]
+        """Says on what machines the runs were, and in how many the attacks were checked."""
+        found = {told: None for kind in kinds if (told := machines(self.groups_of[kind]))}
+        if "attack" in kinds:
+            attacked = [run for runs in self.groups_of["attack"].values() for run in runs]
+            found[_checked(attacked)] = None
+        return list(found)
 
     def _rows(self, kind: str, contrast: Contrast, clean: bool) -> list[Row]:
         groups = self.groups_of[kind]

@@ -1,5 +1,6 @@
 """Which runs can be compared, and how they belong together: query sets, seeds, pairs."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -92,6 +93,28 @@ def cautions(groups: Mapping[str, Sequence[Run]]) -> list[str]:
     if len(kinds) > 1 and "best.pth" in kinds:
         lines.append(f"weights of several kinds are compared: {', '.join(kinds)}")
     return list(dict.fromkeys(lines))
+
+
+def machines(groups: Mapping[str, Sequence[Run]]) -> str:
+    """Says on what groups ran that did not run on the same; "" if they did, or it is not known.
+
+    Args:
+        groups: Runs by the name of their group.
+    """
+    found = {
+        name: {_machine(run.facts.get("environment", "")) for run in runs}
+        for name, runs in groups.items()
+    }
+    if any("" in each for each in found.values()) or len(set(map(frozenset, found.values()))) < 2:
+        return ""
+    told = "; ".join(f"{name}: {' and '.join(sorted(each))}" for name, each in found.items())
+    return f"Not all groups were tested on the same kind of machine ({told})."
+
+
+def _machine(environment: str) -> str:
+    """Returns what rounds, of the line on the environment: torch and the device."""
+    parts = re.search(r"(torch [^,]+),.* (device .+), \d+ threads", environment)
+    return ", ".join(parts.groups()) if parts else ""
 
 
 def _named(run: Run, known: Mapping[Any, Mapping[str, Any]]) -> Run:

@@ -24,7 +24,7 @@ PREFIXES = {
 }
 TEXTS = (
     *("dataset", "protocol", "ids", "recipe_hash", "commit"),
-    *("weight", "reference", "features"),
+    *("weight", "reference", "features", "environment"),
 )
 NAMES = {"dataset": "the data set", "protocol": "the protocol", "ids": "the people and cameras"}
 NAMES |= {"num_gallery": "the number of gallery images", "surrogate": "the attacked model"}
@@ -50,7 +50,8 @@ class Run:
     Attributes:
         folder: The folder, as it was typed.
         files: The files that were read, with their SHA-256.
-        facts: "seed", "recipe_hash", "weight" and "commit", where they are recorded.
+        facts: "seed", "recipe_hash", "weight", "commit" and "environment", where they are
+            recorded.
         about: What must be the same in runs that are compared; "" or None: not recorded.
         query_index: (V,) int64 places of the queries in the query set.
         pids: (V,) int64 identities of these queries.
@@ -160,7 +161,8 @@ def _run(
     values: Mapping[Condition, Mapping[str, np.ndarray]],
 ) -> Run:
     sources = [entry[key] for key in ("weight", "reference", "features") if key in entry]
-    facts = {key: entry[key] for key in ("seed", "recipe_hash", "commit") if key in entry}
+    kept = ("seed", "recipe_hash", "commit", "environment")
+    facts = {key: entry[key] for key in kept if key in entry}
     about = {key: entry.get(key) for key in ("dataset", "protocol", "ids", "num_gallery")}
     return Run(
         folder=folder,
