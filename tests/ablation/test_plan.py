@@ -134,7 +134,8 @@ def test_people_have_a_fingerprint_which_other_people_do_not_share(data: Path) -
 def test_a_shipped_study_makes_cells(path: Path, preset: str) -> None:
     study = read_study(path, preset)
     cells = plan(study, lambda cfg: "")
-    assert study.baseline == "plain"
+    # Controls of LFM change one thing of it.
+    assert study.baseline == ("lfm" if path.stem == "record_controls" else "plain")
     end = "_small" if preset else ""
     assert study.output == Path(f"outputs/ablations/{path.stem}{end}")
     assert [step.name for step in cells[0].steps] == ["train", "test", "attack"]
@@ -149,7 +150,7 @@ def test_a_shipped_study_makes_cells(path: Path, preset: str) -> None:
 def test_a_shipped_study_says_its_cost(path: Path) -> None:
     head = path.read_text().split("_BASE_")[0]
     assert "hours" in head and "minutes" in head and "--dry-run" in head
-    assert yaml.safe_load(path.read_text())["PRESETS"].keys() == {"small"}
+    assert yaml.safe_load(path.read_text())["PRESETS"].keys() >= {"small"}
 
 
 def test_the_file_in_the_docs_makes_cells(tmp_path: Path) -> None:
